@@ -1,0 +1,436 @@
+//! One job: copy a source into its target, follow the copy, compare, seal.
+//!
+//! What it must never do: start a second copy without having looked for the first, seal what was not compared, or take
+//! a flag that a copy inherited for a seal. It deletes nothing.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::time::{Instant, sleep, timeout_at};
+use tracing::{info, warn};
+
+use crate::clock::Clock;
+use crate::name::{BackupName, BackupPrefix, Class, NameTooLong, Namespace};
+use crate::retention::Evidence;
+use crate::service::{Copied, CopyOrder, Pace, Progress, Service, ServiceError, Started};
+use crate::slot::{CLOCK_MARGIN, LATEST_START, Slot};
+use crate::verify::{self, Drift, Mismatch, Observation, Verdict};
+
+/// Copies started for one job, each only after a look at the destination; the first included.
+const MOST_STARTS: u32 = 5;
+/// A copy whose answer was lost may take this long to show at its destination.
+const LOOKS_AFTER_A_LOST_ANSWER: u32 = 6;
+/// A found copy that has not grown for this long will not become equal by waiting.
+const STALLED_AFTER: Duration = Duration::from_secs(60);
+const FIRST_LOOK: Duration = Duration::from_millis(250);
+const LONGEST_LOOK: Duration = Duration::from_secs(30);
+
+/// What became of a job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum JobState {
+    /// The copy was compared and is read-only.
+    Sealed,
+    /// It was found sealed already: an earlier event of this slot did the work.
+    AlreadySealed,
+    /// There is no backup of this source for this slot, or none to trust.
+    Failed,
+    /// Time ran out. The copy goes on at the service, and an event for the same slot carries on.
+    Incomplete,
+    /// The source was deleted after it had been listed.
+    Vanished,
+}
+
+/// Why a job ended without a sealed backup.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum JobError {
+    /// The backup's name would be too long.
+    #[error(transparent)]
+    Name(#[from] NameTooLong),
+    /// A request failed.
+    #[error(transparent)]
+    Service(#[from] ServiceError),
+    /// The service began the copy and gave it up.
+    #[error("the service gave the copy up: {0}")]
+    CopyFailed(ServiceError),
+    /// The copy is not what the source was.
+    #[error("{0}; it stays unsealed and nothing of this source is deleted")]
+    Differs(#[from] Mismatch),
+    /// Something else stands under the backup's name.
+    #[error(
+        "`{name}` already exists and was created {created_at:.0}, which is not this slot; rename or delete it"
+    )]
+    Occupied {
+        /// The name.
+        name: String,
+        /// When it was created.
+        created_at: Timestamp,
+    },
+    /// The service took the seal and does not show it.
+    #[error("the service accepted read_only for `{0}` but does not show it")]
+    SealNotShown(String),
+    /// The invocation ends.
+    #[error(
+        "time ran out; the copy goes on at the service, and an event with the same scheduled_time compares and seals it"
+    )]
+    OutOfTime,
+}
+
+impl JobError {
+    /// One short, stable word.
+    #[must_use]
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Name(_) => "name_too_long",
+            Self::Service(error) => error.word(),
+            Self::CopyFailed(_) => "copy_failed",
+            Self::Differs(_) => "mismatch",
+            Self::Occupied { .. } => "occupied",
+            Self::SealNotShown(_) => "seal_not_shown",
+            Self::OutOfTime => "out_of_time",
+        }
+    }
+}
+
+/// What the user sees of a job.
+#[derive(Clone, Debug)]
+pub struct JobRecord {
+    /// The namespace that is backed up.
+    pub source: Namespace,
+    /// Its backup; `None` when no name fits.
+    pub backup: Option<BackupName>,
+    /// What became of it.
+    pub state: JobState,
+    /// Rows in the copy, and what the service billed for it.
+    pub copied: Copied,
+    /// Whether the copy was found rather than made by this invocation.
+    pub adopted: bool,
+    /// The source was written while it was copied.
+    pub drift: Option<Drift>,
+    /// What the service says of the sealed backup.
+    pub evidence: Option<Evidence>,
+    /// Why it did not end sealed.
+    pub error: Option<JobError>,
+}
+
+impl JobRecord {
+    /// Whether a compared, read-only backup stands.
+    #[must_use]
+    pub fn is_sealed(&self) -> bool {
+        matches!(self.state, JobState::Sealed | JobState::AlreadySealed)
+    }
+}
+
+/// What all jobs of a run share.
+#[derive(Debug)]
+pub struct Jobs<'a, S> {
+    /// The region of the sources.
+    pub source: &'a S,
+    /// The region of the backups.
+    pub target: &'a S,
+    /// What every backup's name begins with.
+    pub prefix: &'a BackupPrefix,
+    /// The run's slot.
+    pub slot: Slot,
+    /// When to stop working.
+    pub until: Instant,
+    /// The local clock.
+    pub clock: &'a Clock,
+}
+
+/// How a destination came to be there.
+#[derive(Debug)]
+enum Made {
+    /// By a copy that this invocation followed to its end.
+    Here(Copied),
+    /// By a copy whose end we did not see.
+    Before,
+}
+
+/// A destination that was compared.
+struct Compared {
+    copy: Observation,
+    drift: Option<Drift>,
+    sealed_before: bool,
+}
+
+impl<S: Service> Jobs<'_, S> {
+    /// Runs one job to its end, or to the end of the time. `exists` says that the target's listing shows the backup.
+    pub async fn back_up(&self, source: &Namespace, exists: bool) -> JobRecord {
+        let mut record = JobRecord {
+            source: source.clone(),
+            backup: None,
+            state: JobState::Failed,
+            copied: Copied::default(),
+            adopted: false,
+            drift: None,
+            evidence: None,
+            error: None,
+        };
+        let ended = match BackupName::of(self.prefix, Class::Scheduled, source, self.slot) {
+            Ok(name) => {
+                record.backup = Some(name.clone());
+                let work = self.work(&name, exists, &mut record);
+                timeout_at(self.until, work)
+                    .await
+                    .unwrap_or(Err(JobError::OutOfTime))
+            }
+            Err(too_long) => Err(too_long.into()),
+        };
+        match ended {
+            Ok(state) => record.state = state,
+            Err(JobError::OutOfTime) => {
+                record.state = JobState::Incomplete;
+                record.error = Some(JobError::OutOfTime);
+            }
+            Err(error) => record.error = Some(error),
+        }
+        self.log(&record);
+        record
+    }
+
+    async fn work(
+        &self,
+        name: &BackupName,
+        exists: bool,
+        record: &mut JobRecord,
+    ) -> Result<JobState, JobError> {
+        if Instant::now() >= self.until {
+            return Err(JobError::OutOfTime);
+        }
+        let Some(before) = verify::observe(self.source, name.source(), self.clock).await? else {
+            return Ok(JobState::Vanished);
+        };
+        let looked_at = before
+            .metadata
+            .answered_at
+            .unwrap_or_else(|| self.clock.now());
+        let made = if exists {
+            Made::Before
+        } else {
+            self.copy(name).await?
+        };
+        let compared = match made {
+            Made::Here(copied) => {
+                record.copied = copied;
+                self.compare(name, &before, looked_at).await?
+            }
+            Made::Before => {
+                record.adopted = true;
+                self.adopt(name, &before).await?
+            }
+        };
+        record.copied.rows = compared.copy.rows;
+        record.drift = compared.drift;
+        if !compared.sealed_before {
+            self.seal(name).await?;
+        }
+        record.evidence = Some(Evidence {
+            created_at: compared.copy.metadata.created_at,
+            sealed: true,
+        });
+        Ok(if compared.sealed_before {
+            JobState::AlreadySealed
+        } else {
+            JobState::Sealed
+        })
+    }
+
+    /// Starts the copy and follows it. Every further start comes after a look that found nothing.
+    async fn copy(&self, name: &BackupName) -> Result<Made, JobError> {
+        let order = CopyOrder {
+            source: name.source(),
+            destination: name.namespace(),
+        };
+        let mut pace = Pace::new(Duration::from_secs(1), LONGEST_LOOK);
+        for start in 1.. {
+            let error = match self.target.start_copy(&order).await {
+                Ok(Started::Finished(copied)) => return Ok(Made::Here(copied)),
+                Ok(Started::Running(token)) => return self.follow(name, &token).await,
+                Err(ServiceError::AlreadyExists { .. }) => return Ok(Made::Before),
+                Err(error) if error.passes() => error,
+                Err(error) => return Err(error.into()),
+            };
+            warn!(backup = %name, error = error.word(), detail = %error, "the copy's start was not confirmed; looking");
+            if self.appears(name, error.may_have_happened()).await? {
+                return Ok(Made::Before);
+            }
+            if start >= MOST_STARTS {
+                return Err(error.into());
+            }
+            sleep(error.retry_after().unwrap_or_default().max(pace.next())).await;
+        }
+        Err(JobError::OutOfTime)
+    }
+
+    /// Looks for a destination: once, or for a while if a copy may have been started.
+    async fn appears(&self, name: &BackupName, may_have_started: bool) -> Result<bool, JobError> {
+        let looks = if may_have_started {
+            LOOKS_AFTER_A_LOST_ANSWER
+        } else {
+            1
+        };
+        let mut pace = Pace::new(Duration::from_secs(1), LONGEST_LOOK);
+        for look in 1..=looks {
+            if self.target.metadata(name.namespace()).await?.is_some() {
+                return Ok(true);
+            }
+            if look < looks {
+                sleep(pace.next()).await;
+            }
+        }
+        Ok(false)
+    }
+
+    /// Asks the service until the copy has ended. A token that the service forgot sends us to the destination.
+    async fn follow(&self, name: &BackupName, token: &str) -> Result<Made, JobError> {
+        let mut pace = Pace::new(FIRST_LOOK, LONGEST_LOOK);
+        let mut shown = None;
+        loop {
+            match self.target.poll_copy(name.namespace(), token).await {
+                Ok(Progress::Finished(copied)) => return Ok(Made::Here(copied)),
+                Ok(Progress::Failed(ServiceError::AlreadyExists { .. })) => {
+                    return Ok(Made::Before);
+                }
+                Ok(Progress::Failed(error)) => return Err(JobError::CopyFailed(error)),
+                Ok(Progress::Running(progress)) if progress != shown => {
+                    info!(backup = %name, progress = progress.as_deref(), "copying");
+                    shown = progress;
+                }
+                Ok(Progress::Running(_)) => {}
+                Err(ServiceError::NotFound { .. }) => {
+                    warn!(backup = %name, "the service forgot the copy's token; looking at the destination");
+                    return Ok(Made::Before);
+                }
+                Err(error) => return Err(error.into()),
+            }
+            sleep(pace.next()).await;
+        }
+    }
+
+    /// Compares a copy that we saw end.
+    async fn compare(
+        &self,
+        name: &BackupName,
+        before: &Observation,
+        since: Timestamp,
+    ) -> Result<Compared, JobError> {
+        let copy = self.look(name).await?.ok_or(Mismatch::Missing)?;
+        if copy.metadata.read_only {
+            self.clear_inherited_flag(name).await?;
+        }
+        let verdict =
+            verify::compare(self.source, name.source(), before, &copy, since, self.clock).await?;
+        let drift = accepted(verdict)?;
+        Ok(Compared {
+            copy,
+            drift,
+            sealed_before: false,
+        })
+    }
+
+    /// Compares a copy whose end we did not see: it may still be growing, be another event's, or be sealed already.
+    async fn adopt(&self, name: &BackupName, before: &Observation) -> Result<Compared, JobError> {
+        let mut pace = Pace::new(FIRST_LOOK, LONGEST_LOOK);
+        let mut grew_at = Instant::now();
+        let mut rows = None;
+        loop {
+            if let Some(copy) = self.look(name).await? {
+                self.refuse_foreign(name, &copy)?;
+                if copy.metadata.read_only && !before.metadata.read_only {
+                    return Ok(Compared {
+                        copy,
+                        drift: None,
+                        sealed_before: true,
+                    });
+                }
+                if copy.metadata.read_only {
+                    self.clear_inherited_flag(name).await?;
+                }
+                if rows.replace(copy.rows) != Some(copy.rows) {
+                    grew_at = Instant::now();
+                }
+                let since = copy.metadata.created_at;
+                let verdict =
+                    verify::compare(self.source, name.source(), before, &copy, since, self.clock)
+                        .await?;
+                if verdict == Verdict::Equal || grew_at.elapsed() >= STALLED_AFTER {
+                    let drift = accepted(verdict)?;
+                    return Ok(Compared {
+                        copy,
+                        drift,
+                        sealed_before: false,
+                    });
+                }
+            }
+            sleep(pace.next()).await;
+        }
+    }
+
+    async fn look(&self, name: &BackupName) -> Result<Option<Observation>, ServiceError> {
+        verify::observe(self.target, name.namespace(), self.clock).await
+    }
+
+    /// A namespace that this slot can't have made is somebody's, whatever its name.
+    fn refuse_foreign(&self, name: &BackupName, copy: &Observation) -> Result<(), JobError> {
+        let created_at = copy.metadata.created_at;
+        let lag = created_at.duration_since(self.slot.instant());
+        if (-CLOCK_MARGIN..=LATEST_START).contains(&lag) {
+            return Ok(());
+        }
+        Err(JobError::Occupied {
+            name: name.to_string(),
+            created_at,
+        })
+    }
+
+    /// A copy of a frozen source is frozen too; only a comparison may make that flag mean anything.
+    async fn clear_inherited_flag(&self, name: &BackupName) -> Result<(), JobError> {
+        info!(backup = %name, "clearing the read-only flag that the copy inherited");
+        self.target.set_read_only(name.namespace(), false).await?;
+        Ok(())
+    }
+
+    /// Makes a compared copy read-only and believes it only when the service shows it.
+    async fn seal(&self, name: &BackupName) -> Result<(), JobError> {
+        if self.target.set_read_only(name.namespace(), true).await? {
+            return Ok(());
+        }
+        let shown = self.target.metadata(name.namespace()).await?;
+        if shown.is_some_and(|metadata| metadata.read_only) {
+            return Ok(());
+        }
+        Err(JobError::SealNotShown(name.to_string()))
+    }
+
+    fn log(&self, record: &JobRecord) {
+        let (source, state) = (record.source.as_str(), record.state);
+        let backup = record.backup.as_ref().map(ToString::to_string);
+        let (backup, region) = (backup.as_deref(), self.target.region());
+        match &record.error {
+            Some(error) => {
+                warn!(job = source, backup, region, ?state, error = error.word(), detail = %error, "job ended unsealed");
+            }
+            None => info!(
+                job = source,
+                backup,
+                region,
+                ?state,
+                rows = record.copied.rows,
+                bytes = record.copied.bytes_written,
+                adopted = record.adopted,
+                drifted = record.drift.is_some(),
+                "job ended"
+            ),
+        }
+    }
+}
+
+/// The drift of a copy that may be sealed.
+fn accepted(verdict: Verdict) -> Result<Option<Drift>, JobError> {
+    match verdict {
+        Verdict::Equal => Ok(None),
+        Verdict::Drifted(drift) => Ok(Some(drift)),
+        Verdict::Differs(mismatch) => Err(mismatch.into()),
+    }
+}

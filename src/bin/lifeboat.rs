@@ -1,0 +1,215 @@
+//! The terminal door: the same requests as the Lambda function's, from a command line.
+//!
+//! Report on stdout, logs on stderr. Exit status 0: all good; 1: something was not done; 2: bad input or configuration.
+
+use std::fs;
+use std::io::{self, IsTerminal, Read, Write};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand};
+use jiff::Timestamp;
+use lifeboat::clock::Clock;
+use lifeboat::event::{Action, Request};
+use lifeboat::plan::Settings;
+use lifeboat::report::{Outcome, Report};
+use lifeboat::terminal::{self, Progress};
+use lifeboat::{Lifeboat, demo, telemetry};
+use serde_json::Value;
+
+/// A person may wait longer than a function, but not for ever.
+const LONGEST_RUN: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Scheduled, verified, cross-region backups for turbopuffer.
+///
+/// Configured by the same environment variables as the Lambda function: SOURCE_REGION, BACKUP_REGION, SOURCE_PREFIX,
+/// BACKUP_PREFIX, RETENTION_DAYS, and TURBOPUFFER_API_KEY or TURBOPUFFER_API_KEY_SECRET. `lifeboat check` shows what
+/// they mean.
+#[derive(Parser)]
+#[command(
+    version,
+    max_term_width = 100,
+    after_help = "Example:\n  SOURCE_REGION=aws-us-east-1 BACKUP_REGION=aws-eu-west-1 SOURCE_PREFIX=acme- \\\n  TURBOPUFFER_API_KEY=tpuf_… lifeboat backup --dry-run\n\nExit status: 0 all good, 1 something was not done, 2 bad input or configuration."
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Copy every selected namespace, compare and seal the copies, then delete what retention no longer needs.
+    Backup {
+        /// The instant this backup stands for, such as 2026-11-21T02:00:00Z; a repeated one continues the same backup.
+        #[arg(long, value_name = "TIME")]
+        scheduled_time: Option<Timestamp>,
+        #[command(flatten)]
+        options: Options,
+    },
+    /// Delete what retention no longer needs, and nothing else.
+    Prune(Options),
+    /// Show every backup, and why it stays.
+    List {
+        /// Print the report as JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Check the configuration and show what it means; sends nothing.
+    Check,
+    /// Carry out an event as the Lambda function would.
+    Invoke {
+        /// A file with the event as JSON, or `-` for standard input.
+        event: String,
+        /// Print the report as JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Live through two weeks of nightly backups on the built-in emulator; needs no account and leaves nothing behind.
+    Demo,
+}
+
+#[derive(Args)]
+struct Options {
+    /// Decide and show, but change nothing.
+    #[arg(long)]
+    dry_run: bool,
+    /// Print the report as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// What the process says and how it ends when nothing could be done.
+struct BadInput(String);
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    let ended = match Cli::parse().command {
+        Command::Backup {
+            scheduled_time,
+            options,
+        } => {
+            let request = Request {
+                scheduled_time,
+                dry_run: options.dry_run,
+                ..Request::default()
+            };
+            carry_out(request, options.json).await
+        }
+        Command::Prune(options) => {
+            let request = Request {
+                action: Action::Prune,
+                dry_run: options.dry_run,
+                ..Request::default()
+            };
+            carry_out(request, options.json).await
+        }
+        Command::List { json } => {
+            carry_out(
+                Request {
+                    action: Action::List,
+                    ..Request::default()
+                },
+                json,
+            )
+            .await
+        }
+        Command::Check => check(),
+        Command::Invoke { event, json } => match read_event(&event) {
+            Ok(request) => carry_out(request, json).await,
+            Err(bad) => Err(bad),
+        },
+        Command::Demo => return play_demo().await,
+    };
+    ended.unwrap_or_else(|BadInput(message)| {
+        // Nothing can be said when stderr is closed; the exit status still tells.
+        let _ = writeln!(io::stderr(), "lifeboat: {message}");
+        ExitCode::from(2)
+    })
+}
+
+async fn carry_out(request: Request, json: bool) -> Result<ExitCode, BadInput> {
+    start_logs();
+    let settings = settings()?;
+    if request.action == Action::Check {
+        request
+            .check_plan(&[&settings.plan.name])
+            .map_err(|error| BadInput(error.to_string()))?;
+        return show_settings(&settings);
+    }
+    let clock = Clock::system();
+    let run_id = format!("terminal-{}", clock.now().as_millisecond());
+    let lifeboat = Lifeboat::connect(settings, clock).map_err(BadInput)?;
+    let progress = Progress::new();
+    let report = lifeboat
+        .handle(&request, run_id, LONGEST_RUN, &|step| progress.show(&step))
+        .await;
+    progress.finish();
+    let report = report.map_err(|refused| BadInput(refused.to_string()))?;
+    print_report(&report, json)
+        .map_err(|error| BadInput(format!("the report can't be written: {error}")))?;
+    Ok(match report.outcome {
+        Outcome::Succeeded => ExitCode::SUCCESS,
+        Outcome::Failed | Outcome::Incomplete => ExitCode::FAILURE,
+    })
+}
+
+fn print_report(report: &Report, json: bool) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    if json {
+        serde_json::to_writer_pretty(&mut out, report)?;
+        return writeln!(out);
+    }
+    terminal::write_report(&mut out, report)
+}
+
+fn check() -> Result<ExitCode, BadInput> {
+    show_settings(&settings()?)
+}
+
+fn show_settings(settings: &Settings) -> Result<ExitCode, BadInput> {
+    let shown = terminal::write_settings(&mut io::stdout().lock(), settings);
+    shown.map_err(|error| BadInput(format!("the configuration can't be shown: {error}")))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn settings() -> Result<Settings, BadInput> {
+    let environment: Vec<(String, String)> = std::env::vars().collect();
+    Settings::from_environment(&environment).map_err(|faults| BadInput(faults.to_string()))
+}
+
+fn read_event(path: &str) -> Result<Request, BadInput> {
+    let text = if path == "-" {
+        let mut text = String::new();
+        io::stdin().read_to_string(&mut text).map(|_| text)
+    } else {
+        fs::read_to_string(path)
+    };
+    let text =
+        text.map_err(|error| BadInput(format!("the event `{path}` can't be read: {error}")))?;
+    let event: Value = serde_json::from_str(&text)
+        .map_err(|error| BadInput(format!("the event `{path}` is not JSON: {error}")))?;
+    Request::from_event(&event).map_err(|error| BadInput(error.to_string()))
+}
+
+/// Beside a progress bar only what went wrong is shown; in a pipe or a file, every step.
+fn start_logs() {
+    let quiet = io::stderr().is_terminal();
+    let level = std::env::var("LIFEBOAT_LOG")
+        .unwrap_or_else(|_| if quiet { "error" } else { "info" }.to_owned());
+    let as_json = std::env::var("LIFEBOAT_LOG_FORMAT").is_ok_and(|format| format == "json");
+    telemetry::for_terminal(&level, as_json);
+}
+
+async fn play_demo() -> ExitCode {
+    telemetry::for_terminal("error", false);
+    match demo::play(&mut io::stdout()).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let _ = writeln!(
+                io::stderr(),
+                "lifeboat: the demo did not end as it should: {error}"
+            );
+            ExitCode::FAILURE
+        }
+    }
+}

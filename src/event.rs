@@ -1,0 +1,377 @@
+//! What is asked for: one [`Request`], read from any of the events that reach us.
+//!
+//! An EventBridge Scheduler input, the classic `Scheduled Event` envelope, or a person's test event; `{}` backs up the
+//! default plan. A word we don't know is an error that names the nearest one we do, because an ignored `dry_run` deletes.
+
+use jiff::Timestamp;
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+/// What to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Action {
+    /// Copy, compare, seal, then prune.
+    Backup,
+    /// Only prune.
+    Prune,
+    /// Show what stands and why; changes nothing.
+    List,
+    /// Show the configuration; sends nothing.
+    Check,
+}
+
+const ACTIONS: [(&str, Action); 4] = [
+    ("backup", Action::Backup),
+    ("prune", Action::Prune),
+    ("list", Action::List),
+    ("check", Action::Check),
+];
+const FIELDS: [&str; 4] = ["action", "plan", "scheduled_time", "dry_run"];
+
+/// What an event asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Request {
+    /// What to do.
+    pub action: Action,
+    /// For which plan.
+    pub plan: String,
+    /// The scheduled instant; `None` means now.
+    pub scheduled_time: Option<Timestamp>,
+    /// Decide and show, but change nothing.
+    pub dry_run: bool,
+}
+
+impl Default for Request {
+    fn default() -> Self {
+        Self {
+            action: Action::Backup,
+            plan: "default".into(),
+            scheduled_time: None,
+            dry_run: false,
+        }
+    }
+}
+
+/// Why an event can't be understood. Nothing was done.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum EventError {
+    /// Not an object.
+    #[error("the event is {0}, not a JSON object; send {{}} to back up the default plan")]
+    NotAnObject(&'static str),
+    /// A field that means nothing here.
+    #[error("the event's field `{field}` is not known; did you mean `{nearest}`? Fields are: {}", FIELDS.join(", "))]
+    UnknownField {
+        /// The field.
+        field: String,
+        /// The nearest one we know.
+        nearest: &'static str,
+    },
+    /// An action that does not exist.
+    #[error("the action `{action}` is not known; did you mean `{nearest}`? Actions are: {}", ACTIONS.map(|(word, _)| word).join(", "))]
+    UnknownAction {
+        /// The action.
+        action: String,
+        /// The nearest one we know.
+        nearest: &'static str,
+    },
+    /// A plan that is not configured.
+    #[error("the plan `{plan}` is not configured; did you mean `{nearest}`?")]
+    UnknownPlan {
+        /// The plan.
+        plan: String,
+        /// The nearest one that is configured.
+        nearest: String,
+    },
+    /// A field of another type, or without sense.
+    #[error("the event's field `{field}` is {found}; {wanted}")]
+    WrongValue {
+        /// The field.
+        field: &'static str,
+        /// What it holds.
+        found: String,
+        /// What it should hold.
+        wanted: &'static str,
+    },
+    /// An envelope of EventBridge that carries something else than a schedule.
+    #[error(
+        "the event is a `{detail_type}` of `{sender}`, not a schedule; point the rule's target at a schedule, or send a constant input"
+    )]
+    ForeignEnvelope {
+        /// Its `detail-type`.
+        detail_type: String,
+        /// Its `source`.
+        sender: String,
+    },
+}
+
+impl Request {
+    /// Reads an event.
+    pub fn from_event(event: &Value) -> Result<Self, EventError> {
+        let object = object(event)?;
+        if object.contains_key("detail-type") {
+            Self::from_envelope(object)
+        } else {
+            Self::from_fields(object)
+        }
+    }
+
+    /// Refuses a plan that is not configured, before anything is done.
+    pub fn check_plan(&self, configured: &[&str]) -> Result<(), EventError> {
+        if configured.contains(&self.plan.as_str()) {
+            return Ok(());
+        }
+        let nearest = nearest(&self.plan, configured)
+            .unwrap_or("default")
+            .to_owned();
+        Err(EventError::UnknownPlan {
+            plan: self.plan.clone(),
+            nearest,
+        })
+    }
+
+    /// The classic envelope: its time is the slot, its detail (an object, or a string that holds one) the request.
+    fn from_envelope(envelope: &Map<String, Value>) -> Result<Self, EventError> {
+        let text = |field: &str| {
+            envelope
+                .get(field)
+                .and_then(Value::as_str)
+                .unwrap_or_default()
+                .to_owned()
+        };
+        if text("detail-type") != "Scheduled Event" {
+            return Err(EventError::ForeignEnvelope {
+                detail_type: text("detail-type"),
+                sender: text("source"),
+            });
+        }
+        let mut request = match envelope.get("detail") {
+            None | Some(Value::Null) => Self::default(),
+            Some(Value::String(text)) if text.trim().is_empty() => Self::default(),
+            Some(Value::String(text)) => {
+                let detail: Value = serde_json::from_str(text).map_err(|_| {
+                    wrong(
+                        "detail",
+                        &Value::from(text.as_str()),
+                        "it should be a JSON object",
+                    )
+                })?;
+                Self::from_fields(object(&detail)?)?
+            }
+            Some(detail) => Self::from_fields(object(detail)?)?,
+        };
+        if request.scheduled_time.is_none() {
+            request.scheduled_time = envelope
+                .get("time")
+                .map(|time| instant("time", time))
+                .transpose()?;
+        }
+        Ok(request)
+    }
+
+    fn from_fields(fields: &Map<String, Value>) -> Result<Self, EventError> {
+        let mut request = Self::default();
+        for (field, value) in fields {
+            match field.as_str() {
+                "action" => request.action = action(value)?,
+                "plan" => {
+                    let plan = value
+                        .as_str()
+                        .ok_or_else(|| wrong("plan", value, "it should be a plan's name"))?;
+                    plan.clone_into(&mut request.plan);
+                }
+                "scheduled_time" => {
+                    request.scheduled_time = Some(instant("scheduled_time", value)?)
+                }
+                "dry_run" => {
+                    request.dry_run = value.as_bool().ok_or_else(|| {
+                        wrong(
+                            "dry_run",
+                            value,
+                            "it should be true or false, without quotes",
+                        )
+                    })?;
+                }
+                unknown => {
+                    let nearest = nearest(unknown, &FIELDS).unwrap_or("action");
+                    return Err(EventError::UnknownField {
+                        field: unknown.to_owned(),
+                        nearest,
+                    });
+                }
+            }
+        }
+        Ok(request)
+    }
+}
+
+fn object(value: &Value) -> Result<&Map<String, Value>, EventError> {
+    let found = match value {
+        Value::Object(object) => return Ok(object),
+        Value::Null => "null",
+        Value::Array(_) => "a list",
+        Value::String(_) => "a text",
+        Value::Bool(_) | Value::Number(_) => "a bare value",
+    };
+    Err(EventError::NotAnObject(found))
+}
+
+fn action(value: &Value) -> Result<Action, EventError> {
+    let word = value
+        .as_str()
+        .ok_or_else(|| wrong("action", value, "it should be a word such as `backup`"))?;
+    let known = ACTIONS.iter().find(|(name, _)| *name == word);
+    known
+        .map(|(_, action)| *action)
+        .ok_or_else(|| EventError::UnknownAction {
+            action: word.to_owned(),
+            nearest: nearest(word, &ACTIONS.map(|(name, _)| name)).unwrap_or("backup"),
+        })
+}
+
+fn instant(field: &'static str, value: &Value) -> Result<Timestamp, EventError> {
+    let text = value.as_str().ok_or_else(|| {
+        wrong(
+            field,
+            value,
+            "it should be a time such as \"2026-11-21T02:00:00Z\"",
+        )
+    })?;
+    text.trim().parse().map_err(|_| {
+        let wanted = if text.contains("<aws.scheduler") {
+            "EventBridge Scheduler fills this in, other senders don't: write a time such as \"2026-11-21T02:00:00Z\""
+        } else {
+            "it should be a time with its zone, such as \"2026-11-21T02:00:00Z\""
+        };
+        wrong(field, value, wanted)
+    })
+}
+
+fn wrong(field: &'static str, value: &Value, wanted: &'static str) -> EventError {
+    EventError::WrongValue {
+        field,
+        found: value.to_string(),
+        wanted,
+    }
+}
+
+fn nearest<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
+    known
+        .iter()
+        .copied()
+        .min_by_key(|known| strsim::damerau_levenshtein(word, known))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn read(event: &Value) -> Result<Request, String> {
+        Request::from_event(event).map_err(|error| error.to_string())
+    }
+
+    fn at(text: &str) -> Option<Timestamp> {
+        Some(text.parse().unwrap())
+    }
+
+    #[test]
+    fn an_empty_event_backs_up_the_default_plan() {
+        assert_eq!(read(&json!({})), Ok(Request::default()));
+    }
+
+    #[test]
+    fn a_schedulers_input_is_read() {
+        let event = json!({"action": "prune", "plan": "default", "scheduled_time": "2026-11-21T02:00:00Z", "dry_run": true});
+        let request = Request {
+            action: Action::Prune,
+            dry_run: true,
+            scheduled_time: at("2026-11-21T02:00:00Z"),
+            ..Request::default()
+        };
+        assert_eq!(read(&event), Ok(request));
+        let berlin = json!({"scheduled_time": "2026-11-21T03:00:00+01:00"});
+        assert_eq!(
+            read(&berlin).unwrap().scheduled_time,
+            at("2026-11-21T02:00:00Z")
+        );
+    }
+
+    #[test]
+    fn the_classic_envelope_gives_its_time_as_the_slot() {
+        for detail in [json!({}), json!("{}"), json!("")] {
+            let event = json!({
+                "version": "0", "id": "53dc4d37", "detail-type": "Scheduled Event", "source": "aws.events",
+                "account": "123456789012", "time": "2026-11-21T02:00:00Z", "region": "us-east-1",
+                "resources": ["arn:aws:events:us-east-1:123456789012:rule/nightly"], "detail": detail
+            });
+            assert_eq!(
+                read(&event).unwrap().scheduled_time,
+                at("2026-11-21T02:00:00Z")
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_not_understood_is_refused_with_the_nearest_word() {
+        for (event, says) in [
+            (json!(null), "null"),
+            (json!([]), "a list"),
+            (json!("{}"), "a text"),
+            (json!({"dryrun": true}), "did you mean `dry_run`"),
+            (
+                json!({"scheduledTime": "2026-11-21T02:00:00Z"}),
+                "did you mean `scheduled_time`",
+            ),
+            (json!({"action": "bakcup"}), "did you mean `backup`"),
+            (json!({"action": 7}), "`action` is 7"),
+            (json!({"plan": null}), "`plan` is null"),
+            (json!({"dry_run": "true"}), "without quotes"),
+            (json!({"scheduled_time": "yesterday"}), "with its zone"),
+            (
+                json!({"scheduled_time": "2026-11-21T02:00:00"}),
+                "with its zone",
+            ),
+            (
+                json!({"scheduled_time": 1_763_690_400}),
+                "it should be a time",
+            ),
+            (
+                json!({"scheduled_time": "<aws.scheduler.scheduled-time>"}),
+                "EventBridge Scheduler fills this in",
+            ),
+            (
+                json!({"detail-type": "Object Created", "source": "aws.s3"}),
+                "`Object Created` of `aws.s3`",
+            ),
+            (
+                json!({"detail-type": "Scheduled Event", "detail": "nonsense"}),
+                "JSON object",
+            ),
+            (
+                json!({"detail-type": "Scheduled Event", "detail": {"dryrun": true}}),
+                "did you mean `dry_run`",
+            ),
+        ] {
+            let said = read(&event).unwrap_err();
+            assert!(said.contains(says), "{event}: {said}");
+        }
+    }
+
+    #[test]
+    fn an_unknown_plan_is_refused() {
+        let request = Request {
+            plan: "nightly".into(),
+            ..Request::default()
+        };
+        assert!(
+            request
+                .check_plan(&["default"])
+                .unwrap_err()
+                .to_string()
+                .contains("`default`")
+        );
+        assert!(Request::default().check_plan(&["default"]).is_ok());
+    }
+}

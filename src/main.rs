@@ -1,0 +1,77 @@
+//! The Lambda door: an event in, a report out.
+//!
+//! A run with failures ends as a function error after everything else was done, so that alarms, retries and the
+//! dead-letter queue work. A configuration that is not usable answers every event with what is wrong with it.
+
+use std::time::{Duration, SystemTime};
+
+use lambda_runtime::{Diagnostic, Error, LambdaEvent, service_fn};
+use lifeboat::Lifeboat;
+use lifeboat::clock::Clock;
+use lifeboat::event::Request;
+use lifeboat::plan::Settings;
+use lifeboat::report::{Outcome, Report};
+use lifeboat::telemetry;
+use serde_json::Value;
+
+/// Kept back from an invocation's time for the report.
+const FOR_THE_REPORT: Duration = Duration::from_secs(20);
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Error> {
+    telemetry::for_lambda(&std::env::var("AWS_LAMBDA_LOG_LEVEL").unwrap_or_default());
+    let environment: Vec<(String, String)> = std::env::vars().collect();
+    let settings = Settings::from_environment(&environment).map_err(|faults| faults.to_string());
+    let lifeboat = settings.and_then(|settings| Lifeboat::connect(settings, Clock::system()));
+    let lifeboat = &lifeboat;
+    lambda_runtime::run(service_fn(async |event: LambdaEvent<Value>| {
+        answer(lifeboat, event).await
+    }))
+    .await
+}
+
+async fn answer(
+    lifeboat: &Result<Lifeboat, String>,
+    event: LambdaEvent<Value>,
+) -> Result<Report, Diagnostic> {
+    let lifeboat = lifeboat
+        .as_ref()
+        .map_err(|faults| fault("Configuration", faults.clone()))?;
+    let request = Request::from_event(&event.payload)
+        .map_err(|error| fault("BadEvent", error.to_string()))?;
+    let ends = event.context.deadline();
+    let run_id = event.context.request_id.clone();
+    let report = lifeboat
+        .handle(&request, run_id, time_left(ends), &|_| ())
+        .await;
+    let report = report.map_err(|refused| fault("BadEvent", refused.to_string()))?;
+    telemetry::log_report(&report)
+        .map_err(|error| fault("Log", format!("the report can't be logged: {error}")))?;
+    match report.outcome {
+        Outcome::Succeeded => Ok(report),
+        Outcome::Failed => Err(fault("RunFailed", report.summary())),
+        Outcome::Incomplete => Err(fault("RunIncomplete", report.summary())),
+    }
+}
+
+/// What may be worked of an invocation that ends at `ends`.
+fn time_left(ends: SystemTime) -> Duration {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "Lambda's own deadline is told in the machine's time"
+    )]
+    let left = ends.duration_since(SystemTime::now()).unwrap_or_default();
+    left.saturating_sub(FOR_THE_REPORT.min(left / 4))
+}
+
+fn fault(error_type: &str, error_message: String) -> Diagnostic {
+    tracing::error!(
+        error = error_type,
+        detail = error_message,
+        "the event ends as an error"
+    );
+    Diagnostic {
+        error_type: error_type.to_owned(),
+        error_message,
+    }
+}

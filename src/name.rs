@@ -1,0 +1,308 @@
+//! Namespace names, and the one codec for the names of backups.
+//!
+//! A backup is called `{prefix}{source}-{slot}`, a manual one `manual-{prefix}{source}-{slot}`, the slot as exactly ten
+//! digits. The name alone proves nothing: a user's own namespace may look the same. What may be deleted is decided in
+//! `retention`, from the name *and* evidence of the service.
+
+use std::fmt;
+
+use crate::slot::Slot;
+
+/// Longest namespace name that turbopuffer accepts, in bytes (contract section 12).
+pub const MAX_NAME_BYTES: usize = 128;
+
+const MANUAL: &str = "manual-";
+
+/// A legal turbopuffer namespace name: 1 to 128 of `A-Z a-z 0-9 - _ .`, and neither `.` nor `..`.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct Namespace(Box<str>);
+
+impl Namespace {
+    /// `None` when the text is not a legal name.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let legal = (1..=MAX_NAME_BYTES).contains(&text.len())
+            && legal_bytes(text)
+            && !matches!(text, "." | "..");
+        legal.then(|| Self(text.into()))
+    }
+
+    /// The name.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Namespace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Whether every byte may stand in a namespace name.
+#[must_use]
+pub fn legal_bytes(text: &str) -> bool {
+    text.bytes()
+        .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.'))
+}
+
+/// What every backup of a plan begins with, such as `backup-`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct BackupPrefix(Box<str>);
+
+/// Why a text can't be a backup prefix.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PrefixError {
+    /// Without a prefix every namespace that ends in ten digits would look like a backup.
+    #[error("is empty; use a prefix such as `backup-` that no namespace of yours begins with")]
+    Empty,
+    /// Not a namespace name's bytes.
+    #[error(
+        "holds a character that no namespace name may hold; use letters, digits, `-`, `_` and `.`"
+    )]
+    Illegal,
+    /// No source would fit behind it.
+    #[error(
+        "leaves no room for a source: a name has at most 128 bytes and the slot takes 11 of them"
+    )]
+    TooLong,
+    /// `manual-` + prefix begins with the prefix, so a manual backup could be read as a scheduled one.
+    #[error(
+        "would make manual backups (`manual-…`) look like scheduled ones; use another beginning"
+    )]
+    Ambiguous,
+}
+
+impl BackupPrefix {
+    /// Refuses prefixes under which names could be misread.
+    pub fn parse(text: &str) -> Result<Self, PrefixError> {
+        if text.is_empty() {
+            return Err(PrefixError::Empty);
+        }
+        if !legal_bytes(text) {
+            return Err(PrefixError::Illegal);
+        }
+        if text.len() + MANUAL.len() + 1 + 11 > MAX_NAME_BYTES {
+            return Err(PrefixError::TooLong);
+        }
+        if format!("{MANUAL}{text}").starts_with(text) {
+            return Err(PrefixError::Ambiguous);
+        }
+        Ok(Self(text.into()))
+    }
+
+    /// The prefix.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// Whether retention may ever look at a backup.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Class {
+    /// Made by a schedule; pruned by the plan's retention.
+    Scheduled,
+    /// Made on a person's word; kept for ever.
+    Manual,
+}
+
+/// The name of a backup. It exists only as what [`BackupName::parse`] read, so it always reads back as itself.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct BackupName {
+    class: Class,
+    source: Namespace,
+    slot: Slot,
+    text: Namespace,
+}
+
+/// The name of a source's backup would be longer than the service allows.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "the backup's name `{name}` would have {} bytes, over the limit of 128; shorten the backup prefix or rename the source",
+    name.len()
+)]
+pub struct NameTooLong {
+    /// The name that does not fit.
+    pub name: String,
+}
+
+impl BackupName {
+    /// The name of the backup of `source` in `slot`. It is never truncated: a name that does not fit is an error.
+    pub fn of(
+        prefix: &BackupPrefix,
+        class: Class,
+        source: &Namespace,
+        slot: Slot,
+    ) -> Result<Self, NameTooLong> {
+        let manual = match class {
+            Class::Scheduled => "",
+            Class::Manual => MANUAL,
+        };
+        let name = format!("{manual}{}{source}-{slot}", prefix.as_str());
+        Self::parse(prefix, &name).ok_or(NameTooLong { name })
+    }
+
+    /// Reads a name by the exact grammar. `None` for anything else, so a stray name is never taken for a backup.
+    #[must_use]
+    pub fn parse(prefix: &BackupPrefix, text: &str) -> Option<Self> {
+        let whole = Namespace::parse(text)?;
+        let (class, rest) = match text.strip_prefix(prefix.as_str()) {
+            Some(rest) => (Class::Scheduled, rest),
+            None => (
+                Class::Manual,
+                text.strip_prefix(MANUAL)?.strip_prefix(prefix.as_str())?,
+            ),
+        };
+        let (source, digits) = rest.split_at_checked(rest.len().checked_sub(10)?)?;
+        Some(Self {
+            class,
+            source: Namespace::parse(source.strip_suffix('-')?)?,
+            slot: Slot::from_digits(digits)?,
+            text: whole,
+        })
+    }
+
+    /// Scheduled or manual.
+    #[must_use]
+    pub fn class(&self) -> Class {
+        self.class
+    }
+
+    /// The namespace this is a backup of.
+    #[must_use]
+    pub fn source(&self) -> &Namespace {
+        &self.source
+    }
+
+    /// The instant it stands for.
+    #[must_use]
+    pub fn slot(&self) -> Slot {
+        self.slot
+    }
+
+    /// The whole name, as the service knows it.
+    #[must_use]
+    pub fn namespace(&self) -> &Namespace {
+        &self.text
+    }
+}
+
+impl fmt::Display for BackupName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.text.fmt(f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn prefix() -> BackupPrefix {
+        BackupPrefix::parse("backup-").unwrap()
+    }
+
+    fn slot(seconds: i64) -> Slot {
+        Slot::of(Timestamp::from_second(seconds).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn names_that_only_resemble_a_backup_are_not_read() {
+        for stray in [
+            "backup-",
+            "backup-0012345678",
+            "backup--0012345678",
+            "backup-docs-1_2_3_4_56",
+            "backup-docs-+234567890",
+            "backup-docs-123456789",
+            "backup-docs_1234567890",
+            "Backup-docs-1234567890",
+            "docs-1234567890",
+            "manual-docs-1234567890",
+            "backup-docs-1234567890 ",
+            "backup-dócs-1234567890",
+            "",
+            "..",
+        ] {
+            assert_eq!(BackupName::parse(&prefix(), stray), None, "{stray:?}");
+        }
+    }
+
+    #[test]
+    fn the_vendors_names_are_read_as_the_vendor_meant_them() {
+        let name = BackupName::parse(&prefix(), "backup-acme-orders-1763690400").unwrap();
+        assert_eq!(name.source().as_str(), "acme-orders");
+        assert_eq!(name.slot().instant().to_string(), "2025-11-21T02:00:00Z");
+        assert_eq!(name.class(), Class::Scheduled);
+        let odd = BackupName::parse(&prefix(), "backup-x--1234567890").unwrap();
+        assert_eq!(odd.source().as_str(), "x-");
+    }
+
+    #[test]
+    fn a_name_that_does_not_fit_is_refused_whole() {
+        let longest = Namespace::parse(&"s".repeat(128 - 7 - 11)).unwrap();
+        assert_eq!(
+            BackupName::of(&prefix(), Class::Scheduled, &longest, slot(1))
+                .unwrap()
+                .to_string()
+                .len(),
+            128
+        );
+        let source = Namespace::parse(&"s".repeat(128 - 7 - 10)).unwrap();
+        let refused = BackupName::of(&prefix(), Class::Scheduled, &source, slot(1)).unwrap_err();
+        assert!(refused.to_string().contains("129 bytes"), "{refused}");
+    }
+
+    #[test]
+    fn prefixes_under_which_names_could_be_misread_are_refused() {
+        for (text, fault) in [
+            ("", PrefixError::Empty),
+            ("back up", PrefixError::Illegal),
+            ("manual-", PrefixError::Ambiguous),
+            ("man", PrefixError::Ambiguous),
+            ("manual-manual-m", PrefixError::Ambiguous),
+        ] {
+            assert_eq!(BackupPrefix::parse(text), Err(fault), "{text:?}");
+        }
+        assert_eq!(
+            BackupPrefix::parse(&"b".repeat(110)),
+            Err(PrefixError::TooLong)
+        );
+        assert!(BackupPrefix::parse("manual-x-").is_ok());
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2_000))]
+
+        #[test]
+        fn every_name_reads_back_as_what_it_was_made_of(
+            prefix in "[A-Za-z0-9._-]{1,20}", source in "[A-Za-z0-9._-]{1,128}", seconds in 0_i64..=9_999_999_999,
+            manual: bool,
+        ) {
+            let (Ok(prefix), Some(source)) = (BackupPrefix::parse(&prefix), Namespace::parse(&source)) else {
+                return Ok(());
+            };
+            let class = if manual { Class::Manual } else { Class::Scheduled };
+            match BackupName::of(&prefix, class, &source, slot(seconds)) {
+                Ok(name) => {
+                    prop_assert_eq!(BackupName::parse(&prefix, &name.to_string()), Some(name.clone()));
+                    prop_assert_eq!((name.class(), name.source(), name.slot()), (class, &source, slot(seconds)));
+                }
+                Err(refused) => prop_assert!(refused.name.len() > MAX_NAME_BYTES),
+            }
+        }
+
+        #[test]
+        fn whatever_is_read_is_written_the_same(text in "(manual-)?backup-[a-z0-9_-]{0,12}-[0-9_+-]{9,11}") {
+            if let Some(name) = BackupName::parse(&prefix(), &text) {
+                prop_assert_eq!(name.to_string(), text);
+                let again = BackupName::of(&prefix(), name.class(), name.source(), name.slot()).unwrap();
+                prop_assert_eq!(again, name);
+            }
+        }
+    }
+}

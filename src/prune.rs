@@ -1,0 +1,392 @@
+//! Deletes what retention no longer needs from one target, with a certificate for each deletion.
+//!
+//! Sources are independent. Evidence is read only where a name alone can't settle it; right before each DELETE the
+//! backup and the siblings that make it superfluous are read again, and after it, whether it is gone.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use futures_util::FutureExt;
+use futures_util::stream::{self, StreamExt};
+use tokio::time::{Instant, timeout_at};
+use tracing::{info, warn};
+
+use crate::certificate::{self, Claim, Refusal, Witness};
+use crate::clock::Clock;
+use crate::listing::{CompleteListing, ReadToTheEnd};
+use crate::name::{BackupName, Namespace};
+use crate::plan::Plan;
+use crate::retention::{self, Backup, Decision, Evidence, Keep, Superseded, Verdict};
+use crate::service::{Metadata, Service, ServiceError};
+
+/// A target's backups of one plan, by source and then by slot.
+#[derive(Debug)]
+pub struct Inventory {
+    sources: BTreeMap<Namespace, Vec<Backup>>,
+    /// Names under the plan's prefix that are no backups of it. They are shown, and never touched.
+    pub strays: Vec<String>,
+    complete: ReadToTheEnd,
+}
+
+impl Inventory {
+    /// Sorts a complete listing. A name belongs to the plan only by the exact grammar and the plan's selectors.
+    #[must_use]
+    pub fn of(plan: &Plan, listing: CompleteListing) -> Self {
+        let mut sources: BTreeMap<Namespace, Vec<Backup>> = BTreeMap::new();
+        let mut strays = Vec::new();
+        for text in listing.names {
+            match BackupName::parse(&plan.target.prefix, &text) {
+                Some(name) if plan.source.selectors.selects(name.source().as_str()) => {
+                    sources
+                        .entry(name.source().clone())
+                        .or_default()
+                        .push(Backup {
+                            name,
+                            evidence: None,
+                        });
+                }
+                _ => strays.push(text),
+            }
+        }
+        for backups in sources.values_mut() {
+            backups.sort_unstable_by_key(|backup| backup.name.slot());
+        }
+        Self {
+            sources,
+            strays,
+            complete: listing.complete,
+        }
+    }
+
+    /// Sources with at least one backup, and their backups, oldest first.
+    pub fn sources(&self) -> impl Iterator<Item = (&Namespace, &[Backup])> {
+        self.sources
+            .iter()
+            .map(|(source, backups)| (source, backups.as_slice()))
+    }
+
+    /// How many backups there are.
+    #[must_use]
+    pub fn backups(&self) -> usize {
+        self.sources.values().map(Vec::len).sum()
+    }
+
+    /// Whether a backup stands.
+    #[must_use]
+    pub fn holds(&self, name: &BackupName) -> bool {
+        self.sources
+            .get(name.source())
+            .is_some_and(|backups| backups.iter().any(|backup| backup.name == *name))
+    }
+
+    /// Adds a backup that was sealed after the listing, or what its job saw of it.
+    pub fn add_sealed(&mut self, name: &BackupName, evidence: Evidence) {
+        let backups = self.sources.entry(name.source().clone()).or_default();
+        match backups.iter_mut().find(|backup| backup.name == *name) {
+            Some(known) => known.evidence = Some(evidence),
+            None => {
+                backups.push(Backup {
+                    name: name.clone(),
+                    evidence: Some(evidence),
+                });
+                backups.sort_unstable_by_key(|backup| backup.name.slot());
+            }
+        }
+    }
+}
+
+/// How far pruning may go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// Decide about every backup, from everybody's evidence, and delete nothing.
+    Show,
+    /// Decide, certify, delete.
+    Delete,
+}
+
+/// What all deletions of a run share.
+#[derive(Debug)]
+pub struct Pruning<'a, S> {
+    /// The plan whose retention decides.
+    pub plan: &'a Plan,
+    /// The region of the backups.
+    pub target: &'a S,
+    /// Sources whose job did not end sealed: nothing of theirs is deleted.
+    pub unsealed_jobs: &'a BTreeSet<Namespace>,
+    /// The local clock.
+    pub clock: &'a Clock,
+    /// When to stop working.
+    pub until: Instant,
+    /// Show or delete.
+    pub mode: Mode,
+}
+
+/// What became of one backup that was due.
+#[derive(Debug)]
+pub enum Deletion {
+    /// Deleted, and seen to be gone.
+    Deleted(Superseded),
+    /// The certificate was refused; it stays.
+    Refused(Refusal),
+    /// The service failed; it stays, or will be found again by the next run.
+    Failed(ServiceError),
+    /// The service said yes and still shows it.
+    StillThere,
+    /// The invocation ends; the next run decides again.
+    OutOfTime,
+}
+
+/// What pruning did for one source.
+#[derive(Debug, Default)]
+pub struct Pruned {
+    /// What was decided about each backup.
+    pub decisions: Vec<Decision>,
+    /// What became of those that were due.
+    pub deletions: Vec<(BackupName, Deletion)>,
+    /// Evidence could not be read, so nothing of this source was decided.
+    pub unread: Option<ServiceError>,
+    /// Time ran out before this source's turn.
+    pub not_reached: bool,
+}
+
+impl<S: Service> Pruning<'_, S> {
+    /// Prunes every source; one that fails never stops another. Each result goes to `report` as it comes.
+    pub async fn prune(&self, inventory: &Inventory, mut report: impl FnMut(&Namespace, Pruned)) {
+        let in_flight = usize::try_from(self.plan.concurrency).unwrap_or(1).max(1);
+        let sources = stream::iter(&inventory.sources);
+        let mut pruned = sources
+            .map(|(source, backups)| {
+                let pruned = self.prune_source(source, backups, &inventory.complete);
+                pruned.map(move |pruned| (source, pruned)).boxed_local()
+            })
+            .buffer_unordered(in_flight);
+        while let Some((source, pruned)) = pruned.next().await {
+            report(source, pruned);
+        }
+    }
+
+    async fn prune_source(
+        &self,
+        source: &Namespace,
+        backups: &[Backup],
+        complete: &ReadToTheEnd,
+    ) -> Pruned {
+        if Instant::now() >= self.until {
+            return Pruned {
+                not_reached: true,
+                ..Pruned::default()
+            };
+        }
+        let backups = match timeout_at(self.until, self.with_evidence(backups)).await {
+            Ok(Ok(backups)) => backups,
+            Ok(Err(error)) => {
+                warn!(job = source.as_str(), error = error.word(), detail = %error, "evidence unread; nothing of this source is deleted");
+                return Pruned {
+                    unread: Some(error),
+                    ..Pruned::default()
+                };
+            }
+            Err(_) => {
+                return Pruned {
+                    not_reached: true,
+                    ..Pruned::default()
+                };
+            }
+        };
+        let mut decisions =
+            retention::plan(&backups, &self.plan.target.retention, self.clock.now());
+        if self.unsealed_jobs.contains(source) {
+            keep_all(&mut decisions, &Keep::JobNotSealed);
+        }
+        let deletions = match self.mode {
+            Mode::Show => Vec::new(),
+            Mode::Delete => self.delete_due(&backups, &decisions, complete).await,
+        };
+        Pruned {
+            decisions,
+            deletions,
+            unread: None,
+            not_reached: false,
+        }
+    }
+
+    /// Reads what the planner needs to know, or everything when everything is to be shown. A backup that is gone by
+    /// now is left out.
+    async fn with_evidence(&self, backups: &[Backup]) -> Result<Vec<Backup>, ServiceError> {
+        let mut backups = backups.to_vec();
+        loop {
+            let unasked = match self.mode {
+                Mode::Show => (0..backups.len())
+                    .filter(|at| {
+                        backups
+                            .get(*at)
+                            .is_some_and(|backup| backup.evidence.is_none())
+                    })
+                    .collect(),
+                Mode::Delete => {
+                    retention::unasked(&backups, &self.plan.target.retention, self.clock.now())
+                }
+            };
+            if unasked.is_empty() {
+                return Ok(backups);
+            }
+            let mut gone = Vec::new();
+            for at in unasked {
+                let Some(backup) = backups.get_mut(at) else {
+                    continue;
+                };
+                match self.read(backup.name.namespace()).await? {
+                    Some(metadata) => {
+                        backup.evidence = Some(Evidence {
+                            created_at: metadata.created_at,
+                            sealed: metadata.read_only,
+                        });
+                    }
+                    None => gone.push(backup.name.clone()),
+                }
+            }
+            backups.retain(|backup| !gone.contains(&backup.name));
+        }
+    }
+
+    async fn read(&self, namespace: &Namespace) -> Result<Option<Metadata>, ServiceError> {
+        let metadata = self.target.metadata(namespace).await?;
+        self.clock
+            .compare(metadata.as_ref().and_then(|metadata| metadata.answered_at));
+        Ok(metadata)
+    }
+
+    /// Deletes one source's due backups, oldest first, one after the other.
+    async fn delete_due(
+        &self,
+        backups: &[Backup],
+        decisions: &[Decision],
+        complete: &ReadToTheEnd,
+    ) -> Vec<(BackupName, Deletion)> {
+        let mut deletions = Vec::new();
+        for decision in decisions {
+            let Verdict::Due(superseded) = &decision.verdict else {
+                continue;
+            };
+            let deletion = timeout_at(
+                self.until,
+                self.delete_one(&decision.name, superseded, backups, complete),
+            )
+            .await;
+            let deletion = match deletion {
+                Ok(Ok(deletion)) => deletion,
+                Ok(Err(error)) => Deletion::Failed(error),
+                Err(_) => Deletion::OutOfTime,
+            };
+            log(&decision.name, self.target.region(), &deletion);
+            deletions.push((decision.name.clone(), deletion));
+        }
+        deletions
+    }
+
+    async fn delete_one(
+        &self,
+        name: &BackupName,
+        superseded: &Superseded,
+        backups: &[Backup],
+        complete: &ReadToTheEnd,
+    ) -> Result<Deletion, ServiceError> {
+        let Some(candidate) = self.witness(name.namespace()).await? else {
+            return Ok(Deletion::Deleted(superseded.clone()));
+        };
+        let mut siblings = Vec::new();
+        for sibling in self.vouching(name, superseded, backups) {
+            siblings.extend(self.witness(sibling).await?);
+        }
+        let certified = certificate::certify(&Claim {
+            candidate: &candidate,
+            siblings: &siblings,
+            prefix: self.plan.target.prefix.as_str(),
+            selects: &|source| self.plan.source.selectors.selects(source),
+            window_days: self
+                .plan
+                .target
+                .retention
+                .days
+                .map_or(0, std::num::NonZeroU32::get),
+            min: self.plan.target.retention.min.get(),
+            listing: complete,
+            now: self.clock.now(),
+        });
+        let certificate = match certified {
+            Ok(certificate) => certificate,
+            Err(refusal) => return Ok(Deletion::Refused(refusal)),
+        };
+        self.target.delete(&certificate).await?;
+        let gone = self.read(name.namespace()).await?.is_none();
+        Ok(if gone {
+            Deletion::Deleted(superseded.clone())
+        } else {
+            Deletion::StillThere
+        })
+    }
+
+    /// The backups that make `name` superfluous: its successor, and as many of the newest as the floor asks for.
+    fn vouching<'b>(
+        &self,
+        name: &BackupName,
+        superseded: &Superseded,
+        backups: &'b [Backup],
+    ) -> Vec<&'b Namespace> {
+        let floor = usize::try_from(self.plan.target.retention.min.get()).unwrap_or(usize::MAX);
+        let good = backups
+            .iter()
+            .rev()
+            .filter(|backup| retention::good(backup, self.clock.now()));
+        let newer = good.filter(|backup| backup.name.slot() > name.slot());
+        let mut vouching = Vec::new();
+        for (rank, backup) in newer.enumerate() {
+            if rank < floor || backup.name.namespace().as_str() == superseded.by {
+                vouching.push(backup.name.namespace());
+            }
+        }
+        vouching
+    }
+
+    async fn witness(&self, namespace: &Namespace) -> Result<Option<Witness>, ServiceError> {
+        let metadata = self.read(namespace).await?;
+        Ok(metadata.map(|metadata| Witness {
+            namespace: namespace.to_string(),
+            created_at: metadata.created_at,
+            read_only: metadata.read_only,
+            answered_at: metadata.answered_at,
+        }))
+    }
+}
+
+/// Adds a reason to keep to every decision.
+fn keep_all(decisions: &mut [Decision], reason: &Keep) {
+    for decision in decisions {
+        match &mut decision.verdict {
+            Verdict::Keep(reasons) => reasons.push(reason.clone()),
+            verdict @ Verdict::Due(_) => *verdict = Verdict::Keep(vec![reason.clone()]),
+        }
+    }
+}
+
+fn log(name: &BackupName, region: &str, deletion: &Deletion) {
+    let (job, backup) = (name.source().as_str(), name.namespace().as_str());
+    match deletion {
+        Deletion::Deleted(superseded) => {
+            info!(job, backup, region, superseded_by = superseded.by, superseded_at = %superseded.at, "backup deleted");
+        }
+        Deletion::Refused(refusal) => {
+            warn!(job, backup, region, detail = %refusal, "deletion refused; the backup stays")
+        }
+        Deletion::Failed(error) => {
+            warn!(job, backup, region, error = error.word(), detail = %error, "deletion failed; the next run tries again");
+        }
+        Deletion::OutOfTime => warn!(
+            job,
+            backup, region, "time ran out before this deletion; the next run decides again"
+        ),
+        Deletion::StillThere => warn!(
+            job,
+            backup, region, "the service answered a deletion and still shows the backup"
+        ),
+    }
+}

@@ -1,0 +1,310 @@
+//! What a person at a terminal sees: the report as text and tables, and a progress bar while waiting.
+//!
+//! The report goes to stdout, everything else to stderr, so that a pipe gets the report alone.
+
+use std::collections::BTreeMap;
+use std::io::{self, IsTerminal, Write};
+use std::time::Duration;
+
+use comfy_table::{ContentArrangement, Table, TableComponent, presets};
+use indicatif::{ProgressBar, ProgressStyle};
+
+use crate::backup::JobState;
+use crate::event::Action;
+use crate::plan::Settings;
+use crate::report::{Bounded, Line, Outcome, Report};
+use crate::run::Step;
+
+/// Writes the report for a reader.
+pub fn write_report(out: &mut impl Write, report: &Report) -> io::Result<()> {
+    writeln!(out, "{}", headline(report))?;
+    if matches!(report.action, Action::Backup) && !report.dry_run {
+        write_jobs(out, report)?;
+    }
+    if report.action != Action::List {
+        write_pruning(out, report)?;
+    }
+    if !report.decisions.is_empty() {
+        writeln!(out, "\n{}", decisions_table(&report.decisions.shown))?;
+        write_omitted(out, &report.decisions)?;
+    }
+    for stray in &report.strays.shown {
+        writeln!(out, "not a backup of this plan, never touched: {stray}")?;
+    }
+    write_omitted(out, &report.strays)?;
+    for warning in &report.warnings.shown {
+        writeln!(out, "warning: {warning}")?;
+    }
+    for drifted in &report.drifts.shown {
+        let drift = drifted.drift;
+        writeln!(
+            out,
+            "note: {} was written while it was copied: {} rows in the copy, {} to {} in the source",
+            drifted.source, drift.copied, drift.fewest, drift.most
+        )?;
+    }
+    if !report.failures.is_empty() {
+        writeln!(out, "\n{}", failures_table(report))?;
+        write_omitted(out, &report.failures)?;
+    }
+    Ok(())
+}
+
+fn headline(report: &Report) -> String {
+    let outcome = match report.outcome {
+        Outcome::Succeeded => "succeeded",
+        Outcome::Failed => "FAILED",
+        Outcome::Incomplete => "is INCOMPLETE",
+    };
+    let action = match (report.action, report.dry_run) {
+        (Action::Backup, false) => "Backup",
+        (Action::Prune, false) => "Prune",
+        (Action::Backup, true) => "Dry run of a backup",
+        (Action::Prune, true) => "Dry run of pruning",
+        (Action::List, _) => "List",
+        (Action::Check, _) => "Check",
+    };
+    let (from, to) = (&report.source_region, &report.backup_region);
+    format!(
+        "{action} {outcome}: plan `{}`, {from} → {to}, slot {}",
+        report.plan, report.slot
+    )
+}
+
+fn write_jobs(out: &mut impl Write, report: &Report) -> io::Result<()> {
+    let jobs = report.jobs;
+    write!(out, "  {} sources: {} sealed", report.sources, jobs.sealed)?;
+    let others = [
+        (jobs.already_sealed, "sealed before"),
+        (jobs.failed, "failed"),
+        (jobs.incomplete, "incomplete"),
+        (jobs.vanished, "deleted meanwhile"),
+        (jobs.adopted, "of them adopted"),
+        (jobs.drifted, "of them written while copied"),
+    ];
+    for (count, what) in others.into_iter().filter(|(count, _)| *count > 0) {
+        write!(out, ", {count} {what}")?;
+    }
+    let copied = report.copied;
+    writeln!(
+        out,
+        "\n  copied {} rows, {} written, {} sent between regions",
+        copied.rows,
+        bytes(copied.bytes_written),
+        bytes(copied.bytes_returned)
+    )
+}
+
+fn write_pruning(out: &mut impl Write, report: &Report) -> io::Result<()> {
+    let pruning = report.pruning;
+    if let Some(why) = &report.deletion_stopped {
+        return writeln!(out, "  nothing was deleted: {why}");
+    }
+    writeln!(
+        out,
+        "  {} backups stood: {} due, {} deleted, {} unsealed, {} names that are no backups",
+        pruning.backups, pruning.due, pruning.deleted, pruning.unsealed, pruning.strays
+    )
+}
+
+fn write_omitted<T>(out: &mut impl Write, list: &Bounded<T>) -> io::Result<()> {
+    if list.omitted == 0 {
+        return Ok(());
+    }
+    writeln!(
+        out,
+        "… and {} more; --json shows as many as fit",
+        list.omitted
+    )
+}
+
+/// One row per backup, oldest first within its source, with every reason.
+#[must_use]
+pub fn decisions_table(lines: &[Line]) -> Table {
+    let mut by_source: BTreeMap<&str, Vec<&Line>> = BTreeMap::new();
+    for line in lines {
+        by_source.entry(&line.source).or_default().push(line);
+    }
+    let mut table = table(&["source", "slot (UTC)", "sealed", "", "why"]);
+    for line in by_source.values().flatten() {
+        let sealed = match line.sealed {
+            Some(true) => "yes",
+            Some(false) => "no",
+            None => "?",
+        };
+        let why = match &line.superseded {
+            Some(superseded) => format!("superseded {} by {}", superseded.at, superseded.by),
+            None => line
+                .keep
+                .iter()
+                .map(ToString::to_string)
+                .collect::<Vec<_>>()
+                .join("; "),
+        };
+        let verdict = if line.due { "due" } else { "stays" };
+        table.add_row([
+            line.source.as_str(),
+            &line.slot.to_string(),
+            sealed,
+            verdict,
+            &why,
+        ]);
+    }
+    table
+}
+
+fn failures_table(report: &Report) -> Table {
+    let mut table = table(&["failed", "error", "what happened and what to do"]);
+    for failure in &report.failures.shown {
+        let what = failure
+            .backup
+            .as_deref()
+            .or(failure.source.as_deref())
+            .unwrap_or("the run");
+        table.add_row([what, failure.error, &failure.message]);
+    }
+    table
+}
+
+/// A plain table that fits the terminal.
+#[must_use]
+pub fn table(header: &[&str]) -> Table {
+    let mut table = Table::new();
+    table
+        .load_preset(presets::NOTHING)
+        .set_style(TableComponent::HeaderLines, '─')
+        .set_style(TableComponent::MiddleHeaderIntersections, '─')
+        .set_content_arrangement(ContentArrangement::Dynamic);
+    table.set_header(header.iter().copied());
+    table
+}
+
+/// The configuration in force, keys left out.
+pub fn write_settings(out: &mut impl Write, settings: &Settings) -> io::Result<()> {
+    let plan = &settings.plan;
+    let selectors = &plan.source.selectors;
+    let prefixes = selectors
+        .prefixes()
+        .iter()
+        .map(|prefix| format!("{prefix}*"))
+        .collect::<Vec<_>>();
+    let days = plan.target.retention.days.map_or_else(
+        || "everything is kept".to_owned(),
+        |days| {
+            format!(
+                "every state of the last {days} days, and the {} newest of every source",
+                plan.target.retention.min
+            )
+        },
+    );
+    let mut table = table(&["plan", &plan.name]);
+    table.add_row([
+        "sources",
+        &format!("{} in {}", prefixes.join(", "), plan.source.region),
+    ]);
+    table.add_row(["left out", &selectors.exclusions().join(", ")]);
+    table.add_row([
+        "backups",
+        &format!("{}… in {}", plan.target.prefix.as_str(), plan.target.region),
+    ]);
+    table.add_row(["retention", &days]);
+    table.add_row([
+        "in flight",
+        &format!(
+            "{} requests per region, {} copies",
+            plan.concurrency, plan.copies
+        ),
+    ]);
+    table.add_row([
+        "reached at",
+        &format!("{} and {}", plan.source.base_url, plan.target.base_url),
+    ]);
+    writeln!(out, "{table}")
+}
+
+/// Bytes in the unit that turbopuffer bills in: powers of ten.
+#[must_use]
+pub fn bytes(bytes: u64) -> String {
+    let units = [
+        (1_000_000_000_000, "TB"),
+        (1_000_000_000, "GB"),
+        (1_000_000, "MB"),
+        (1_000, "kB"),
+    ];
+    match units.iter().find(|(size, _)| bytes >= *size) {
+        Some((size, unit)) => format!("{}.{} {unit}", bytes / size, bytes % size * 10 / size),
+        None => format!("{bytes} bytes"),
+    }
+}
+
+/// A bar on a terminal; elsewhere nothing, because there the log lines tell.
+#[derive(Debug)]
+pub struct Progress(ProgressBar);
+
+impl Progress {
+    /// Draws on stderr, if that is a terminal.
+    #[must_use]
+    pub fn new() -> Self {
+        if !io::stderr().is_terminal() {
+            return Self(ProgressBar::hidden());
+        }
+        let bar = ProgressBar::no_length();
+        let style = ProgressStyle::with_template(
+            "{msg} [{bar:30}] {pos}/{len} {elapsed}, about {eta} left",
+        );
+        bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+        bar.enable_steady_tick(Duration::from_millis(200));
+        Self(bar)
+    }
+
+    /// Shows what just happened.
+    pub fn show(&self, step: &Step<'_>) {
+        let length = |jobs: usize| u64::try_from(jobs).unwrap_or(u64::MAX);
+        match step {
+            Step::Jobs(jobs) => self.restart("copying", length(*jobs)),
+            Step::Pruning(sources) => self.restart("pruning", length(*sources)),
+            Step::Job(job) => {
+                self.0.inc(1);
+                if job.state == JobState::Failed {
+                    self.0.set_message("copying (with failures)");
+                }
+            }
+            Step::Pruned => self.0.inc(1),
+        }
+    }
+
+    /// Takes the bar off the screen.
+    pub fn finish(&self) {
+        self.0.finish_and_clear();
+    }
+
+    fn restart(&self, what: &'static str, length: u64) {
+        self.0.set_message(what);
+        self.0.set_length(length);
+        self.0.reset();
+    }
+}
+
+impl Default for Progress {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_are_shown_in_powers_of_ten() {
+        for (count, shown) in [
+            (0, "0 bytes"),
+            (999, "999 bytes"),
+            (1_000, "1.0 kB"),
+            (91_750_400, "91.7 MB"),
+            (2_000_000_000_000, "2.0 TB"),
+        ] {
+            assert_eq!(bytes(count), shown);
+        }
+    }
+}

@@ -1,0 +1,319 @@
+//! Whether a copy is what its source was: schema and strongly consistent row count of both sides.
+//!
+//! A source may be written while it is copied. Then its counts before and after span an interval, and a copy outside it
+//! is as wrong as one that differs from a source that stood still.
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::clock::Clock;
+use crate::name::Namespace;
+use crate::service::{Metadata, Service, ServiceError};
+
+/// Timestamps of the service have whole seconds: a write in the second of the look may not show.
+const SECOND_OF_THE_LOOK: SignedDuration = SignedDuration::from_secs(2);
+
+/// Rows may come and go between the two looks at a source that is being written, so its interval is widened by one
+/// part in this many. Whatever lies outside is a fault.
+const DRIFT_TOLERANCE_PART: u64 = 100;
+
+/// One side at one moment.
+#[derive(Clone, Debug)]
+pub struct Observation {
+    /// What the service says of it.
+    pub metadata: Metadata,
+    /// Rows, strongly consistent.
+    pub rows: u64,
+}
+
+/// The interval in which the copy of a moving source lies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Drift {
+    /// Fewest rows seen at the source around the copy.
+    pub fewest: u64,
+    /// Most rows seen at the source around the copy.
+    pub most: u64,
+    /// Rows in the copy.
+    pub copied: u64,
+}
+
+/// Why a copy is not what its source was.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Mismatch {
+    /// The copy is not there.
+    #[error("the copy is not there")]
+    Missing,
+    /// Attributes, types or indexes differ.
+    #[error("the copy's schema differs from the source's: {0}")]
+    Schema(String),
+    /// The source stood still, and yet the counts differ.
+    #[error("the copy has {copied} rows and the source, unchanged meanwhile, has {expected}")]
+    Rows {
+        /// Rows at the source.
+        expected: u64,
+        /// Rows in the copy.
+        copied: u64,
+    },
+    /// The source was written, but not by that much.
+    #[error("the copy has {copied} rows while the source had between {fewest} and {most}")]
+    OutsideDrift {
+        /// Fewest rows seen at the source.
+        fewest: u64,
+        /// Most rows seen at the source.
+        most: u64,
+        /// Rows in the copy.
+        copied: u64,
+    },
+    /// The source disappeared before it could be compared.
+    #[error(
+        "the source was deleted before its copy, of {copied} rows, could be compared (it had {expected})"
+    )]
+    SourceGone {
+        /// Rows at the source before.
+        expected: u64,
+        /// Rows in the copy.
+        copied: u64,
+    },
+}
+
+/// The outcome of a comparison.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Schema and count are equal.
+    Equal,
+    /// The source was written meanwhile, and the copy fits between its counts.
+    Drifted(Drift),
+    /// The copy must not be trusted.
+    Differs(Mismatch),
+}
+
+/// Looks at one side: metadata, then the count. `None` when it does not exist.
+pub async fn observe<S: Service>(
+    service: &S,
+    namespace: &Namespace,
+    clock: &Clock,
+) -> Result<Option<Observation>, ServiceError> {
+    let Some(metadata) = service.metadata(namespace).await? else {
+        return Ok(None);
+    };
+    clock.compare(metadata.answered_at);
+    let rows = service.count(namespace).await?;
+    Ok(rows.map(|rows| Observation { metadata, rows }))
+}
+
+/// Compares a copy with its source, looking at the source once more only if they differ.
+///
+/// `still_since` is the instant from which on a write to the source may be missing in the copy.
+pub async fn compare<S: Service>(
+    source: &S,
+    namespace: &Namespace,
+    before: &Observation,
+    copy: &Observation,
+    still_since: Timestamp,
+    clock: &Clock,
+) -> Result<Verdict, ServiceError> {
+    if agree(before, copy) {
+        return Ok(Verdict::Equal);
+    }
+    let after = observe(source, namespace, clock).await?;
+    Ok(judge(before, copy, after.as_ref(), still_since))
+}
+
+fn agree(source: &Observation, copy: &Observation) -> bool {
+    source.rows == copy.rows && source.metadata.schema == copy.metadata.schema
+}
+
+/// Judges a copy that differs from what its source was before.
+fn judge(
+    before: &Observation,
+    copy: &Observation,
+    after: Option<&Observation>,
+    still_since: Timestamp,
+) -> Verdict {
+    let copied = copy.rows;
+    let Some(after) = after else {
+        return Verdict::Differs(Mismatch::SourceGone {
+            expected: before.rows,
+            copied,
+        });
+    };
+    let schemas = [&before.metadata.schema, &after.metadata.schema];
+    if !schemas.contains(&&copy.metadata.schema) {
+        return Verdict::Differs(Mismatch::Schema(difference(
+            &before.metadata.schema,
+            &copy.metadata.schema,
+        )));
+    }
+    let (fewest, most) = (before.rows.min(after.rows), before.rows.max(after.rows));
+    if !was_written(before, after, still_since) {
+        return Verdict::Differs(Mismatch::Rows {
+            expected: before.rows,
+            copied,
+        });
+    }
+    let slack = most / DRIFT_TOLERANCE_PART;
+    if (fewest.saturating_sub(slack)..=most.saturating_add(slack)).contains(&copied) {
+        Verdict::Drifted(Drift {
+            fewest,
+            most,
+            copied,
+        })
+    } else {
+        Verdict::Differs(Mismatch::OutsideDrift {
+            fewest,
+            most,
+            copied,
+        })
+    }
+}
+
+/// Whether the source may have been written since `still_since`; when its timestamps can't tell, it may.
+fn was_written(before: &Observation, after: &Observation, still_since: Timestamp) -> bool {
+    before.rows != after.rows
+        || before.metadata.schema != after.metadata.schema
+        || before.metadata.created_at != after.metadata.created_at
+        || before.metadata.updated_at != after.metadata.updated_at
+        || after.metadata.updated_at.duration_since(still_since) >= -SECOND_OF_THE_LOOK
+}
+
+/// The first attribute that differs, for the message.
+fn difference(source: &serde_json::Value, copy: &serde_json::Value) -> String {
+    let empty = serde_json::Map::new();
+    let (source, copy) = (
+        source.as_object().unwrap_or(&empty),
+        copy.as_object().unwrap_or(&empty),
+    );
+    let names = source.keys().chain(copy.keys());
+    names
+        .filter(|name| source.get(*name) != copy.get(*name))
+        .map(|name| match (source.get(name), copy.get(name)) {
+            (Some(_), None) => format!("`{name}` is missing in the copy"),
+            (None, Some(_)) => format!("`{name}` is only in the copy"),
+            (Some(source), Some(copy)) => {
+                format!("`{name}` is {source} in the source and {copy} in the copy")
+            }
+            (None, None) => name.clone(),
+        })
+        .next()
+        .unwrap_or_else(|| "they are not laid out alike".into())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    const START: &str = "2026-11-21T02:00:00Z";
+
+    fn seen(rows: u64, updated_at: &str) -> Observation {
+        let metadata = Metadata {
+            created_at: "2026-01-01T00:00:00Z".parse().unwrap(),
+            updated_at: updated_at.parse().unwrap(),
+            read_only: false,
+            approx_rows: rows,
+            approx_bytes: 0,
+            schema: json!({"id": {"type": "uint"}, "title": {"type": "string"}}),
+            answered_at: None,
+        };
+        Observation { metadata, rows }
+    }
+
+    fn still(rows: u64) -> Observation {
+        seen(rows, "2026-11-20T00:00:00Z")
+    }
+
+    fn judged(before: &Observation, copy: &Observation, after: Option<&Observation>) -> Verdict {
+        judge(before, copy, after, START.parse().unwrap())
+    }
+
+    #[test]
+    fn a_source_that_stood_still_must_be_matched_exactly() {
+        for copied in [99, 101, 0] {
+            let verdict = judged(&still(100), &still(copied), Some(&still(100)));
+            assert_eq!(
+                verdict,
+                Verdict::Differs(Mismatch::Rows {
+                    expected: 100,
+                    copied
+                })
+            );
+        }
+    }
+
+    #[test]
+    fn a_moving_source_spans_an_interval() {
+        let (before, after) = (
+            seen(1_000, "2026-11-21T01:00:00Z"),
+            seen(1_200, "2026-11-21T02:03:00Z"),
+        );
+        for (copied, fits) in [
+            (1_000, true),
+            (1_100, true),
+            (1_212, true),
+            (988, true),
+            (987, false),
+            (1_213, false),
+            (0, false),
+        ] {
+            let verdict = judged(&before, &still(copied), Some(&after));
+            assert_eq!(
+                matches!(verdict, Verdict::Drifted(_)),
+                fits,
+                "{copied}: {verdict:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_write_in_the_second_of_the_look_counts_as_a_write() {
+        let busy = seen(100, START);
+        assert!(matches!(
+            judged(&busy, &still(99), Some(&busy)),
+            Verdict::Drifted(_)
+        ));
+        let earlier = seen(100, "2026-11-21T01:59:57Z");
+        assert!(matches!(
+            judged(&earlier, &still(99), Some(&earlier)),
+            Verdict::Differs(_)
+        ));
+    }
+
+    #[test]
+    fn deleting_and_recreating_with_equal_counts_is_a_write() {
+        let before = still(100);
+        let mut after = still(100);
+        after.metadata.created_at = "2026-11-19T00:00:00Z".parse().unwrap();
+        assert!(matches!(
+            judged(&before, &still(99), Some(&after)),
+            Verdict::Drifted(_)
+        ));
+    }
+
+    #[test]
+    fn another_schema_is_never_accepted_and_is_named() {
+        let mut copy = still(100);
+        copy.metadata.schema = json!({"id": {"type": "uint"}});
+        let verdict = judged(&still(100), &copy, Some(&still(100)));
+        let Verdict::Differs(mismatch) = verdict else {
+            panic!("{verdict:?}")
+        };
+        assert!(
+            mismatch
+                .to_string()
+                .contains("`title` is missing in the copy"),
+            "{mismatch}"
+        );
+    }
+
+    #[test]
+    fn a_source_that_is_gone_can_vouch_for_nothing() {
+        let verdict = judged(&still(100), &still(99), None);
+        assert_eq!(
+            verdict,
+            Verdict::Differs(Mismatch::SourceGone {
+                expected: 100,
+                copied: 99
+            })
+        );
+    }
+}
