@@ -2,6 +2,10 @@
 //!
 //! What it must never do: start a second copy without having looked for the first, seal what was not compared, or take
 //! a flag that a copy inherited for a seal. It deletes nothing.
+//!
+//! A copy of a frozen (read-only) source is born read-only, so for its first moments it looks sealed. It is cleared
+//! before it is compared; and because a process may die in those moments, the backups of a source that is still frozen
+//! are compared again, and lose their seal if they are not what the source is.
 
 use std::time::Duration;
 
@@ -11,7 +15,7 @@ use tracing::{info, warn};
 
 use crate::clock::Clock;
 use crate::name::{BackupName, BackupPrefix, Class, NameTooLong, Namespace};
-use crate::retention::Evidence;
+use crate::retention::{Backup, Evidence};
 use crate::service::{Copied, CopyOrder, Pace, Progress, Service, ServiceError, Started};
 use crate::slot::{CLOCK_MARGIN, LATEST_START, Slot};
 use crate::verify::{self, Drift, Mismatch, Observation, Verdict};
@@ -109,6 +113,8 @@ pub struct JobRecord {
     pub drift: Option<Drift>,
     /// What the service says of the sealed backup.
     pub evidence: Option<Evidence>,
+    /// Older backups that bore a flag they had inherited, were not what the source is, and lost it.
+    pub unsealed: Vec<BackupName>,
     /// Why it did not end sealed.
     pub error: Option<JobError>,
 }
@@ -155,8 +161,8 @@ struct Compared {
 }
 
 impl<S: Service> Jobs<'_, S> {
-    /// Runs one job to its end, or to the end of the time. `exists` says that the target's listing shows the backup.
-    pub async fn back_up(&self, source: &Namespace, exists: bool) -> JobRecord {
+    /// Runs one job to its end, or to the end of the time. `known` are the source's backups in the target's listing.
+    pub async fn back_up(&self, source: &Namespace, known: &[Backup]) -> JobRecord {
         let mut record = JobRecord {
             source: source.clone(),
             backup: None,
@@ -165,12 +171,13 @@ impl<S: Service> Jobs<'_, S> {
             adopted: false,
             drift: None,
             evidence: None,
+            unsealed: Vec::new(),
             error: None,
         };
         let ended = match BackupName::of(self.prefix, Class::Scheduled, source, self.slot) {
             Ok(name) => {
                 record.backup = Some(name.clone());
-                let work = self.work(&name, exists, &mut record);
+                let work = self.work(&name, known, &mut record);
                 timeout_at(self.until, work)
                     .await
                     .unwrap_or(Err(JobError::OutOfTime))
@@ -192,7 +199,7 @@ impl<S: Service> Jobs<'_, S> {
     async fn work(
         &self,
         name: &BackupName,
-        exists: bool,
+        known: &[Backup],
         record: &mut JobRecord,
     ) -> Result<JobState, JobError> {
         if Instant::now() >= self.until {
@@ -201,10 +208,29 @@ impl<S: Service> Jobs<'_, S> {
         let Some(before) = verify::observe(self.source, name.source(), self.clock).await? else {
             return Ok(JobState::Vanished);
         };
+        if !before.metadata.read_only {
+            return self.copy_and_seal(name, known, &before, record).await;
+        }
+        let ended = self.copy_and_seal(name, known, &before, record).await;
+        if ended.is_err() {
+            self.clear_inherited_flag(name).await?;
+        }
+        record.unsealed = self.unseal_what_differs(name, known, &before).await?;
+        ended
+    }
+
+    async fn copy_and_seal(
+        &self,
+        name: &BackupName,
+        known: &[Backup],
+        before: &Observation,
+        record: &mut JobRecord,
+    ) -> Result<JobState, JobError> {
         let looked_at = before
             .metadata
             .answered_at
             .unwrap_or_else(|| self.clock.now());
+        let exists = known.iter().any(|backup| backup.name == *name);
         let made = if exists {
             Made::Before
         } else {
@@ -213,11 +239,11 @@ impl<S: Service> Jobs<'_, S> {
         let compared = match made {
             Made::Here(copied) => {
                 record.copied = copied;
-                self.compare(name, &before, looked_at).await?
+                self.compare(name, before, looked_at).await?
             }
             Made::Before => {
                 record.adopted = true;
-                self.adopt(name, &before).await?
+                self.adopt(name, before).await?
             }
         };
         record.copied.rows = compared.copy.rows;
@@ -385,10 +411,43 @@ impl<S: Service> Jobs<'_, S> {
     }
 
     /// A copy of a frozen source is frozen too; only a comparison may make that flag mean anything.
-    async fn clear_inherited_flag(&self, name: &BackupName) -> Result<(), JobError> {
-        info!(backup = %name, "clearing the read-only flag that the copy inherited");
-        self.target.set_read_only(name.namespace(), false).await?;
+    async fn clear_inherited_flag(&self, name: &BackupName) -> Result<(), ServiceError> {
+        let shown = self.target.metadata(name.namespace()).await?;
+        if shown.is_some_and(|metadata| metadata.read_only) {
+            info!(backup = %name, "clearing the read-only flag that the copy inherited");
+            self.target.set_read_only(name.namespace(), false).await?;
+        }
         Ok(())
+    }
+
+    /// Takes the seal off older copies of a frozen source that are not what it is. Nothing was written to it since they
+    /// were made, so they must be equal; one that is not was never compared.
+    async fn unseal_what_differs(
+        &self,
+        name: &BackupName,
+        known: &[Backup],
+        frozen: &Observation,
+    ) -> Result<Vec<BackupName>, ServiceError> {
+        let mut unsealed = Vec::new();
+        for older in known
+            .iter()
+            .map(|backup| &backup.name)
+            .filter(|older| *older != name)
+        {
+            let Some(metadata) = self.target.metadata(older.namespace()).await? else {
+                continue;
+            };
+            if !metadata.read_only || metadata.created_at <= frozen.metadata.updated_at {
+                continue;
+            }
+            let rows = self.target.count(older.namespace()).await?;
+            if rows != Some(frozen.rows) || metadata.schema != frozen.metadata.schema {
+                warn!(backup = %older, rows, expected = frozen.rows, "not what its frozen source is; taking its seal off");
+                self.target.set_read_only(older.namespace(), false).await?;
+                unsealed.push(older.clone());
+            }
+        }
+        Ok(unsealed)
     }
 
     /// Makes a compared copy read-only and believes it only when the service shows it.

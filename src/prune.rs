@@ -70,12 +70,13 @@ impl Inventory {
         self.sources.values().map(Vec::len).sum()
     }
 
-    /// Whether a backup stands.
+    /// A source's backups, oldest first.
     #[must_use]
-    pub fn holds(&self, name: &BackupName) -> bool {
+    pub fn backups_of(&self, source: &Namespace) -> &[Backup] {
         self.sources
-            .get(name.source())
-            .is_some_and(|backups| backups.iter().any(|backup| backup.name == *name))
+            .get(source)
+            .map(Vec::as_slice)
+            .unwrap_or_default()
     }
 
     /// Adds a backup that was sealed after the listing, or what its job saw of it.

@@ -300,6 +300,15 @@ impl Report {
                 drift,
             });
         }
+        for unsealed in &job.unsealed {
+            let message = "bore the read-only flag of its frozen source without having been compared, and differs from it; it lost the flag and counts as unsealed";
+            self.fail(
+                Some(&job.source),
+                Some(unsealed.to_string()),
+                "unsealed",
+                message.into(),
+            );
+        }
         if let Some(error) = &job.error {
             let backup = job.backup.as_ref().map(ToString::to_string);
             self.fail(Some(&job.source), backup, error.word(), error.to_string());

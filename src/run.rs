@@ -231,7 +231,7 @@ impl<S: Service> Run<'_, '_, S> {
     async fn run_jobs(
         &mut self,
         sources: &[Namespace],
-        mut inventory: Option<&mut Inventory>,
+        inventory: Option<&mut Inventory>,
     ) -> BTreeSet<Namespace> {
         let plan = self.world.plan;
         let jobs = Jobs {
@@ -243,25 +243,31 @@ impl<S: Service> Run<'_, '_, S> {
             clock: &self.clock,
         };
         (self.world.watch)(Step::Jobs(sources.len()));
-        let known = existing(plan, sources, self.slot, inventory.as_deref());
+        let listed = inventory.as_deref();
+        let known = |source: &Namespace| {
+            listed
+                .map(|inventory| inventory.backups_of(source))
+                .unwrap_or_default()
+        };
         let in_flight = usize::try_from(plan.copies).unwrap_or(1).max(1);
         let work = sources
             .iter()
-            .map(|source| jobs.back_up(source, known.contains(source)).boxed_local());
+            .map(|source| jobs.back_up(source, known(source)).boxed_local());
         let mut ended = stream::iter(work).buffer_unordered(in_flight);
-        let mut unsealed = BTreeSet::new();
+        let (mut sealed, mut unsealed) = (Vec::new(), BTreeSet::new());
         while let Some(job) = ended.next().await {
             (self.world.watch)(Step::Job(&job));
             self.report.add_job(&job);
-            match (&job.backup, job.evidence, inventory.as_deref_mut()) {
-                (Some(name), Some(evidence), Some(inventory)) => {
-                    inventory.add_sealed(name, evidence)
-                }
-                _ => {}
+            match (job.backup, job.evidence) {
+                (Some(name), Some(evidence)) => sealed.push((name, evidence)),
+                _ => drop(unsealed.insert(job.source)),
             }
-            if !job.is_sealed() {
-                unsealed.insert(job.source);
-            }
+        }
+        drop(ended);
+        if let Some(inventory) = inventory {
+            sealed
+                .iter()
+                .for_each(|(name, evidence)| inventory.add_sealed(name, *evidence));
         }
         unsealed
     }
@@ -340,28 +346,4 @@ impl<S: Service> Run<'_, '_, S> {
         info!(outcome = ?self.report.outcome, "run ended");
         self.report
     }
-}
-
-/// The sources whose backup for this slot the target's listing shows already.
-fn existing<'a>(
-    plan: &Plan,
-    sources: &'a [Namespace],
-    slot: Slot,
-    inventory: Option<&Inventory>,
-) -> BTreeSet<&'a Namespace> {
-    let Some(inventory) = inventory else {
-        return BTreeSet::new();
-    };
-    let of = |source: &Namespace| {
-        crate::name::BackupName::of(
-            &plan.target.prefix,
-            crate::name::Class::Scheduled,
-            source,
-            slot,
-        )
-    };
-    sources
-        .iter()
-        .filter(|source| of(source).is_ok_and(|name| inventory.holds(&name)))
-        .collect()
 }

@@ -175,7 +175,8 @@ impl Turbopuffer {
 }
 
 /// What an answer with an error status means.
-fn refusal(region: Region, api: &ApiError) -> ServiceError {
+#[must_use]
+pub fn refusal(region: Region, api: &ApiError) -> ServiceError {
     let status = api.status.as_u16();
     let message = shown(&api.message);
     let retry_after = retry_after(&api.headers);

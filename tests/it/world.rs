@@ -1,0 +1,478 @@
+//! Two regions of the emulator as [`Service`]s, without sockets, so that time can be virtual.
+//!
+//! The emulator's clock follows tokio's paused one: a wait of eleven hours takes no time, and a run is the same every
+//! time it is played with the same seed.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use jiff::fmt::rfc2822;
+use jiff::{SignedDuration, Timestamp};
+use lifeboat::certificate::DeletionCertificate;
+use lifeboat::clock::Clock;
+use lifeboat::event::{Action, Request};
+use lifeboat::name::Namespace;
+use lifeboat::plan::{Plan, Settings};
+use lifeboat::report::Report;
+use lifeboat::run::{self, Refused};
+use lifeboat::service::turbopuffer::refusal;
+use lifeboat::service::{
+    Copied, CopyOrder, Metadata, Page, Patient, Progress, Service, ServiceError, Started,
+};
+use lifeboat_emulator::{Answer, Call, ClockMode, Delivery, Emulator, Method, Rule};
+use serde_json::{Value, json};
+use tokio::time::Instant;
+
+pub(crate) const SOURCE: &str = "aws-us-east-1";
+pub(crate) const TARGET: &str = "aws-eu-west-1";
+pub(crate) const BEGIN: &str = "2026-01-01T00:00:00Z";
+
+/// One region of the emulator.
+#[derive(Debug)]
+pub(crate) struct Region {
+    name: &'static str,
+    emulator: Emulator,
+    begin: (Instant, Timestamp),
+}
+
+/// Everything a test needs: the emulator, the plan, and a clock.
+pub(crate) struct World {
+    pub(crate) emulator: Emulator,
+    pub(crate) plan: Plan,
+    begin: (Instant, Timestamp),
+    skew: SignedDuration,
+}
+
+impl World {
+    /// A world at [`BEGIN`] with the five-variable plan, some variables changed.
+    pub(crate) fn new(seed: u64, variables: &[(&str, &str)]) -> Self {
+        let begin: Timestamp = BEGIN.parse().unwrap();
+        let settings = lifeboat_emulator::Settings {
+            seed,
+            clock: ClockMode::Manual(begin),
+            ..lifeboat_emulator::Settings::default()
+        };
+        Self {
+            emulator: Emulator::new(settings),
+            plan: plan(variables),
+            begin: (Instant::now(), begin),
+            skew: SignedDuration::ZERO,
+        }
+    }
+
+    /// Sets the local clock wrong by this much.
+    pub(crate) fn skew_local_clock(&mut self, by: SignedDuration) {
+        self.skew = by;
+    }
+
+    /// The service's time.
+    pub(crate) fn now(&self) -> Timestamp {
+        self.begin.1 + SignedDuration::try_from(self.begin.0.elapsed()).unwrap()
+    }
+
+    /// Waits until an instant.
+    pub(crate) async fn sleep_until(&self, instant: Timestamp) {
+        let wait = instant.duration_since(self.now());
+        tokio::time::sleep(Duration::try_from(wait).unwrap_or_default()).await;
+    }
+
+    fn region(&self, name: &'static str) -> Region {
+        Region {
+            name,
+            emulator: self.emulator.clone(),
+            begin: self.begin,
+        }
+    }
+
+    /// Carries a request out, as a fresh process would.
+    pub(crate) async fn run(
+        &self,
+        request: Request,
+        time_left: Duration,
+    ) -> Result<Report, Refused> {
+        let (begin, skew) = (self.begin, self.skew);
+        let clock = Clock::new(move || {
+            begin.1 + SignedDuration::try_from(begin.0.elapsed()).unwrap() + skew
+        });
+        let source = Patient::new(self.region(SOURCE), self.plan.concurrency);
+        let target = Patient::new(self.region(TARGET), self.plan.concurrency);
+        let world = run::World {
+            plan: &self.plan,
+            source: &source,
+            target: &target,
+            clock,
+            watch: &|_| (),
+        };
+        run::run(&request, &world, "test".into(), time_left).await
+    }
+
+    /// Backs up for a slot.
+    pub(crate) async fn back_up(&self, slot: Timestamp) -> Report {
+        let request = Request {
+            scheduled_time: Some(slot),
+            ..Request::default()
+        };
+        self.run(request, Duration::from_secs(840)).await.unwrap()
+    }
+
+    /// Waits for a slot and backs up.
+    pub(crate) async fn night(&self, slot: &str) -> Report {
+        let slot = slot.parse().unwrap();
+        self.sleep_until(slot).await;
+        self.back_up(slot).await
+    }
+
+    /// Prunes only.
+    pub(crate) async fn prune(&self) -> Report {
+        let request = Request {
+            action: Action::Prune,
+            ..Request::default()
+        };
+        self.run(request, Duration::from_secs(840)).await.unwrap()
+    }
+
+    pub(crate) fn faults(&self, rules: Value) {
+        let rules: Vec<Rule> = serde_json::from_value(rules).unwrap();
+        self.emulator.set_faults(rules);
+    }
+
+    /// A call of the test's own, which must succeed.
+    pub(crate) fn call(&self, method: Method, region: &str, path: &str, body: &Value) -> Value {
+        self.emulator.set_now(self.now());
+        let (path, query) = path.split_once('?').unwrap_or((path, ""));
+        let answer = self.emulator.call(call(method, region, path, query, body));
+        let Delivery::Whole(response) = answer.delivery else {
+            panic!("{path}: no answer")
+        };
+        let body: Value = serde_json::from_slice(&response.body).unwrap();
+        assert_eq!(response.status, 200, "{path}: {body}");
+        body
+    }
+
+    /// Writes rows `0..rows` of a namespace, some columns each.
+    pub(crate) fn write_rows(&self, region: &str, namespace: &str, ids: std::ops::Range<u64>) {
+        let rows: Vec<Value> = ids
+            .map(|id| json!({"id": id, "title": format!("{namespace} {id}")}))
+            .collect();
+        self.call(
+            Method::Post,
+            region,
+            &format!("/v2/namespaces/{namespace}"),
+            &json!({"upsert_rows": rows}),
+        );
+    }
+
+    /// A namespace made and perhaps sealed by somebody at an instant of their choice.
+    pub(crate) fn plant(&self, namespace: &str, sealed: bool) {
+        self.write_rows(TARGET, namespace, 0..3);
+        if sealed {
+            self.seal(TARGET, namespace, true);
+        }
+    }
+
+    pub(crate) fn seal(&self, region: &str, namespace: &str, on: bool) {
+        self.call(
+            Method::Patch,
+            region,
+            &format!("/v1/namespaces/{namespace}/metadata"),
+            &json!({"read_only": on}),
+        );
+    }
+
+    pub(crate) fn delete(&self, region: &str, namespace: &str) {
+        self.call(
+            Method::Delete,
+            region,
+            &format!("/v2/namespaces/{namespace}"),
+            &Value::Null,
+        );
+    }
+
+    /// What stands in a region, faults set aside: names with metadata.
+    pub(crate) fn standing(&self, region: &str) -> BTreeMap<String, Value> {
+        let mut names = Vec::new();
+        let mut cursor = String::new();
+        loop {
+            let page = self.call(
+                Method::Get,
+                region,
+                &format!("/v1/namespaces?page_size=1000{cursor}"),
+                &Value::Null,
+            );
+            names.extend(
+                page["namespaces"]
+                    .as_array()
+                    .unwrap()
+                    .iter()
+                    .map(|entry| entry["id"].as_str().unwrap().to_owned()),
+            );
+            match page["next_cursor"].as_str() {
+                Some(next) => cursor = format!("&cursor={next}"),
+                None => break,
+            }
+        }
+        let metadata = |name: &String| {
+            self.call(
+                Method::Get,
+                region,
+                &format!("/v2/namespaces/{name}/metadata"),
+                &Value::Null,
+            )
+        };
+        names
+            .into_iter()
+            .map(|name| {
+                let metadata = metadata(&name);
+                (name, metadata)
+            })
+            .collect()
+    }
+
+    /// Rows of a namespace.
+    pub(crate) fn rows(&self, region: &str, namespace: &str) -> u64 {
+        let count = self.call(
+            Method::Post,
+            region,
+            &format!("/v2/namespaces/{namespace}/query"),
+            &json!({"aggregate_by": {"rows": ["Count"]}}),
+        );
+        count["aggregations"]["rows"].as_u64().unwrap()
+    }
+
+    /// How many calls of an operation the emulator has seen.
+    pub(crate) fn calls(&self, operation: &str) -> u64 {
+        let answer = self.emulator.call(Call {
+            query: "summary=1".into(),
+            ..call(Method::Get, "", "/_emulator/log", "", &Value::Null)
+        });
+        let Delivery::Whole(response) = answer.delivery else {
+            panic!("no log")
+        };
+        let log: Value = serde_json::from_slice(&response.body).unwrap();
+        let statuses = log["operations"][operation]
+            .as_object()
+            .cloned()
+            .unwrap_or_default();
+        statuses.values().filter_map(Value::as_u64).sum()
+    }
+}
+
+/// The five-variable plan, some variables changed.
+pub(crate) fn plan(variables: &[(&str, &str)]) -> Plan {
+    let mut environment = BTreeMap::from([
+        ("SOURCE_REGION", SOURCE),
+        ("BACKUP_REGION", TARGET),
+        ("SOURCE_PREFIX", "acme-"),
+        ("TURBOPUFFER_API_KEY", "tpuf_test"),
+    ]);
+    environment.extend(variables.iter().copied());
+    let environment: Vec<_> = environment
+        .iter()
+        .map(|(name, value)| ((*name).into(), (*value).into()))
+        .collect();
+    Settings::from_environment(&environment).unwrap().plan
+}
+
+fn call(method: Method, region: &str, path: &str, query: &str, body: &Value) -> Call {
+    let region = if region.is_empty() {
+        String::new()
+    } else {
+        format!("/{region}")
+    };
+    Call {
+        method,
+        path: format!("{region}{path}"),
+        query: query.into(),
+        headers: vec![("authorization".into(), "Bearer tpuf_test".into())],
+        body: if body.is_null() {
+            Vec::new()
+        } else {
+            serde_json::to_vec(body).unwrap()
+        },
+    }
+}
+
+impl Region {
+    /// One request: the emulator's answer after its delay, in the words of a [`ServiceError`].
+    async fn ask(
+        &self,
+        method: Method,
+        path: &str,
+        query: &str,
+        body: Value,
+    ) -> Result<(Value, Option<Timestamp>), ServiceError> {
+        let answer = {
+            let elapsed = SignedDuration::try_from(self.begin.0.elapsed()).unwrap();
+            self.emulator.set_now(self.begin.1 + elapsed);
+            self.emulator
+                .call(call(method, self.name, path, query, &body))
+        };
+        let Answer { delay, delivery } = answer;
+        tokio::time::sleep(delay.max(Duration::from_millis(5))).await;
+        let region = || self.name.to_owned();
+        match delivery {
+            Delivery::Reset => Err(ServiceError::NoAnswer {
+                region: region(),
+                message: "connection reset".into(),
+            }),
+            Delivery::Truncated(_) => Err(ServiceError::Unreadable {
+                region: region(),
+                message: "cut short".into(),
+            }),
+            Delivery::Whole(response) if (200..300).contains(&response.status) => {
+                let date = response
+                    .headers
+                    .iter()
+                    .find(|(name, _)| name.eq_ignore_ascii_case("date"));
+                let date = date.and_then(|(_, date)| {
+                    rfc2822::DateTimeParser::new().parse_timestamp(date).ok()
+                });
+                let body = serde_json::from_slice(&response.body);
+                body.map(|body| (body, date))
+                    .map_err(|error| ServiceError::Unreadable {
+                        region: region(),
+                        message: error.to_string(),
+                    })
+            }
+            Delivery::Whole(response) => {
+                let body: Value = serde_json::from_slice(&response.body).unwrap_or_default();
+                let message = body["error"].as_str().unwrap_or("no JSON").to_owned();
+                let mut error =
+                    turbopuffer::ApiError::new(response.status.try_into().unwrap(), message);
+                for (name, value) in response.headers {
+                    if let (Ok(name), Ok(value)) =
+                        (reqwest::header::HeaderName::try_from(name), value.parse())
+                    {
+                        error.headers.insert(name, value);
+                    }
+                }
+                Err(refusal(region(), &error))
+            }
+        }
+    }
+}
+
+fn copied(result: &Value) -> Copied {
+    Copied {
+        rows: result["rows_affected"].as_u64().unwrap(),
+        bytes_written: result["billing"]["billable_logical_bytes_written"]
+            .as_u64()
+            .unwrap(),
+        bytes_returned: result["billing"]["query"]["billable_logical_bytes_returned"]
+            .as_u64()
+            .unwrap_or(0),
+    }
+}
+
+fn if_there<T>(answer: Result<T, ServiceError>) -> Result<Option<T>, ServiceError> {
+    match answer {
+        Ok(answer) => Ok(Some(answer)),
+        Err(ServiceError::NotFound { .. }) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+impl Service for Region {
+    fn region(&self) -> &str {
+        self.name
+    }
+
+    async fn list(&self, prefix: &str, cursor: Option<&str>) -> Result<Page, ServiceError> {
+        let cursor = cursor
+            .map(|cursor| format!("&cursor={cursor}"))
+            .unwrap_or_default();
+        let query = format!("prefix={prefix}&page_size=1000{cursor}");
+        let (page, _) = self
+            .ask(Method::Get, "/v1/namespaces", &query, Value::Null)
+            .await?;
+        let names = page["namespaces"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|entry| entry["id"].as_str().unwrap().to_owned());
+        Ok(Page {
+            names: names.collect(),
+            next: page["next_cursor"].as_str().map(str::to_owned),
+        })
+    }
+
+    async fn metadata(&self, namespace: &Namespace) -> Result<Option<Metadata>, ServiceError> {
+        let path = format!("/v2/namespaces/{namespace}/metadata");
+        let answer = if_there(self.ask(Method::Get, &path, "", Value::Null).await)?;
+        Ok(answer.map(|(metadata, answered_at)| Metadata {
+            created_at: metadata["created_at"].as_str().unwrap().parse().unwrap(),
+            updated_at: metadata["updated_at"].as_str().unwrap().parse().unwrap(),
+            read_only: metadata["read_only"].as_bool().unwrap_or(false),
+            approx_rows: metadata["approx_row_count"].as_u64().unwrap(),
+            approx_bytes: metadata["approx_logical_bytes"].as_u64().unwrap(),
+            schema: metadata["schema"].clone(),
+            answered_at,
+        }))
+    }
+
+    async fn count(&self, namespace: &Namespace) -> Result<Option<u64>, ServiceError> {
+        let path = format!("/v2/namespaces/{namespace}/query");
+        let count = json!({"aggregate_by": {"rows": ["Count"]}});
+        let answer = if_there(self.ask(Method::Post, &path, "", count).await)?;
+        Ok(answer.map(|(answer, _)| answer["aggregations"]["rows"].as_u64().unwrap()))
+    }
+
+    async fn start_copy(&self, order: &CopyOrder<'_>) -> Result<Started, ServiceError> {
+        let path = format!("/v2/namespaces/{}/async", order.destination);
+        let mut copy = json!({"source_namespace": order.source.as_str()});
+        if self.name != SOURCE {
+            copy["source_region"] = json!(SOURCE);
+        }
+        let (answer, _) = self
+            .ask(
+                Method::Post,
+                &path,
+                "",
+                json!({"copy_from_namespace": copy}),
+            )
+            .await?;
+        Ok(Started::Running(
+            answer["token"].as_str().unwrap().to_owned(),
+        ))
+    }
+
+    async fn poll_copy(
+        &self,
+        destination: &Namespace,
+        token: &str,
+    ) -> Result<Progress, ServiceError> {
+        let path = format!("/v1/namespaces/{destination}/operations/{token}");
+        let (operation, _) = self.ask(Method::Get, &path, "", Value::Null).await?;
+        if operation["status"] == "running" {
+            return Ok(Progress::Running(
+                operation["progress"].as_str().map(str::to_owned),
+            ));
+        }
+        let result = &operation["result"];
+        Ok(match result.get("success") {
+            Some(success) => Progress::Finished(copied(success)),
+            None => {
+                let status =
+                    u16::try_from(result["error"]["status_code"].as_u64().unwrap()).unwrap();
+                let message = result["error"]["detail"]["error"].as_str().unwrap();
+                Progress::Failed(refusal(
+                    self.name.into(),
+                    &turbopuffer::ApiError::new(status.try_into().unwrap(), message),
+                ))
+            }
+        })
+    }
+
+    async fn set_read_only(&self, namespace: &Namespace, on: bool) -> Result<bool, ServiceError> {
+        let path = format!("/v1/namespaces/{namespace}/metadata");
+        let (metadata, _) = self
+            .ask(Method::Patch, &path, "", json!({"read_only": on}))
+            .await?;
+        Ok(metadata["read_only"].as_bool().unwrap_or(false))
+    }
+
+    async fn delete(&self, certificate: &DeletionCertificate) -> Result<(), ServiceError> {
+        let path = format!("/v2/namespaces/{}", certificate.namespace());
+        if_there(self.ask(Method::Delete, &path, "", Value::Null).await).map(|_| ())
+    }
+}
