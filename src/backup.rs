@@ -24,6 +24,8 @@ use crate::verify::{self, Drift, Mismatch, Observation, Verdict};
 const MOST_STARTS: u32 = 5;
 /// A copy whose answer was lost may take this long to show at its destination.
 const LOOKS_AFTER_A_LOST_ANSWER: u32 = 6;
+/// A copy that the service says exists must show within this time.
+const UNSEEN_FOR: Duration = Duration::from_secs(10 * 60);
 /// A found copy that has not grown for this long will not become equal by waiting.
 const STALLED_AFTER: Duration = Duration::from_secs(60);
 const FIRST_LOOK: Duration = Duration::from_millis(250);
@@ -70,6 +72,11 @@ pub enum JobError {
         /// When it was created.
         created_at: Timestamp,
     },
+    /// The service says that the backup exists, or made it, and never shows it.
+    #[error(
+        "the service says that `{0}` exists or is being made, but did not show it within ten minutes; an event with the same scheduled_time looks again"
+    )]
+    Unseen(String),
     /// The service took the seal and does not show it.
     #[error("the service accepted read_only for `{0}` but does not show it")]
     SealNotShown(String),
@@ -90,6 +97,7 @@ impl JobError {
             Self::CopyFailed(_) => "copy_failed",
             Self::Differs(_) => "mismatch",
             Self::Occupied { .. } => "occupied",
+            Self::Unseen(_) => "unseen",
             Self::SealNotShown(_) => "seal_not_shown",
             Self::OutOfTime => "out_of_time",
         }
@@ -358,6 +366,7 @@ impl<S: Service> Jobs<'_, S> {
     /// Compares a copy whose end we did not see: it may still be growing, be another event's, or be sealed already.
     async fn adopt(&self, name: &BackupName, before: &Observation) -> Result<Compared, JobError> {
         let mut pace = Pace::new(FIRST_LOOK, LONGEST_LOOK);
+        let unseen_until = Instant::now() + UNSEEN_FOR;
         let mut grew_at = Instant::now();
         let mut rows = None;
         loop {
@@ -388,6 +397,8 @@ impl<S: Service> Jobs<'_, S> {
                         sealed_before: false,
                     });
                 }
+            } else if Instant::now() >= unseen_until {
+                return Err(JobError::Unseen(name.to_string()));
             }
             sleep(pace.next()).await;
         }

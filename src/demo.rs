@@ -18,7 +18,7 @@ use crate::Lifeboat;
 use crate::clock::Clock;
 use crate::event::{Action, Request};
 use crate::plan::Settings;
-use crate::report::{Line, Report};
+use crate::report::{Line, Report, Size};
 use crate::terminal::{self, table};
 
 const SOURCE_REGION: &str = "aws-us-east-1";
@@ -241,7 +241,7 @@ impl Stage {
         };
         let report = self
             .lifeboat
-            .handle(&request, "demo".into(), ONE_RUN, &|_| ())
+            .handle(&request, "demo".into(), ONE_RUN, Size::Whole, &|_| ())
             .await;
         report.map_err(|refused| DemoError::Story(refused.to_string()))
     }

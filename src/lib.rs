@@ -49,7 +49,7 @@ use tracing::Instrument;
 use crate::clock::Clock;
 use crate::event::Request;
 use crate::plan::{Encryption, Settings};
-use crate::report::Report;
+use crate::report::{Report, Size};
 use crate::run::{Refused, Step, World, run};
 use crate::secret::{ApiKey, KeySource};
 use crate::service::Patient;
@@ -108,12 +108,13 @@ impl Lifeboat {
         })
     }
 
-    /// Carries a request out within `time_left`.
+    /// Carries a request out within `time_left`, and calls `watch` with what happens.
     pub async fn handle(
         &self,
         request: &Request,
         run_id: String,
         time_left: Duration,
+        size: Size,
         watch: &dyn Fn(Step<'_>),
     ) -> Result<Report, Refused> {
         let plan = &self.settings.plan;
@@ -122,6 +123,7 @@ impl Lifeboat {
             source: &self.source,
             target: &self.target,
             clock: self.clock.clone(),
+            report: size,
             watch,
         };
         let slot = request.scheduled_time.unwrap_or_else(|| self.clock.now());

@@ -10,7 +10,7 @@ use lifeboat::Lifeboat;
 use lifeboat::clock::Clock;
 use lifeboat::event::Request;
 use lifeboat::plan::Settings;
-use lifeboat::report::{Outcome, Report};
+use lifeboat::report::{Outcome, Report, Size};
 use lifeboat::telemetry;
 use serde_json::Value;
 
@@ -42,7 +42,7 @@ async fn answer(
     let ends = event.context.deadline();
     let run_id = event.context.request_id.clone();
     let report = lifeboat
-        .handle(&request, run_id, time_left(ends), &|_| ())
+        .handle(&request, run_id, time_left(ends), Size::Bounded, &|_| ())
         .await;
     let report = report.map_err(|refused| fault("BadEvent", refused.to_string()))?;
     telemetry::log_report(&report)

@@ -21,6 +21,15 @@ const LONGEST_LIST: usize = 100;
 /// Decisions are the point of a dry run, so more of them are shown.
 const LONGEST_DECISIONS: usize = 500;
 
+/// How long a report may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Size {
+    /// Lists are cut, for an answer and a log line.
+    Bounded,
+    /// Lists are whole, for a person who asked for them.
+    Whole,
+}
+
 /// How a run ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -237,7 +246,12 @@ impl Report {
         slot: Slot,
         run_id: String,
         now: Timestamp,
+        size: Size,
     ) -> Self {
+        let (list, decisions) = match size {
+            Size::Bounded => (LONGEST_LIST, LONGEST_DECISIONS),
+            Size::Whole => (usize::MAX, usize::MAX),
+        };
         Self {
             run_id,
             action: request.action,
@@ -257,24 +271,13 @@ impl Report {
             clock_difference_seconds: 0,
             requests: 0,
             retries: 0,
-            failures: Bounded::of_at_most(LONGEST_LIST),
-            warnings: Bounded::of_at_most(LONGEST_LIST),
-            drifts: Bounded::of_at_most(LONGEST_LIST),
-            deleted: Bounded::of_at_most(LONGEST_LIST),
-            strays: Bounded::of_at_most(LONGEST_LIST),
-            decisions: Bounded::of_at_most(LONGEST_DECISIONS),
+            failures: Bounded::of_at_most(list),
+            warnings: Bounded::of_at_most(list),
+            drifts: Bounded::of_at_most(list),
+            deleted: Bounded::of_at_most(list),
+            strays: Bounded::of_at_most(list),
+            decisions: Bounded::of_at_most(decisions),
         }
-    }
-
-    /// Lists as long as they are: for a person at a terminal, who asked for all of it.
-    #[must_use]
-    pub fn unbounded(mut self) -> Self {
-        self.failures.most = usize::MAX;
-        self.drifts.most = usize::MAX;
-        self.deleted.most = usize::MAX;
-        self.strays.most = usize::MAX;
-        self.decisions.most = usize::MAX;
-        self
     }
 
     /// Counts a job.

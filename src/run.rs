@@ -18,7 +18,7 @@ use crate::listing::{self, ListingError};
 use crate::name::Namespace;
 use crate::plan::Plan;
 use crate::prune::{Inventory, Mode, Pruning};
-use crate::report::Report;
+use crate::report::{Report, Size};
 use crate::service::{Patient, Service};
 use crate::slot::{Slot, SlotError};
 
@@ -32,6 +32,8 @@ pub struct World<'a, S> {
     pub target: &'a Patient<S>,
     /// The local clock.
     pub clock: Clock,
+    /// How long the report may be.
+    pub report: Size,
     /// Called with what just happened; for a progress bar.
     pub watch: &'a dyn Fn(Step<'_>),
 }
@@ -70,7 +72,7 @@ pub async fn run<S: Service>(
     request.check_plan(&[&world.plan.name])?;
     let begun = world.clock.now();
     let slot = Slot::of_run(request.scheduled_time, begun)?;
-    let report = Report::begin(request, world.plan, slot, run_id, begun);
+    let report = Report::begin(request, world.plan, slot, run_id, begun, world.report);
     let mut run = Run {
         request,
         world,

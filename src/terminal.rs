@@ -12,7 +12,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use crate::backup::JobState;
 use crate::event::Action;
 use crate::plan::Settings;
-use crate::report::{Bounded, Line, Outcome, Report};
+use crate::report::{Line, Outcome, Report};
 use crate::run::Step;
 
 /// Writes the report for a reader.
@@ -26,12 +26,10 @@ pub fn write_report(out: &mut impl Write, report: &Report) -> io::Result<()> {
     }
     if !report.decisions.is_empty() {
         writeln!(out, "\n{}", decisions_table(&report.decisions.shown))?;
-        write_omitted(out, &report.decisions)?;
     }
     for stray in &report.strays.shown {
         writeln!(out, "not a backup of this plan, never touched: {stray}")?;
     }
-    write_omitted(out, &report.strays)?;
     for warning in &report.warnings.shown {
         writeln!(out, "warning: {warning}")?;
     }
@@ -45,7 +43,6 @@ pub fn write_report(out: &mut impl Write, report: &Report) -> io::Result<()> {
     }
     if !report.failures.is_empty() {
         writeln!(out, "\n{}", failures_table(report))?;
-        write_omitted(out, &report.failures)?;
     }
     Ok(())
 }
@@ -104,17 +101,6 @@ fn write_pruning(out: &mut impl Write, report: &Report) -> io::Result<()> {
         out,
         "  {} backups stood: {} due, {} deleted, {} unsealed, {} names that are no backups",
         pruning.backups, pruning.due, pruning.deleted, pruning.unsealed, pruning.strays
-    )
-}
-
-fn write_omitted<T>(out: &mut impl Write, list: &Bounded<T>) -> io::Result<()> {
-    if list.omitted == 0 {
-        return Ok(());
-    }
-    writeln!(
-        out,
-        "… and {} more; --json shows as many as fit",
-        list.omitted
     )
 }
 

@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use lifeboat::clock::Clock;
 use lifeboat::event::{Action, Request};
 use lifeboat::plan::Settings;
-use lifeboat::report::{Outcome, Report};
+use lifeboat::report::{Outcome, Report, Size};
 use lifeboat::terminal::{self, Progress};
 use lifeboat::{Lifeboat, demo, telemetry};
 use serde_json::Value;
@@ -141,7 +141,9 @@ async fn carry_out(request: Request, json: bool) -> Result<ExitCode, BadInput> {
     let lifeboat = Lifeboat::connect(settings, clock).map_err(BadInput)?;
     let progress = Progress::new();
     let report = lifeboat
-        .handle(&request, run_id, LONGEST_RUN, &|step| progress.show(&step))
+        .handle(&request, run_id, LONGEST_RUN, Size::Whole, &|step| {
+            progress.show(&step)
+        })
         .await;
     progress.finish();
     let report = report.map_err(|refused| BadInput(refused.to_string()))?;

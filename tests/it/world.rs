@@ -13,7 +13,7 @@ use lifeboat::clock::Clock;
 use lifeboat::event::{Action, Request};
 use lifeboat::name::Namespace;
 use lifeboat::plan::{Plan, Settings};
-use lifeboat::report::Report;
+use lifeboat::report::{Report, Size};
 use lifeboat::run::{self, Refused};
 use lifeboat::service::turbopuffer::refusal;
 use lifeboat::service::{
@@ -101,6 +101,7 @@ impl World {
             source: &source,
             target: &target,
             clock,
+            report: Size::Whole,
             watch: &|_| (),
         };
         run::run(&request, &world, "test".into(), time_left).await
