@@ -16,9 +16,11 @@ use tracing::{info, warn};
 use crate::clock::Clock;
 use crate::name::{BackupName, BackupPrefix, Class, NameTooLong, Namespace};
 use crate::retention::{Backup, Evidence};
-use crate::service::{Copied, CopyOrder, Pace, Progress, Service, ServiceError, Started};
+use crate::service::{
+    Copied, CopyOrder, LONGEST_RETRY_AFTER, Pace, Progress, Service, ServiceError, Started,
+};
 use crate::slot::{CLOCK_MARGIN, LATEST_START, Slot};
-use crate::verify::{self, Drift, Mismatch, Observation, Verdict};
+use crate::verify::{self, Comparison, Drift, Mismatch, Observation, Verdict};
 
 /// Copies started for one job, each only after a look at the destination; the first included.
 const MOST_STARTS: u32 = 5;
@@ -82,9 +84,12 @@ pub enum JobError {
     SealNotShown(String),
     /// The invocation ends.
     #[error(
-        "time ran out; the copy goes on at the service, and an event with the same scheduled_time compares and seals it"
+        "time ran out; a copy that was started goes on at the service, and an event with the same scheduled_time compares and seals it"
     )]
     OutOfTime,
+    /// The invocation ended before this job's turn.
+    #[error("time ran out before its turn; an event with the same scheduled_time copies it")]
+    NotStarted,
 }
 
 impl JobError {
@@ -99,7 +104,7 @@ impl JobError {
             Self::Occupied { .. } => "occupied",
             Self::Unseen(_) => "unseen",
             Self::SealNotShown(_) => "seal_not_shown",
-            Self::OutOfTime => "out_of_time",
+            Self::OutOfTime | Self::NotStarted => "out_of_time",
         }
     }
 }
@@ -194,11 +199,12 @@ impl<S: Service> Jobs<'_, S> {
         };
         match ended {
             Ok(state) => record.state = state,
-            Err(JobError::OutOfTime) => {
-                record.state = JobState::Incomplete;
-                record.error = Some(JobError::OutOfTime);
+            Err(error) => {
+                if matches!(error, JobError::OutOfTime | JobError::NotStarted) {
+                    record.state = JobState::Incomplete;
+                }
+                record.error = Some(error);
             }
-            Err(error) => record.error = Some(error),
         }
         self.log(&record);
         record
@@ -211,20 +217,34 @@ impl<S: Service> Jobs<'_, S> {
         record: &mut JobRecord,
     ) -> Result<JobState, JobError> {
         if Instant::now() >= self.until {
-            return Err(JobError::OutOfTime);
+            return Err(JobError::NotStarted);
         }
         let Some(before) = verify::observe(self.source, name.source(), self.clock).await? else {
-            return Ok(JobState::Vanished);
+            return self.vanished(name.source()).await;
         };
         if !before.metadata.read_only {
             return self.copy_and_seal(name, known, &before, record).await;
         }
         let ended = self.copy_and_seal(name, known, &before, record).await;
-        if ended.is_err() {
+        let made_here = !known.iter().any(|backup| backup.name == *name);
+        if ended.is_err() && made_here {
             self.clear_inherited_flag(name).await?;
         }
         record.unsealed = self.unseal_what_differs(name, known, &before).await?;
         ended
+    }
+
+    /// A source that is not found and not listed any more was deleted; one that is still listed is there.
+    async fn vanished(&self, source: &Namespace) -> Result<JobState, JobError> {
+        let listed = self.source.list(source.as_str(), None).await?;
+        if !listed.names.iter().any(|name| name == source.as_str()) {
+            return Ok(JobState::Vanished);
+        }
+        let region = self.source.region().into();
+        let message = format!(
+            "`{source}` is listed, and yet its metadata is not found; the next run tries again"
+        );
+        Err(ServiceError::NotFound { region, message }.into())
     }
 
     async fn copy_and_seal(
@@ -247,7 +267,7 @@ impl<S: Service> Jobs<'_, S> {
         let compared = match made {
             Made::Here(copied) => {
                 record.copied = copied;
-                self.compare(name, before, looked_at).await?
+                self.compare(name, before, looked_at, copied).await?
             }
             Made::Before => {
                 record.adopted = true;
@@ -285,14 +305,15 @@ impl<S: Service> Jobs<'_, S> {
                 Err(error) if error.passes() => error,
                 Err(error) => return Err(error.into()),
             };
-            warn!(backup = %name, error = error.word(), detail = %error, "the copy's start was not confirmed; looking");
+            warn!(job = name.source().as_str(), backup = %name, region = self.target.region(), error = error.word(), detail = %error, "the copy's start was not confirmed; looking");
             if self.appears(name, error.may_have_happened()).await? {
                 return Ok(Made::Before);
             }
-            if start >= MOST_STARTS {
+            let wish = error.retry_after().unwrap_or_default();
+            if start >= MOST_STARTS || wish > LONGEST_RETRY_AFTER {
                 return Err(error.into());
             }
-            sleep(error.retry_after().unwrap_or_default().max(pace.next())).await;
+            sleep(wish.max(pace.next())).await;
         }
         Err(JobError::OutOfTime)
     }
@@ -328,12 +349,12 @@ impl<S: Service> Jobs<'_, S> {
                 }
                 Ok(Progress::Failed(error)) => return Err(JobError::CopyFailed(error)),
                 Ok(Progress::Running(progress)) if progress != shown => {
-                    info!(backup = %name, progress = progress.as_deref(), "copying");
+                    info!(job = name.source().as_str(), backup = %name, region = self.target.region(), progress = progress.as_deref(), "copying");
                     shown = progress;
                 }
                 Ok(Progress::Running(_)) => {}
                 Err(ServiceError::NotFound { .. }) => {
-                    warn!(backup = %name, "the service forgot the copy's token; looking at the destination");
+                    warn!(job = name.source().as_str(), backup = %name, region = self.target.region(), "the service forgot the copy's token; looking at the destination");
                     return Ok(Made::Before);
                 }
                 Err(error) => return Err(error.into()),
@@ -342,25 +363,54 @@ impl<S: Service> Jobs<'_, S> {
         }
     }
 
-    /// Compares a copy that we saw end.
+    /// Compares a copy that we saw end, and of which the service said how many rows it has.
     async fn compare(
         &self,
         name: &BackupName,
         before: &Observation,
         since: Timestamp,
+        copied: Copied,
     ) -> Result<Compared, JobError> {
         let copy = self.look(name).await?.ok_or(Mismatch::Missing)?;
         if copy.metadata.read_only {
             self.clear_inherited_flag(name).await?;
         }
-        let verdict =
-            verify::compare(self.source, name.source(), before, &copy, since, self.clock).await?;
+        let verdict = self
+            .judge(name, before, &copy, since, Some(copied.rows))
+            .await?;
         let drift = accepted(verdict)?;
         Ok(Compared {
             copy,
             drift,
             sealed_before: false,
         })
+    }
+
+    async fn judge(
+        &self,
+        name: &BackupName,
+        before: &Observation,
+        copy: &Observation,
+        still_since: Timestamp,
+        vouched: Option<u64>,
+    ) -> Result<Verdict, ServiceError> {
+        let comparison = Comparison {
+            before,
+            copy,
+            still_since,
+            vouched,
+        };
+        comparison
+            .judge(self.source, name.source(), self.clock)
+            .await
+    }
+
+    /// Whether a sealed backup of this slot may rightly differ from its source by now. A frozen source can't have been
+    /// written, so its copies must be equal.
+    fn was_written_since_the_slot(&self, source: &Observation) -> bool {
+        let slot = self.slot.instant();
+        !source.metadata.read_only
+            && source.metadata.updated_at.duration_since(slot) >= -CLOCK_MARGIN
     }
 
     /// Compares a copy whose end we did not see: it may still be growing, be another event's, or be sealed already.
@@ -372,7 +422,10 @@ impl<S: Service> Jobs<'_, S> {
         loop {
             if let Some(copy) = self.look(name).await? {
                 self.refuse_foreign(name, &copy)?;
-                if copy.metadata.read_only && !before.metadata.read_only {
+                let since = copy.metadata.created_at;
+                let verdict = self.judge(name, before, &copy, since, None).await?;
+                let trusted = verdict == Verdict::Equal || self.was_written_since_the_slot(before);
+                if copy.metadata.read_only && trusted {
                     return Ok(Compared {
                         copy,
                         drift: None,
@@ -385,10 +438,6 @@ impl<S: Service> Jobs<'_, S> {
                 if rows.replace(copy.rows) != Some(copy.rows) {
                     grew_at = Instant::now();
                 }
-                let since = copy.metadata.created_at;
-                let verdict =
-                    verify::compare(self.source, name.source(), before, &copy, since, self.clock)
-                        .await?;
                 if verdict == Verdict::Equal || grew_at.elapsed() >= STALLED_AFTER {
                     let drift = accepted(verdict)?;
                     return Ok(Compared {
@@ -425,7 +474,8 @@ impl<S: Service> Jobs<'_, S> {
     async fn clear_inherited_flag(&self, name: &BackupName) -> Result<(), ServiceError> {
         let shown = self.target.metadata(name.namespace()).await?;
         if shown.is_some_and(|metadata| metadata.read_only) {
-            info!(backup = %name, "clearing the read-only flag that the copy inherited");
+            let (job, region) = (name.source().as_str(), self.target.region());
+            info!(job, backup = %name, region, "clearing a read-only flag that no comparison gave");
             self.target.set_read_only(name.namespace(), false).await?;
         }
         Ok(())
@@ -453,7 +503,7 @@ impl<S: Service> Jobs<'_, S> {
             }
             let rows = self.target.count(older.namespace()).await?;
             if rows != Some(frozen.rows) || metadata.schema != frozen.metadata.schema {
-                warn!(backup = %older, rows, expected = frozen.rows, "not what its frozen source is; taking its seal off");
+                warn!(job = name.source().as_str(), backup = %older, region = self.target.region(), rows, expected = frozen.rows, "not what its frozen source is; taking its seal off");
                 self.target.set_read_only(older.namespace(), false).await?;
                 unsealed.push(older.clone());
             }

@@ -3,8 +3,11 @@
 //! An EventBridge Scheduler input, the classic `Scheduled Event` envelope, or a person's test event; `{}` backs up the
 //! default plan. A word we don't know is an error that names the nearest one we do, because an ignored `dry_run` deletes.
 
+use std::fmt;
+
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::de::{Deserializer, MapAccess, Visitor};
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 /// What to do.
@@ -28,6 +31,86 @@ const ACTIONS: [(&str, Action); 4] = [
     ("check", Action::Check),
 ];
 const FIELDS: [&str; 4] = ["action", "plan", "scheduled_time", "dry_run"];
+/// What EventBridge puts around a `detail`.
+const ENVELOPE: [&str; 9] = [
+    "version",
+    "id",
+    "detail-type",
+    "source",
+    "account",
+    "time",
+    "region",
+    "resources",
+    "detail",
+];
+
+/// An event as it came: its JSON, and whether a field was given twice, which the JSON alone would hide.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Event {
+    value: Value,
+    repeated: Option<String>,
+}
+
+impl From<Value> for Event {
+    fn from(value: Value) -> Self {
+        Self {
+            value,
+            repeated: None,
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Event {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let Entries(entries) = match Either::deserialize(deserializer)? {
+            Either::Fields(entries) => entries,
+            Either::Other(value) => return Ok(value.into()),
+        };
+        let mut repeated = None;
+        let mut object = Map::new();
+        for (field, value) in entries {
+            if object.insert(field.clone(), value).is_some() {
+                repeated = Some(field);
+            }
+        }
+        Ok(Self {
+            value: Value::Object(object),
+            repeated,
+        })
+    }
+}
+
+/// An object's fields in their order, or anything else.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Either {
+    Fields(Entries),
+    Other(Value),
+}
+
+struct Entries(Vec<(String, Value)>);
+
+impl<'de> Deserialize<'de> for Entries {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Fields;
+        impl<'de> Visitor<'de> for Fields {
+            type Value = Entries;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Entries, A::Error> {
+                let mut entries = Vec::new();
+                while let Some(entry) = map.next_entry()? {
+                    entries.push(entry);
+                }
+                Ok(Entries(entries))
+            }
+        }
+        deserializer.deserialize_map(Fields)
+    }
+}
 
 /// What an event asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,6 +142,14 @@ pub enum EventError {
     /// Not an object.
     #[error("the event is {0}, not a JSON object; send {{}} to back up the default plan")]
     NotAnObject(&'static str),
+    /// A field given twice, of which one would have been ignored.
+    #[error("the event's field `{0}` is given twice; say it once")]
+    RepeatedField(String),
+    /// One of our fields beside an envelope's `detail`, where nobody reads it.
+    #[error(
+        "the event is an envelope, and its field `{0}` is not part of one; put it inside `detail`"
+    )]
+    BesideDetail(String),
     /// A field that means nothing here.
     #[error("the event's field `{field}` is not known; did you mean `{nearest}`? Fields are: {}", FIELDS.join(", "))]
     UnknownField {
@@ -107,8 +198,11 @@ pub enum EventError {
 
 impl Request {
     /// Reads an event.
-    pub fn from_event(event: &Value) -> Result<Self, EventError> {
-        let object = object(event)?;
+    pub fn from_event(event: &Event) -> Result<Self, EventError> {
+        if let Some(field) = &event.repeated {
+            return Err(EventError::RepeatedField(field.clone()));
+        }
+        let object = object(&event.value)?;
         if object.contains_key("detail-type") {
             Self::from_envelope(object)
         } else {
@@ -144,6 +238,12 @@ impl Request {
                 detail_type: text("detail-type"),
                 sender: text("source"),
             });
+        }
+        if let Some(beside) = envelope
+            .keys()
+            .find(|field| !ENVELOPE.contains(&field.as_str()))
+        {
+            return Err(EventError::BesideDetail(beside.clone()));
         }
         let mut request = match envelope.get("detail") {
             None | Some(Value::Null) => Self::default(),
@@ -269,7 +369,7 @@ mod tests {
     use super::*;
 
     fn read(event: &Value) -> Result<Request, String> {
-        Request::from_event(event).map_err(|error| error.to_string())
+        Request::from_event(&event.clone().into()).map_err(|error| error.to_string())
     }
 
     fn at(text: &str) -> Option<Timestamp> {
@@ -357,6 +457,19 @@ mod tests {
             let said = read(&event).unwrap_err();
             assert!(said.contains(says), "{event}: {said}");
         }
+    }
+
+    #[test]
+    fn what_would_be_ignored_is_refused() {
+        let twice: Event = serde_json::from_str(r#"{"dry_run": true, "dry_run": false}"#).unwrap();
+        assert!(
+            Request::from_event(&twice)
+                .unwrap_err()
+                .to_string()
+                .contains("given twice")
+        );
+        let beside = json!({"detail-type": "Scheduled Event", "detail": {}, "dry_run": true});
+        assert!(read(&beside).unwrap_err().contains("inside `detail`"));
     }
 
     #[test]

@@ -41,6 +41,12 @@ pub enum ListingError {
         /// Why.
         error: ServiceError,
     },
+    /// The invocation ends before the listing does.
+    #[error("time ran out while {region} was listed; nothing was decided on what it had said")]
+    OutOfTime {
+        /// Where.
+        region: String,
+    },
     /// The pages don't lead to an end.
     #[error(
         "listing `{prefix}*` in {region} is not usable: {fault}; nothing was decided on it, the next run lists again"
@@ -61,6 +67,7 @@ impl ListingError {
     pub fn word(&self) -> &'static str {
         match self {
             Self::Service { error, .. } => error.word(),
+            Self::OutOfTime { .. } => "out_of_time",
             Self::Broken { .. } => "listing_broken",
         }
     }

@@ -8,11 +8,10 @@ use std::time::{Duration, SystemTime};
 use lambda_runtime::{Diagnostic, Error, LambdaEvent, service_fn};
 use lifeboat::Lifeboat;
 use lifeboat::clock::Clock;
-use lifeboat::event::Request;
+use lifeboat::event::{Event, Request};
 use lifeboat::plan::Settings;
 use lifeboat::report::{Outcome, Report, Size};
 use lifeboat::telemetry;
-use serde_json::Value;
 
 /// Kept back from an invocation's time for the report.
 const FOR_THE_REPORT: Duration = Duration::from_secs(20);
@@ -24,7 +23,7 @@ async fn main() -> Result<(), Error> {
     let settings = Settings::from_environment(&environment).map_err(|faults| faults.to_string());
     let lifeboat = settings.and_then(|settings| Lifeboat::connect(settings, Clock::system()));
     let lifeboat = &lifeboat;
-    lambda_runtime::run(service_fn(async |event: LambdaEvent<Value>| {
+    lambda_runtime::run(service_fn(async |event: LambdaEvent<Event>| {
         answer(lifeboat, event).await
     }))
     .await
@@ -32,7 +31,7 @@ async fn main() -> Result<(), Error> {
 
 async fn answer(
     lifeboat: &Result<Lifeboat, String>,
-    event: LambdaEvent<Value>,
+    event: LambdaEvent<Event>,
 ) -> Result<Report, Diagnostic> {
     let lifeboat = lifeboat
         .as_ref()

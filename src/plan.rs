@@ -199,10 +199,20 @@ impl Settings {
 }
 
 impl<'a> Reader<'a> {
-    /// `None` only together with a fault.
+    /// `None` only together with a fault. Everything is read before anything is given up, so that no fault hides another.
     fn settings(&mut self) -> Option<Settings> {
-        let source = self.source();
-        let target = self.target();
+        let (source_region, backup_region) =
+            (self.region("SOURCE_REGION"), self.region("BACKUP_REGION"));
+        let source_url = source_region.as_deref().map(|region| self.base_url(region));
+        let backup_url = backup_region.as_deref().map(|region| self.base_url(region));
+        if source_region.is_none() && backup_region.is_none() {
+            self.base_url("aws-us-east-1");
+        }
+        let prefixes = self.prefixes();
+        let exclusions = self.exclusions();
+        let prefix = self.backup_prefix();
+        let (days, min) = (self.days(), self.number("MIN_BACKUPS", 1, 1..=10_000));
+        let encryption = self.encryption();
         let api_key = self.key("TURBOPUFFER_API_KEY");
         let backup_api_key = self.key("BACKUP_API_KEY");
         let concurrency = self.number("CONCURRENCY", DEFAULT_CONCURRENCY, 1..=1_000);
@@ -210,14 +220,44 @@ impl<'a> Reader<'a> {
         if api_key.is_none() {
             self.require_key();
         }
+        let selectors = match (prefixes, exclusions) {
+            (Some(prefixes), Some((exclusions, excluded))) => Some(Selectors {
+                prefixes,
+                exclusions,
+                excluded,
+            }),
+            _ => None,
+        };
+        if source_region.is_some() && source_region == backup_region {
+            self.refuse_backups_of_backups(selectors.as_ref(), prefix.as_ref());
+        } else if let (Some(Some(source)), Some(Some(backup))) = (&source_url, &backup_url) {
+            self.refuse_one_address_for_two_regions(source, backup);
+        }
+        let source = Source {
+            region: source_region?,
+            base_url: source_url??,
+            selectors: selectors?,
+        };
+        let retention = Policy {
+            days: days?,
+            min: NonZeroU32::new(min?)?,
+        };
+        let (region, base_url) = (backup_region?, backup_url??);
+        let target = Target {
+            region,
+            base_url,
+            prefix: prefix?,
+            retention,
+            encryption,
+        };
+        let (concurrency, copies) = (concurrency?, copies?);
         let plan = Plan {
             name: "default".into(),
-            source: source?,
-            target: target?,
-            concurrency: concurrency?,
-            copies: copies?,
+            source,
+            target,
+            concurrency,
+            copies,
         };
-        self.refuse_backups_of_backups(&plan);
         Some(Settings {
             plan,
             api_key: api_key?,
@@ -225,42 +265,18 @@ impl<'a> Reader<'a> {
         })
     }
 
-    fn source(&mut self) -> Option<Source> {
-        let region = self.region("SOURCE_REGION");
-        let selectors = self.selectors();
-        let region = region?;
-        Some(Source {
-            base_url: self.base_url(&region)?,
-            region,
-            selectors: selectors?,
-        })
+    fn backup_prefix(&mut self) -> Option<BackupPrefix> {
+        let text = self.set("BACKUP_PREFIX").unwrap_or("backup-");
+        let prefix = BackupPrefix::parse(text);
+        prefix
+            .map_err(|error| self.fault("BACKUP_PREFIX", format!("`{text}` {error}")))
+            .ok()
     }
 
-    fn target(&mut self) -> Option<Target> {
-        let region = self.region("BACKUP_REGION");
-        let text = self.set("BACKUP_PREFIX").unwrap_or("backup-").to_owned();
-        let prefix = BackupPrefix::parse(&text);
-        let prefix = prefix
-            .map_err(|error| self.fault("BACKUP_PREFIX", format!("`{text}` {error}")))
-            .ok();
-        let days = self.days();
-        let min = self
-            .number("MIN_BACKUPS", 1, 1..=10_000)
-            .and_then(NonZeroU32::new);
-        let encryption = self.text("BACKUP_ENCRYPTION_KEY").map(|key| match key {
+    fn encryption(&self) -> Option<Encryption> {
+        self.text("BACKUP_ENCRYPTION_KEY").map(|key| match key {
             "default" => Encryption::Default,
             key => Encryption::CustomerManaged(key.to_owned()),
-        });
-        let region = region?;
-        Some(Target {
-            base_url: self.base_url(&region)?,
-            region,
-            prefix: prefix?,
-            retention: Policy {
-                days: days?,
-                min: min?,
-            },
-            encryption,
         })
     }
 
@@ -293,7 +309,7 @@ impl<'a> Reader<'a> {
         plain.then(|| region.to_owned())
     }
 
-    fn selectors(&mut self) -> Option<Selectors> {
+    fn prefixes(&mut self) -> Option<Vec<String>> {
         let Some(text) = self.text("SOURCE_PREFIX") else {
             self.fault("SOURCE_PREFIX", "is not set; set it to what your namespaces' names begin with, several separated by commas, or to `*` for all of them".into());
             return None;
@@ -301,33 +317,41 @@ impl<'a> Reader<'a> {
         let prefixes: Vec<String> = list(text)
             .map(|item| if item == "*" { "" } else { item }.to_owned())
             .collect();
-        let wrong: Vec<&String> = prefixes
-            .iter()
-            .filter(|prefix| !legal_bytes(prefix))
-            .collect();
-        if prefixes.is_empty() || !wrong.is_empty() {
+        if prefixes.is_empty() || !prefixes.iter().all(|prefix| legal_bytes(prefix)) {
             self.fault("SOURCE_PREFIX", format!("`{text}` is no prefix of a namespace's name; use letters, digits, `-`, `_` and `.` (or `*` alone for every namespace)"));
             return None;
         }
+        Some(prefixes)
+    }
+
+    fn exclusions(&mut self) -> Option<(Vec<String>, GlobSet)> {
         let exclusions: Vec<String> = list(self.text("SOURCE_EXCLUDE").unwrap_or_default())
             .map(str::to_owned)
             .collect();
-        let excluded = glob_set(&exclusions).map_err(|error| {
-            self.fault(
-                "SOURCE_EXCLUDE",
-                format!("{error}; use globs such as `scratch-*`, separated by commas"),
-            );
-        });
-        Some(Selectors {
-            prefixes,
-            exclusions,
-            excluded: excluded.ok()?,
-        })
+        match glob_set(&exclusions) {
+            Ok(excluded) => Some((exclusions, excluded)),
+            Err(error) => {
+                self.fault(
+                    "SOURCE_EXCLUDE",
+                    format!("{error}; use globs such as `scratch-*`, separated by commas"),
+                );
+                None
+            }
+        }
     }
 
     /// `{VARIABLE}` or `{VARIABLE}_SECRET`, but not both.
     fn key(&mut self, variable: &str) -> Option<KeySource> {
         let secret_variable = format!("{variable}_SECRET");
+        for name in [variable, &secret_variable] {
+            if self.set(name).is_some_and(|text| text.trim().is_empty()) {
+                self.fault(
+                    name,
+                    "is set and empty; unset it, or set it to what is meant".into(),
+                );
+                return None;
+            }
+        }
         let field = self
             .text(&format!("{variable}_SECRET_FIELD"))
             .map(str::to_owned);
@@ -354,11 +378,8 @@ impl<'a> Reader<'a> {
     }
 
     fn require_key(&mut self) {
-        if !self
-            .faults
-            .iter()
-            .any(|fault| fault.variable == "TURBOPUFFER_API_KEY")
-        {
+        let explained = |fault: &Fault| fault.variable.starts_with("TURBOPUFFER_API_KEY");
+        if !self.faults.iter().any(explained) {
             self.fault("TURBOPUFFER_API_KEY_SECRET", "is not set; set it to the name or ARN of the secret with the API key, or TURBOPUFFER_API_KEY to the key itself on your own machine".into());
         }
     }
@@ -416,12 +437,27 @@ impl<'a> Reader<'a> {
     }
 
     /// A plan in one region must not take its own backups for sources, or each run would double them.
-    fn refuse_backups_of_backups(&mut self, plan: &Plan) {
-        let prefix = plan.target.prefix.as_str();
-        if plan.source.region == plan.target.region
-            && plan.source.selectors.could_select_below(prefix)
-        {
+    fn refuse_backups_of_backups(
+        &mut self,
+        selectors: Option<&Selectors>,
+        prefix: Option<&BackupPrefix>,
+    ) {
+        let (Some(selectors), Some(prefix)) = (selectors, prefix) else {
+            return;
+        };
+        let prefix = prefix.as_str();
+        if selectors.could_select_below(prefix) {
             self.fault("SOURCE_PREFIX", format!("selects the plan's own backups, because BACKUP_REGION is SOURCE_REGION; use another region, or add `{prefix}*` to SOURCE_EXCLUDE"));
+        }
+    }
+
+    /// Private links are set per region; the same one twice would make both regions one.
+    fn refuse_one_address_for_two_regions(&mut self, source: &str, backup: &str) {
+        if source == backup {
+            self.fault(
+                "TURBOPUFFER_BASE_URL",
+                format!("leads to `{source}` for both regions; give each region its own address"),
+            );
         }
     }
 
@@ -439,7 +475,7 @@ impl<'a> Reader<'a> {
             let near = VARIABLES
                 .iter()
                 .filter(|known| known.len() > 8)
-                .find(|known| strsim::levenshtein(known, &name) <= 2);
+                .find(|known| strsim::levenshtein(known, &name.to_ascii_uppercase()) <= 2);
             if let (false, Some(near)) = (known, near) {
                 self.fault(&name, format!("is not read; did you mean {near}?"));
             }
@@ -594,8 +630,8 @@ mod tests {
             variables,
             [
                 "SOURCE_REGION",
-                "SOURCE_PREFIX",
                 "BACKUP_REGION",
+                "SOURCE_PREFIX",
                 "TURBOPUFFER_API_KEY_SECRET"
             ]
         );
@@ -607,7 +643,7 @@ mod tests {
             ("CONCURRENCY", Some("0")),
             ("SOURCE_EXCLUDE", Some("[")),
         ]);
-        assert_eq!(many.len(), 5, "{many:?}");
+        assert_eq!(many.len(), 6, "{many:?}");
     }
 
     #[test]

@@ -22,6 +22,8 @@ use crate::service::{Metadata, Service, ServiceError};
 #[derive(Debug)]
 pub struct Inventory {
     sources: BTreeMap<Namespace, Vec<Backup>>,
+    /// Backups that a dry run pretends to have made.
+    planned: BTreeSet<Namespace>,
     /// Names under the plan's prefix that are no backups of it. They are shown, and never touched.
     pub strays: Vec<String>,
     complete: ReadToTheEnd,
@@ -52,6 +54,7 @@ impl Inventory {
         }
         Self {
             sources,
+            planned: BTreeSet::new(),
             strays,
             complete: listing.complete,
         }
@@ -77,6 +80,18 @@ impl Inventory {
             .get(source)
             .map(Vec::as_slice)
             .unwrap_or_default()
+    }
+
+    /// Adds a backup as if it had been made and sealed.
+    pub fn add_planned(&mut self, name: &BackupName, evidence: Evidence) {
+        if !self
+            .backups_of(name.source())
+            .iter()
+            .any(|backup| backup.name == *name)
+        {
+            self.add_sealed(name, evidence);
+            self.planned.insert(name.namespace().clone());
+        }
     }
 
     /// Adds a backup that was sealed after the listing, or what its job saw of it.
@@ -105,14 +120,13 @@ pub enum Mode {
 }
 
 /// What all deletions of a run share.
-#[derive(Debug)]
 pub struct Pruning<'a, S> {
     /// The plan whose retention decides.
     pub plan: &'a Plan,
     /// The region of the backups.
     pub target: &'a S,
-    /// Sources whose job did not end sealed: nothing of theirs is deleted.
-    pub unsealed_jobs: &'a BTreeSet<Namespace>,
+    /// Why nothing of a source may be deleted in this run, if that is so.
+    pub hold: &'a dyn Fn(&Namespace) -> Option<Keep>,
     /// The local clock.
     pub clock: &'a Clock,
     /// When to stop working.
@@ -156,7 +170,7 @@ impl<S: Service> Pruning<'_, S> {
         let sources = stream::iter(&inventory.sources);
         let mut pruned = sources
             .map(|(source, backups)| {
-                let pruned = self.prune_source(source, backups, &inventory.complete);
+                let pruned = self.prune_source(source, backups, inventory);
                 pruned.map(move |pruned| (source, pruned)).boxed_local()
             })
             .buffer_unordered(in_flight);
@@ -169,8 +183,9 @@ impl<S: Service> Pruning<'_, S> {
         &self,
         source: &Namespace,
         backups: &[Backup],
-        complete: &ReadToTheEnd,
+        inventory: &Inventory,
     ) -> Pruned {
+        let (planned, complete) = (&inventory.planned, &inventory.complete);
         if Instant::now() >= self.until {
             return Pruned {
                 not_reached: true,
@@ -195,8 +210,14 @@ impl<S: Service> Pruning<'_, S> {
         };
         let mut decisions =
             retention::plan(&backups, &self.plan.target.retention, self.clock.now());
-        if self.unsealed_jobs.contains(source) {
-            keep_all(&mut decisions, &Keep::JobNotSealed);
+        if let Some(reason) = (self.hold)(source) {
+            keep_all(&mut decisions, &reason);
+        }
+        for decision in decisions
+            .iter_mut()
+            .filter(|decision| planned.contains(decision.name.namespace()))
+        {
+            decision.verdict = Verdict::Keep(vec![Keep::Planned]);
         }
         let deletions = match self.mode {
             Mode::Show => Vec::new(),
@@ -317,6 +338,9 @@ impl<S: Service> Pruning<'_, S> {
             Ok(certificate) => certificate,
             Err(refusal) => return Ok(Deletion::Refused(refusal)),
         };
+        if !self.clock.agrees() {
+            return Ok(Deletion::Refused(Refusal::ClocksDisagree));
+        }
         self.target.delete(&certificate).await?;
         let gone = self.read(name.namespace()).await?.is_none();
         Ok(if gone {
@@ -379,11 +403,11 @@ fn log(name: &BackupName, region: &str, deletion: &Deletion) {
             warn!(job, backup, region, detail = %refusal, "deletion refused; the backup stays")
         }
         Deletion::Failed(error) => {
-            warn!(job, backup, region, error = error.word(), detail = %error, "deletion failed; the next run tries again");
+            warn!(job, backup, region, error = error.word(), detail = %error, "deletion not confirmed; the next run looks again");
         }
         Deletion::OutOfTime => warn!(
             job,
-            backup, region, "time ran out before this deletion; the next run decides again"
+            backup, region, "time ran out during this deletion; the next run looks again"
         ),
         Deletion::StillThere => warn!(
             job,

@@ -2,8 +2,6 @@
 //!
 //! Counts are complete; lists are cut at a stated length and say how much they leave out.
 
-use std::collections::BTreeSet;
-
 use jiff::Timestamp;
 use serde::Serialize;
 
@@ -128,11 +126,14 @@ pub struct PruneCounts {
     pub refused: u64,
     /// Due, but the service failed.
     pub failed: u64,
-    /// Backups that were never verified: shown, never deleted by retention.
-    pub unsealed: u64,
+    /// Backups that were never verified, if all were asked (as `list` and a dry run do); never deleted by retention.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unsealed: Option<u64>,
+    /// Sources of which nothing was deleted, because the source is gone, or its newest backup is not sealed.
+    pub held_sources: u64,
     /// Sources about whose backups nothing could be read or decided.
     pub undecided_sources: u64,
-    /// Sources with backups that no longer exist; their newest backups stay.
+    /// Sources with backups that no longer exist; all their backups stay.
     pub gone_sources: u64,
 }
 
@@ -235,6 +236,9 @@ pub struct Report {
     /// What happens to each backup, if asked for.
     #[serde(skip_serializing_if = "Bounded::is_empty")]
     pub decisions: Bounded<Line>,
+    /// Failures for which more time is no remedy.
+    #[serde(skip)]
+    not_for_want_of_time: u64,
 }
 
 impl Report {
@@ -277,6 +281,7 @@ impl Report {
             deleted: Bounded::of_at_most(list),
             strays: Bounded::of_at_most(list),
             decisions: Bounded::of_at_most(decisions),
+            not_for_want_of_time: 0,
         }
     }
 
@@ -290,7 +295,7 @@ impl Report {
             JobState::Vanished => &mut self.jobs.vanished,
         };
         *counted += 1;
-        if job.is_sealed() {
+        if job.state == JobState::Sealed {
             self.jobs.adopted += u64::from(job.adopted);
             self.copied.rows += job.copied.rows;
         }
@@ -329,6 +334,15 @@ impl Report {
             );
         }
         self.pruning.undecided_sources += u64::from(pruned.unread.is_some() || pruned.not_reached);
+        let newest = pruned.decisions.last().map(|decision| &decision.verdict);
+        let held = |reason: &Keep| {
+            matches!(
+                reason,
+                Keep::SourceGone | Keep::JobNotSealed | Keep::Unsealed
+            )
+        };
+        self.pruning.held_sources +=
+            u64::from(matches!(newest, Some(Verdict::Keep(reasons)) if reasons.iter().any(held)));
         for decision in &pruned.decisions {
             let keep = match &decision.verdict {
                 Verdict::Keep(reasons) => reasons.clone(),
@@ -340,8 +354,8 @@ impl Report {
             };
             let unsealed = keep.contains(&Keep::Unsealed);
             self.pruning.due += u64::from(superseded.is_some());
-            self.pruning.unsealed += u64::from(unsealed);
             if show {
+                *self.pruning.unsealed.get_or_insert(0) += u64::from(unsealed);
                 self.decisions.push(Line {
                     backup: decision.name.to_string(),
                     source: source.to_string(),
@@ -368,7 +382,9 @@ impl Report {
                     self.pruning.failed += 1;
                     (
                         error.word(),
-                        format!("not deleted, the next run tries again: {error}"),
+                        format!(
+                            "the deletion was not confirmed; the next run looks again: {error}"
+                        ),
                     )
                 }
                 Deletion::StillThere => {
@@ -382,7 +398,8 @@ impl Report {
                     self.pruning.failed += 1;
                     (
                         "out_of_time",
-                        "not deleted: time ran out; the next run decides again".to_owned(),
+                        "time ran out during the deletion; the next run looks whether it stands"
+                            .to_owned(),
                     )
                 }
             };
@@ -398,6 +415,7 @@ impl Report {
         error: &'static str,
         message: String,
     ) {
+        self.not_for_want_of_time += u64::from(error != "out_of_time");
         self.failures.push(Failure {
             source: source.map(ToString::to_string),
             backup,
@@ -425,18 +443,10 @@ impl Report {
     /// Settles how the run ended.
     pub fn finish(&mut self, now: Timestamp) {
         self.finished_at = now;
-        let words: BTreeSet<_> = self
-            .failures
-            .shown
-            .iter()
-            .map(|failure| failure.error)
-            .collect();
-        let only_time =
-            words.iter().all(|word| *word == "out_of_time") && self.failures.omitted == 0;
-        self.outcome = match (self.failures.is_empty(), only_time) {
+        self.outcome = match (self.failures.is_empty(), self.not_for_want_of_time) {
             (true, _) => Outcome::Succeeded,
-            (false, true) => Outcome::Incomplete,
-            (false, false) => Outcome::Failed,
+            (false, 0) => Outcome::Incomplete,
+            (false, _) => Outcome::Failed,
         };
     }
 

@@ -79,6 +79,10 @@ pub enum Keep {
     },
     /// The newest backup of its source is not known to be sealed, so nothing of that source is deleted.
     NewestUnsealed,
+    /// The source no longer exists. Without it no new backup can take an old one's place, so all of them stay.
+    SourceGone,
+    /// A dry run: the run would make and seal it.
+    Planned,
     /// This run did not end with a sealed backup of the source, so nothing of that source is deleted.
     JobNotSealed,
 }
@@ -105,6 +109,8 @@ impl fmt::Display for Keep {
             Self::NewestUnsealed => {
                 f.write_str("the source's newest backup is not known to be sealed")
             }
+            Self::SourceGone => f.write_str("its source no longer exists"),
+            Self::Planned => f.write_str("to be made by this run"),
             Self::JobNotSealed => f.write_str("this run did not seal a backup of the source"),
         }
     }

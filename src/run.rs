@@ -7,18 +7,19 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use futures_util::stream::{self, StreamExt};
-use tokio::time::Instant;
+use futures_util::stream::{self, StreamExt, TryStreamExt};
+use tokio::time::{Instant, timeout_at};
 use tracing::{error, info};
 
 use crate::backup::{JobRecord, Jobs};
 use crate::clock::Clock;
 use crate::event::{Action, EventError, Request};
-use crate::listing::{self, ListingError};
-use crate::name::Namespace;
+use crate::listing::{self, CompleteListing, ListingError};
+use crate::name::{BackupName, Class, Namespace};
 use crate::plan::Plan;
 use crate::prune::{Inventory, Mode, Pruning};
 use crate::report::{Report, Size};
+use crate::retention::{Evidence, Keep};
 use crate::service::{Patient, Service};
 use crate::slot::{Slot, SlotError};
 
@@ -78,6 +79,7 @@ pub async fn run<S: Service>(
         world,
         clock: world.clock.for_a_new_run(),
         slot,
+        copy_until: Instant::now() + time_left.saturating_sub(time_left / 10),
         until: Instant::now() + time_left,
         report,
     };
@@ -96,18 +98,19 @@ struct Run<'a, 'w, S> {
     world: &'a World<'w, S>,
     clock: Clock,
     slot: Slot,
+    /// When copying ends, so that pruning has its turn.
+    copy_until: Instant,
     until: Instant,
     report: Report,
 }
 
+/// Sources that a complete listing shows.
+type Live = BTreeSet<Namespace>;
+
 impl<S: Service> Run<'_, '_, S> {
     /// Lists both sides, runs every job, then prunes.
     async fn back_up(&mut self) {
-        let (sources, inventory) = futures_util::join!(
-            self.list_sources().boxed_local(),
-            self.list_backups().boxed_local()
-        );
-        let sources = self.selected(sources);
+        let (live, inventory) = self.list_both().await;
         let mut inventory = match inventory {
             Ok(inventory) => Some(inventory),
             // Its names are in doubt, so nothing may be deleted; copying needs no list of what is there.
@@ -117,92 +120,175 @@ impl<S: Service> Run<'_, '_, S> {
             }
             Err(error) => return self.fail_listing(&error),
         };
-        let Some(sources) = sources else {
-            return self.stop_deletion("the sources could not be listed");
-        };
-        self.warn_about(&sources, inventory.as_ref());
+        let Some(live) = live else { return };
+        self.warn_about(&live);
         let mut unsealed = BTreeSet::new();
         if !self.request.dry_run {
-            unsealed = self.run_jobs(&sources, inventory.as_mut()).await;
+            unsealed = self.run_jobs(&live, inventory.as_mut()).await;
         }
         match inventory {
-            Some(inventory) => self.prune(&inventory, &unsealed).await,
+            Some(inventory) => self.prune(inventory, &live, &unsealed).await,
             None => self.stop_deletion("the backups could not be listed to the end"),
         }
     }
 
     async fn prune_only(&mut self) {
-        match self.list_backups().boxed_local().await {
-            Ok(inventory) => self.prune(&inventory, &BTreeSet::new()).await,
-            Err(error) => self.fail_listing(&error),
+        if let (Some(live), Ok(inventory)) = self.list_both_or_fail().await {
+            self.prune(inventory, &live, &BTreeSet::new()).await;
         }
     }
 
     /// Shows every backup with its reasons; deletes nothing, dry run or not.
     async fn list(&mut self) {
-        match self.list_backups().boxed_local().await {
-            Ok(inventory) => {
-                self.report.add_strays(&inventory.strays, true);
-                self.pruning(&inventory, &BTreeSet::new(), Mode::Show).await;
-            }
-            Err(error) => self.fail_listing(&error),
+        if let (Some(live), Ok(inventory)) = self.list_both_or_fail().await {
+            self.report.add_strays(&inventory.strays, true);
+            self.pruning(&inventory, &live, &BTreeSet::new(), Mode::Show)
+                .await;
         }
     }
 
-    async fn list_sources(&self) -> Result<Vec<String>, ListingError> {
-        let selectors = &self.world.plan.source.selectors;
-        let listing = listing::list_prefixes(self.world.source, selectors.prefixes()).await?;
-        Ok(listing
-            .names
-            .into_iter()
-            .filter(|name| selectors.selects(name))
-            .collect())
+    async fn list_both_or_fail(&mut self) -> (Option<Live>, Result<Inventory, ListingError>) {
+        let (live, inventory) = self.list_both().await;
+        if let Err(error) = &inventory {
+            self.fail_listing(error);
+        }
+        (live, inventory)
     }
 
-    async fn list_backups(&self) -> Result<Inventory, ListingError> {
-        let prefixes = self.world.plan.backup_prefixes();
-        let listing = listing::list_prefixes(self.world.target, &prefixes).await?;
-        Ok(Inventory::of(self.world.plan, listing))
-    }
-
-    /// The sources, if the listing can be used and selects anything.
-    fn selected(&mut self, listed: Result<Vec<String>, ListingError>) -> Option<Vec<Namespace>> {
-        let names = match listed {
-            Ok(names) => names,
+    /// Both sides, completely or not at all. What is wrong with the sources is reported here.
+    async fn list_both(&mut self) -> (Option<Live>, Result<Inventory, ListingError>) {
+        let plan = self.world.plan;
+        let backup_prefixes = plan.backup_prefixes();
+        let (sources, backups) = futures_util::join!(
+            self.list_all(self.world.source, plan.source.selectors.prefixes())
+                .boxed_local(),
+            self.list_all(self.world.target, &backup_prefixes)
+                .boxed_local()
+        );
+        let inventory = backups.map(|listing| Inventory::of(plan, listing));
+        let live = match sources {
+            Ok(listing) => self.selected(listing.names),
             Err(error) => {
                 self.fail_listing(&error);
-                return None;
+                return (None, inventory);
             }
         };
-        self.report.sources = u64::try_from(names.len()).unwrap_or(u64::MAX);
-        let (plan, region) = (self.world.plan, &self.world.plan.source.region);
-        if names.is_empty() {
-            let prefixes = plan.source.selectors.prefixes().join("`, `");
-            self.report.fail(None, None, "nothing_selected", format!(
-                "no namespace in {region} begins with `{prefixes}`, so nothing is protected; check SOURCE_PREFIX, SOURCE_EXCLUDE, SOURCE_REGION and the key's organisation"
-            ));
-            return None;
+        if let Ok(inventory) = &inventory {
+            self.look_for_the_gone(&live, inventory).boxed_local().await;
         }
-        let mut sources = Vec::with_capacity(names.len());
-        for name in names {
-            match Namespace::parse(&name) {
-                Some(source) => sources.push(source),
-                None => self.report.fail(
-                    None,
-                    None,
-                    "illegal_name",
-                    format!(
-                        "{region} lists {name:?}, which is no namespace name; it is not backed up"
-                    ),
-                ),
+        (Some(live), inventory)
+    }
+
+    async fn list_all(
+        &self,
+        service: &Patient<S>,
+        prefixes: &[String],
+    ) -> Result<CompleteListing, ListingError> {
+        let listing = timeout_at(self.until, listing::list_prefixes(service, prefixes)).await;
+        listing.unwrap_or_else(|_| {
+            Err(ListingError::OutOfTime {
+                region: service.region().to_owned(),
+            })
+        })
+    }
+
+    /// What the plan selects. A prefix that selects nothing is an alarm: it is misspelt, or its namespaces are gone.
+    fn selected(&mut self, names: Vec<String>) -> Live {
+        let plan = self.world.plan;
+        let (selectors, region) = (&plan.source.selectors, &plan.source.region);
+        let names: Vec<String> = names
+            .into_iter()
+            .filter(|name| selectors.selects(name))
+            .collect();
+        self.report.sources = u64::try_from(names.len()).unwrap_or(u64::MAX);
+        for prefix in selectors.prefixes() {
+            if !names.iter().any(|name| name.starts_with(prefix.as_str())) {
+                self.report.fail(None, None, "nothing_selected", format!(
+                    "no namespace in {region} that begins with `{prefix}` is selected, so nothing of it is protected; check SOURCE_PREFIX, SOURCE_EXCLUDE, SOURCE_REGION and the key's organisation"
+                ));
             }
         }
-        Some(sources)
+        let mut live = Live::new();
+        for name in names {
+            match Namespace::parse(&name) {
+                Some(source) => drop(live.insert(source)),
+                None => {
+                    let message = format!(
+                        "{region} lists {name:?}, which is no namespace name; it is not backed up"
+                    );
+                    self.report.fail(None, None, "illegal_name", message);
+                }
+            }
+        }
+        live
+    }
+
+    /// A source that has backups and is not listed is asked for by name: a listing that left it out is not complete.
+    async fn look_for_the_gone(&mut self, live: &Live, inventory: &Inventory) {
+        let unlisted = inventory
+            .sources()
+            .map(|(source, _)| source)
+            .filter(|source| !live.contains(*source));
+        let unlisted: Vec<&Namespace> = unlisted.collect();
+        if unlisted.is_empty() {
+            return;
+        }
+        let (source, in_flight) = (
+            self.world.source,
+            usize::try_from(self.world.plan.concurrency)
+                .unwrap_or(1)
+                .max(1),
+        );
+        let looks = stream::iter(&unlisted)
+            .map(|name| async move {
+                source
+                    .metadata(name)
+                    .await
+                    .map(|found| found.map(|_| name.to_string()))
+            })
+            .buffer_unordered(in_flight)
+            .try_filter_map(|found| async move { Ok(found) })
+            .try_collect::<Vec<String>>();
+        let region = &self.world.plan.source.region;
+        match timeout_at(self.until, looks).await {
+            Ok(Ok(found)) if found.is_empty() => {}
+            Ok(Ok(found)) => {
+                let fault = format!("it left out `{}`, which exist", found.join("`, `"));
+                let prefix = self.world.plan.source.selectors.prefixes().join("*, ");
+                return self.fail_listing(&ListingError::Broken {
+                    prefix,
+                    region: region.clone(),
+                    fault,
+                });
+            }
+            Ok(Err(error)) => {
+                return self.fail_listing(&ListingError::Service {
+                    prefix: "sources that are not listed".into(),
+                    error,
+                });
+            }
+            Err(_) => {
+                return self.fail_listing(&ListingError::OutOfTime {
+                    region: region.clone(),
+                });
+            }
+        }
+        self.report.pruning.gone_sources = u64::try_from(unlisted.len()).unwrap_or(u64::MAX);
+        let first = unlisted
+            .iter()
+            .take(5)
+            .map(|source| source.as_str())
+            .collect::<Vec<_>>()
+            .join("`, `");
+        self.report.warn(format!(
+            "{} sources with backups no longer exist, such as `{first}`; all their backups stay",
+            unlisted.len()
+        ));
     }
 
     /// What a person should know, though nothing failed.
-    fn warn_about(&mut self, sources: &[Namespace], inventory: Option<&Inventory>) {
-        let lookalikes = sources
+    fn warn_about(&mut self, live: &Live) {
+        let lookalikes = live
             .iter()
             .filter(|source| self.world.plan.looks_like_a_backup(source))
             .count();
@@ -210,29 +296,12 @@ impl<S: Service> Run<'_, '_, S> {
             let prefix = self.world.plan.target.prefix.as_str();
             self.report.warn(format!("{lookalikes} of the sources are called like backups themselves; if they are, add `{prefix}*` to SOURCE_EXCLUDE"));
         }
-        let Some(inventory) = inventory else { return };
-        let live: BTreeSet<&Namespace> = sources.iter().collect();
-        let gone: Vec<&Namespace> = inventory
-            .sources()
-            .map(|(source, _)| source)
-            .filter(|source| !live.contains(source))
-            .collect();
-        self.report.pruning.gone_sources = u64::try_from(gone.len()).unwrap_or(u64::MAX);
-        if !gone.is_empty() {
-            let first = gone
-                .iter()
-                .take(5)
-                .map(|source| source.as_str())
-                .collect::<Vec<_>>()
-                .join("`, `");
-            self.report.warn(format!("{} sources with backups no longer exist, such as `{first}`; their newest backups stay", gone.len()));
-        }
     }
 
     /// Runs one job per source and returns the sources that did not end sealed.
     async fn run_jobs(
         &mut self,
-        sources: &[Namespace],
+        sources: &Live,
         inventory: Option<&mut Inventory>,
     ) -> BTreeSet<Namespace> {
         let plan = self.world.plan;
@@ -241,7 +310,7 @@ impl<S: Service> Run<'_, '_, S> {
             target: self.world.target,
             prefix: &plan.target.prefix,
             slot: self.slot,
-            until: self.until,
+            until: self.copy_until,
             clock: &self.clock,
         };
         (self.world.watch)(Step::Jobs(sources.len()));
@@ -252,16 +321,21 @@ impl<S: Service> Run<'_, '_, S> {
                 .unwrap_or_default()
         };
         let in_flight = usize::try_from(plan.copies).unwrap_or(1).max(1);
-        let work = sources
-            .iter()
-            .map(|source| jobs.back_up(source, known(source)).boxed_local());
+        // Whoever has a backup of this slot already can wait for those who have none.
+        let (first, then): (Vec<_>, Vec<_>) = sources.iter().partition(|source| {
+            known(source)
+                .last()
+                .is_none_or(|newest| newest.name.slot() < self.slot)
+        });
+        let sources = first.into_iter().chain(then);
+        let work = sources.map(|source| jobs.back_up(source, known(source)).boxed_local());
         let mut ended = stream::iter(work).buffer_unordered(in_flight);
         let (mut sealed, mut unsealed) = (Vec::new(), BTreeSet::new());
         while let Some(job) = ended.next().await {
             (self.world.watch)(Step::Job(&job));
             self.report.add_job(&job);
-            match (job.backup, job.evidence) {
-                (Some(name), Some(evidence)) => sealed.push((name, evidence)),
+            match (job.is_sealed(), job.backup, job.evidence) {
+                (true, Some(name), Some(evidence)) => sealed.push((name, evidence)),
                 _ => drop(unsealed.insert(job.source)),
             }
         }
@@ -274,30 +348,69 @@ impl<S: Service> Run<'_, '_, S> {
         unsealed
     }
 
-    async fn prune(&mut self, inventory: &Inventory, unsealed: &BTreeSet<Namespace>) {
+    async fn prune(
+        &mut self,
+        mut inventory: Inventory,
+        live: &Live,
+        unsealed: &BTreeSet<Namespace>,
+    ) {
         self.report
             .add_strays(&inventory.strays, self.request.dry_run);
-        if !self.clock.agrees() {
+        self.report.pruning.backups = u64::try_from(inventory.backups()).unwrap_or(u64::MAX);
+        if self.report.deletion_stopped.is_some() || !self.clock.agrees() {
             return;
         }
-        let mode = if self.request.dry_run {
-            Mode::Show
-        } else {
-            Mode::Delete
-        };
-        self.pruning(inventory, unsealed, mode).await;
+        if !self.request.dry_run {
+            return self.pruning(&inventory, live, unsealed, Mode::Delete).await;
+        }
+        if self.request.action == Action::Backup {
+            self.plan_copies(live, &mut inventory);
+        }
+        self.pruning(&inventory, live, unsealed, Mode::Show).await;
     }
 
-    async fn pruning(&mut self, inventory: &Inventory, unsealed: &BTreeSet<Namespace>, mode: Mode) {
+    /// A dry run decides as the run would: after its copies were made and sealed.
+    fn plan_copies(&self, live: &Live, inventory: &mut Inventory) {
+        let created_at = self.clock.now();
+        for source in live {
+            let name = BackupName::of(
+                &self.world.plan.target.prefix,
+                Class::Scheduled,
+                source,
+                self.slot,
+            );
+            if let Ok(name) = name.map_err(drop) {
+                inventory.add_planned(
+                    &name,
+                    Evidence {
+                        created_at,
+                        sealed: true,
+                    },
+                );
+            }
+        }
+    }
+
+    async fn pruning(
+        &mut self,
+        inventory: &Inventory,
+        live: &Live,
+        unsealed: &BTreeSet<Namespace>,
+        mode: Mode,
+    ) {
+        let hold = |source: &Namespace| match (live.contains(source), unsealed.contains(source)) {
+            (false, _) => Some(Keep::SourceGone),
+            (true, true) => Some(Keep::JobNotSealed),
+            (true, false) => None,
+        };
         let pruning = Pruning {
             plan: self.world.plan,
             target: self.world.target,
-            unsealed_jobs: unsealed,
+            hold: &hold,
             clock: &self.clock,
             until: self.until,
             mode,
         };
-        self.report.pruning.backups = u64::try_from(inventory.backups()).unwrap_or(u64::MAX);
         (self.world.watch)(Step::Pruning(inventory.sources().count()));
         let (report, watch) = (&mut self.report, self.world.watch);
         let mut not_reached = 0_u64;
@@ -309,7 +422,7 @@ impl<S: Service> Run<'_, '_, S> {
             })
             .await;
         if not_reached > 0 {
-            self.report.fail(None, None, "out_of_time", format!("time ran out before the backups of {not_reached} sources were looked at; the next run prunes them"));
+            self.report.fail(None, None, "out_of_time", format!("time ran out before the backups of {not_reached} sources were looked at; the next run looks at them"));
         }
     }
 
@@ -335,9 +448,14 @@ impl<S: Service> Run<'_, '_, S> {
     fn close(mut self, before: (u64, u64)) -> Report {
         if !self.clock.agrees() {
             let seconds = self.clock.worst_difference_seconds();
+            let (apart, way) = (
+                seconds.abs(),
+                if seconds > 0 { "ahead of" } else { "behind" },
+            );
             self.stop_deletion("the clocks disagree");
             self.report.fail(None, None, "clocks_disagree", format!(
-                "the local clock is {seconds} seconds ahead of the service's (negative: behind), more than five minutes apart, so nothing was deleted; set the clock right"
+                "the local clock is {apart} seconds {way} the service's, more than five minutes, so deletion stopped (after {} backups); set the clock right",
+                self.report.pruning.deleted
             ));
         }
         let attempts = self.attempts();

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use aws_config::{BehaviorVersion, retry::RetryConfig, timeout::TimeoutConfig};
 use aws_sdk_secretsmanager::Client;
-use aws_sdk_secretsmanager::error::{DisplayErrorContext, ProvideErrorMetadata};
+use aws_sdk_secretsmanager::error::ProvideErrorMetadata;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 use tokio::sync::{Mutex, OnceCell};
@@ -15,6 +15,8 @@ use tokio::time::Instant;
 
 /// Secrets Manager answers in milliseconds; longer than this it is down.
 const FETCH_DEADLINE: Duration = Duration::from_secs(15);
+/// Characters of somebody else's words in an error of ours.
+const LONGEST_MESSAGE: usize = 300;
 /// Thousands of jobs refused at once ask for a new key once.
 const RENEW_AT_MOST_EVERY: Duration = Duration::from_secs(30);
 
@@ -201,7 +203,7 @@ async fn read_secret(manager: &Client, id: &str) -> Result<SecretString, SecretE
         Some("AccessDeniedException") => SecretError::Denied { id: id() },
         _ => SecretError::Unavailable {
             id: id(),
-            message: DisplayErrorContext(&error).to_string(),
+            message: chain(&error),
         },
     })?;
     answer
@@ -211,6 +213,17 @@ async fn read_secret(manager: &Client, id: &str) -> Result<SecretString, SecretE
             id: id(),
             fault: "is binary; store the API key as text".into(),
         })
+}
+
+/// What went wrong, from the outside in. Never the errors' debug output: it holds the raw answer, and so the secret.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut said = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        said = format!("{said}: {error}");
+        cause = error.source();
+    }
+    said.chars().take(LONGEST_MESSAGE).collect()
 }
 
 /// The key inside a secret's text: the text itself, or a field of a JSON object. Errors name fields, never values.
@@ -228,7 +241,7 @@ fn key_in(id: &str, text: &SecretString, field: Option<&str>) -> Result<SecretSt
         (None, None) => text,
         (None, Some(field)) => {
             return Err(unusable(format!(
-                "is plain text, so it has no field `{field}`; unset TURBOPUFFER_API_KEY_SECRET_FIELD"
+                "is plain text, so it has no field `{field}`; unset the variable …_SECRET_FIELD"
             )));
         }
         (Some(object), field) => {
@@ -247,7 +260,7 @@ fn key_in(id: &str, text: &SecretString, field: Option<&str>) -> Result<SecretSt
             found.and_then(Value::as_str).map(str::trim).ok_or_else(|| {
                 let wanted = field.map_or_else(String::new, |field| format!(" but no text field `{field}`"));
                 unusable(format!(
-                    "is a JSON object with the fields: {}{wanted}; set TURBOPUFFER_API_KEY_SECRET_FIELD to the one that holds the key",
+                    "is a JSON object with the fields: {}{wanted}; set the variable …_SECRET_FIELD to the one that holds the key",
                     names()
                 ))
             })?

@@ -39,10 +39,6 @@ pub struct Metadata {
     pub updated_at: Timestamp,
     /// Whether writes are rejected; on a backup, the seal.
     pub read_only: bool,
-    /// An estimate that may lag.
-    pub approx_rows: u64,
-    /// An estimate that may lag.
-    pub approx_bytes: u64,
     /// Attribute names with their types and indexes.
     pub schema: serde_json::Value,
     /// The `Date` of the answer: the service's clock.
@@ -151,7 +147,9 @@ pub enum ServiceError {
         retry_after: Option<Duration>,
     },
     /// 5xx, or 408 and 409, which pass by themselves.
-    #[error("{region} is in trouble ({status}): {message}")]
+    #[error(
+        "{region} is in trouble ({status}): {message}; the next run tries again, and if it lasts, check TURBOPUFFER_BASE_URL, any proxy and the service's status page"
+    )]
     Unavailable {
         /// Where.
         region: Region,
@@ -173,7 +171,9 @@ pub enum ServiceError {
         message: String,
     },
     /// The request may have been carried out, but no answer came.
-    #[error("{region} gave no answer: {message}")]
+    #[error(
+        "{region} gave no answer: {message}; the next run tries again, and if it lasts, check the region's name, TURBOPUFFER_BASE_URL and the network"
+    )]
     NoAnswer {
         /// Where.
         region: Region,
@@ -299,14 +299,14 @@ pub trait Service: Sync {
     ) -> impl Future<Output = Result<(), ServiceError>>;
 }
 
-/// How long a request, with all its retries, may take.
-const REQUEST_DEADLINE: Duration = Duration::from_secs(150);
+/// How long one attempt may take, once it has its place in flight.
+const ATTEMPT_DEADLINE: Duration = Duration::from_secs(40);
 /// Attempts after the first.
 const RETRIES: usize = 6;
 const FIRST_DELAY: Duration = Duration::from_millis(250);
 const LONGEST_DELAY: Duration = Duration::from_secs(15);
 /// A service that asks for more patience than this is reported instead.
-const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(60);
+pub(crate) const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(60);
 
 /// A service asked with patience.
 #[derive(Debug)]
@@ -336,15 +336,26 @@ impl<S: Service> Patient<S> {
         )
     }
 
-    /// One attempt, counted and within the bound on requests in flight.
+    /// One attempt: counted, within the bound on requests in flight, and with a deadline.
     async fn once<T>(
         &self,
+        what: &'static str,
         request: impl Future<Output = Result<T, ServiceError>>,
     ) -> Result<T, ServiceError> {
         let permit = self.limiter.acquire().await;
         self.requests.fetch_add(1, Ordering::Relaxed);
-        let answer = request.await;
+        // Boxed, because every layer above would otherwise hold the whole depth of the client's futures.
+        let answer = tokio::time::timeout(ATTEMPT_DEADLINE, request.boxed_local()).await;
         drop(permit);
+        let answer = answer.unwrap_or_else(|_| {
+            Err(ServiceError::NoAnswer {
+                region: self.region().into(),
+                message: format!(
+                    "{what} took longer than {} seconds",
+                    ATTEMPT_DEADLINE.as_secs()
+                ),
+            })
+        });
         match &answer {
             Err(ServiceError::Throttled { .. }) => self.limiter.throttled(),
             _ => self.limiter.answered(),
@@ -352,7 +363,7 @@ impl<S: Service> Patient<S> {
         answer
     }
 
-    /// Attempts until one succeeds, the error will not pass, or patience ends.
+    /// Attempts until one succeeds, the error will not pass, or there have been enough.
     async fn patiently<T, F>(
         &self,
         what: &'static str,
@@ -361,37 +372,16 @@ impl<S: Service> Patient<S> {
     where
         F: Future<Output = Result<T, ServiceError>>,
     {
-        let attempts = (|| self.once(request()))
+        (|| self.once(what, request()))
             .retry(delays())
             .when(ServiceError::passes)
             .adjust(patience)
             .notify(|error: &ServiceError, wait: Duration| {
                 self.retries.fetch_add(1, Ordering::Relaxed);
-                tracing::debug!(request = what, region = self.region(), error = error.word(), detail = %error,
-                    wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX), "asking again");
-            });
-        self.in_time(what, attempts).await
-    }
-
-    /// Gives up when even the attempts together take too long.
-    async fn in_time<T>(
-        &self,
-        what: &'static str,
-        request: impl Future<Output = Result<T, ServiceError>>,
-    ) -> Result<T, ServiceError> {
-        // Boxed, because every layer above would otherwise hold the whole depth of the client's futures.
-        let request = request.boxed_local();
-        tokio::time::timeout(REQUEST_DEADLINE, request)
-            .await
-            .unwrap_or_else(|_| {
-                Err(ServiceError::NoAnswer {
-                    region: self.region().into(),
-                    message: format!(
-                        "{what} took longer than {} seconds with all retries",
-                        REQUEST_DEADLINE.as_secs()
-                    ),
-                })
+                let wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
+                tracing::debug!(request = what, region = self.region(), error = error.word(), detail = %error, wait_ms, "asking again");
             })
+            .await
     }
 }
 
@@ -400,7 +390,7 @@ fn patience(error: &ServiceError, ours: Option<Duration>) -> Option<Duration> {
     let ours = ours?;
     match error.retry_after() {
         Some(theirs) if theirs > LONGEST_RETRY_AFTER => None,
-        Some(theirs) => Some(theirs.max(ours)),
+        Some(theirs) => Some(theirs),
         None => Some(ours),
     }
 }
@@ -456,7 +446,7 @@ impl<S: Service> Service for Patient<S> {
     }
 
     async fn start_copy(&self, order: &CopyOrder<'_>) -> Result<Started, ServiceError> {
-        self.in_time("start_copy", self.once(self.service.start_copy(order)))
+        self.once("start_copy", self.service.start_copy(order))
             .await
     }
 

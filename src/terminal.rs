@@ -99,8 +99,8 @@ fn write_pruning(out: &mut impl Write, report: &Report) -> io::Result<()> {
     }
     writeln!(
         out,
-        "  {} backups stood: {} due, {} deleted, {} unsealed, {} names that are no backups",
-        pruning.backups, pruning.due, pruning.deleted, pruning.unsealed, pruning.strays
+        "  {} backups stood: {} due, {} deleted; {} sources keep all of theirs; {} names are no backups",
+        pruning.backups, pruning.due, pruning.deleted, pruning.held_sources, pruning.strays
     )
 }
 

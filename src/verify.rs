@@ -12,8 +12,8 @@ use crate::service::{Metadata, Service, ServiceError};
 /// Timestamps of the service have whole seconds: a write in the second of the look may not show.
 const SECOND_OF_THE_LOOK: SignedDuration = SignedDuration::from_secs(2);
 
-/// Rows may come and go between the two looks at a source that is being written, so its interval is widened by one
-/// part in this many. Whatever lies outside is a fault.
+/// Rows may come and go between the two looks at a source that is being written. If the copy has exactly the rows that
+/// the service says it copied, the interval is widened by one part in this many. Whatever lies outside is a fault.
 const DRIFT_TOLERANCE_PART: u64 = 100;
 
 /// One side at one moment.
@@ -54,7 +54,9 @@ pub enum Mismatch {
         copied: u64,
     },
     /// The source was written, but not by that much.
-    #[error("the copy has {copied} rows while the source had between {fewest} and {most}")]
+    #[error(
+        "the copy has {copied} rows, while the source, written meanwhile, had {fewest} at the least and {most} at the most"
+    )]
     OutsideDrift {
         /// Fewest rows seen at the source.
         fewest: u64,
@@ -100,69 +102,77 @@ pub async fn observe<S: Service>(
     Ok(rows.map(|rows| Observation { metadata, rows }))
 }
 
-/// Compares a copy with its source, looking at the source once more only if they differ.
-///
-/// `still_since` is the instant from which on a write to the source may be missing in the copy.
-pub async fn compare<S: Service>(
-    source: &S,
-    namespace: &Namespace,
-    before: &Observation,
-    copy: &Observation,
-    still_since: Timestamp,
-    clock: &Clock,
-) -> Result<Verdict, ServiceError> {
-    if agree(before, copy) {
-        return Ok(Verdict::Equal);
-    }
-    let after = observe(source, namespace, clock).await?;
-    Ok(judge(before, copy, after.as_ref(), still_since))
+/// A copy, and what is known of its source.
+#[derive(Clone, Copy, Debug)]
+pub struct Comparison<'a> {
+    /// The source before.
+    pub before: &'a Observation,
+    /// The copy.
+    pub copy: &'a Observation,
+    /// From this instant on, a write to the source may be missing in the copy.
+    pub still_since: Timestamp,
+    /// Rows that the service itself says it copied; `None` when its word was lost.
+    pub vouched: Option<u64>,
 }
 
-fn agree(source: &Observation, copy: &Observation) -> bool {
-    source.rows == copy.rows && source.metadata.schema == copy.metadata.schema
-}
+impl Comparison<'_> {
+    /// Compares, looking at the source once more only if they differ.
+    pub async fn judge<S: Service>(
+        &self,
+        service: &S,
+        source: &Namespace,
+        clock: &Clock,
+    ) -> Result<Verdict, ServiceError> {
+        let (before, copy) = (self.before, self.copy);
+        if before.rows == copy.rows && before.metadata.schema == copy.metadata.schema {
+            return Ok(Verdict::Equal);
+        }
+        let after = observe(service, source, clock).await?;
+        Ok(self.judge_with(after.as_ref()))
+    }
 
-/// Judges a copy that differs from what its source was before.
-fn judge(
-    before: &Observation,
-    copy: &Observation,
-    after: Option<&Observation>,
-    still_since: Timestamp,
-) -> Verdict {
-    let copied = copy.rows;
-    let Some(after) = after else {
-        return Verdict::Differs(Mismatch::SourceGone {
-            expected: before.rows,
-            copied,
-        });
-    };
-    let schemas = [&before.metadata.schema, &after.metadata.schema];
-    if !schemas.contains(&&copy.metadata.schema) {
-        return Verdict::Differs(Mismatch::Schema(difference(
-            &before.metadata.schema,
-            &copy.metadata.schema,
-        )));
-    }
-    let (fewest, most) = (before.rows.min(after.rows), before.rows.max(after.rows));
-    if !was_written(before, after, still_since) {
-        return Verdict::Differs(Mismatch::Rows {
-            expected: before.rows,
-            copied,
-        });
-    }
-    let slack = most / DRIFT_TOLERANCE_PART;
-    if (fewest.saturating_sub(slack)..=most.saturating_add(slack)).contains(&copied) {
-        Verdict::Drifted(Drift {
-            fewest,
-            most,
-            copied,
-        })
-    } else {
-        Verdict::Differs(Mismatch::OutsideDrift {
-            fewest,
-            most,
-            copied,
-        })
+    /// Judges a copy that differs from what its source was before.
+    fn judge_with(&self, after: Option<&Observation>) -> Verdict {
+        let (before, copied) = (self.before, self.copy.rows);
+        let Some(after) = after else {
+            return Verdict::Differs(Mismatch::SourceGone {
+                expected: before.rows,
+                copied,
+            });
+        };
+        let schema = &self.copy.metadata.schema;
+        if *schema != before.metadata.schema && *schema != after.metadata.schema {
+            return Verdict::Differs(Mismatch::Schema(difference(
+                &before.metadata.schema,
+                schema,
+            )));
+        }
+        let (fewest, most) = (before.rows.min(after.rows), before.rows.max(after.rows));
+        if !was_written(before, after, self.still_since) {
+            return Verdict::Differs(Mismatch::Rows {
+                expected: before.rows,
+                copied,
+            });
+        }
+        // Rows that come and go between two looks are seen by neither; the service's own count vouches for them.
+        let slack = if self.vouched == Some(copied) {
+            most / DRIFT_TOLERANCE_PART
+        } else {
+            0
+        };
+        if (fewest.saturating_sub(slack)..=most.saturating_add(slack)).contains(&copied) {
+            Verdict::Drifted(Drift {
+                fewest,
+                most,
+                copied,
+            })
+        } else {
+            Verdict::Differs(Mismatch::OutsideDrift {
+                fewest,
+                most,
+                copied,
+            })
+        }
     }
 }
 
@@ -210,8 +220,6 @@ mod tests {
             created_at: "2026-01-01T00:00:00Z".parse().unwrap(),
             updated_at: updated_at.parse().unwrap(),
             read_only: false,
-            approx_rows: rows,
-            approx_bytes: 0,
             schema: json!({"id": {"type": "uint"}, "title": {"type": "string"}}),
             answered_at: None,
         };
@@ -223,7 +231,38 @@ mod tests {
     }
 
     fn judged(before: &Observation, copy: &Observation, after: Option<&Observation>) -> Verdict {
-        judge(before, copy, after, START.parse().unwrap())
+        let vouched = Some(copy.rows);
+        let still_since = START.parse().unwrap();
+        Comparison {
+            before,
+            copy,
+            still_since,
+            vouched,
+        }
+        .judge_with(after)
+    }
+
+    #[test]
+    fn without_the_services_word_there_is_no_slack() {
+        let (before, after) = (
+            seen(1_000, "2026-11-21T01:00:00Z"),
+            seen(1_000, "2026-11-21T02:03:00Z"),
+        );
+        for (vouched, drifted) in [(Some(995), true), (Some(1_000), false), (None, false)] {
+            let (before, copy, still_since) = (&before, &still(995), START.parse().unwrap());
+            let verdict = Comparison {
+                before,
+                copy,
+                still_since,
+                vouched,
+            }
+            .judge_with(Some(&after));
+            assert_eq!(
+                matches!(verdict, Verdict::Drifted(_)),
+                drifted,
+                "{vouched:?}: {verdict:?}"
+            );
+        }
     }
 
     #[test]

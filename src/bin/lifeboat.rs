@@ -10,12 +10,11 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 use jiff::Timestamp;
 use lifeboat::clock::Clock;
-use lifeboat::event::{Action, Request};
+use lifeboat::event::{Action, Event, Request};
 use lifeboat::plan::Settings;
 use lifeboat::report::{Outcome, Report, Size};
 use lifeboat::terminal::{self, Progress};
 use lifeboat::{Lifeboat, demo, telemetry};
-use serde_json::Value;
 
 /// A person may wait longer than a function, but not for ever.
 const LONGEST_RUN: Duration = Duration::from_secs(24 * 60 * 60);
@@ -188,7 +187,7 @@ fn read_event(path: &str) -> Result<Request, BadInput> {
     };
     let text =
         text.map_err(|error| BadInput(format!("the event `{path}` can't be read: {error}")))?;
-    let event: Value = serde_json::from_str(&text)
+    let event: Event = serde_json::from_str(&text)
         .map_err(|error| BadInput(format!("the event `{path}` is not JSON: {error}")))?;
     Request::from_event(&event).map_err(|error| BadInput(error.to_string()))
 }

@@ -98,21 +98,25 @@ impl Turbopuffer {
         request: impl AsyncFn(Client) -> Result<T, Error>,
     ) -> Result<T, ServiceError> {
         let key = self.api_key.current().await?;
-        let refused = match request(self.client(&key)?)
-            .await
-            .map_err(|error| self.in_our_words(error))
-        {
+        let refused = match self.send(&key, &request).await {
             Err(error @ (ServiceError::Unauthorized { .. } | ServiceError::Forbidden { .. })) => {
                 error
             }
             answer => return answer,
         };
         match self.api_key.renewed(&key).await? {
-            Some(newer) => request(self.client(&newer)?)
-                .await
-                .map_err(|error| self.in_our_words(error)),
+            Some(newer) => self.send(&newer, &request).await,
             None => Err(refused),
         }
+    }
+
+    async fn send<T>(
+        &self,
+        key: &Key,
+        request: &impl AsyncFn(Client) -> Result<T, Error>,
+    ) -> Result<T, ServiceError> {
+        let answer = request(self.client(key)?).await;
+        answer.map_err(|error| self.in_our_words(without_key(error, key)))
     }
 
     /// The official client for this key; built once per key, sharing one connection pool.
@@ -174,6 +178,22 @@ impl Turbopuffer {
     }
 }
 
+/// A proxy may repeat a request in its answer, and the key with it.
+fn without_key(error: Error, key: &Key) -> Error {
+    let masked = |text: &str| text.replace(key.expose(), "[key]");
+    match error {
+        Error::Api(mut api) => {
+            api.message = masked(&api.message);
+            Error::Api(api)
+        }
+        Error::Decode { source, body } => Error::Decode {
+            source,
+            body: masked(&body),
+        },
+        other => other,
+    }
+}
+
 /// What an answer with an error status means.
 #[must_use]
 pub fn refusal(region: Region, api: &ApiError) -> ServiceError {
@@ -183,6 +203,11 @@ pub fn refusal(region: Region, api: &ApiError) -> ServiceError {
     match status {
         401 => ServiceError::Unauthorized { region, message },
         403 => ServiceError::Forbidden { region, message },
+        // Whatever answers without JSON is not the service, so it can't say that something is not there.
+        404 if api.body.is_none() => ServiceError::Unreadable {
+            region,
+            message: format!("HTTP status 404: {message}"),
+        },
         404 => ServiceError::NotFound { region, message },
         400 if message.to_ascii_lowercase().contains("already exists") => {
             ServiceError::AlreadyExists { region }
@@ -218,13 +243,20 @@ pub fn refusal(region: Region, api: &ApiError) -> ServiceError {
     }
 }
 
-/// The service's wish in `retry-after-ms` or `retry-after` (seconds).
+/// The service's wish in `retry-after-ms` or `retry-after`: seconds, or a date on the service's own clock.
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    let number = |name: &str| headers.get(name)?.to_str().ok()?.trim().parse::<f64>().ok();
+    let text = |name: &str| headers.get(name)?.to_str().ok().map(str::trim);
+    let number = |name: &str| text(name)?.parse::<f64>().ok();
     let seconds = number("retry-after-ms")
         .map(|ms| ms / 1_000.0)
-        .or_else(|| number("retry-after"))?;
-    Duration::try_from_secs_f64(seconds).ok()
+        .or_else(|| number("retry-after"));
+    if let Some(seconds) = seconds {
+        return Duration::try_from_secs_f64(seconds).ok();
+    }
+    let date = rfc2822::DateTimeParser::new()
+        .parse_timestamp(text("retry-after")?)
+        .ok()?;
+    Duration::try_from(date.duration_since(answered_at(headers)?)).ok()
 }
 
 /// The service's clock: the `Date` of its answer.
@@ -234,9 +266,15 @@ fn answered_at(headers: &HeaderMap) -> Option<Timestamp> {
         .ok()
 }
 
-/// The beginning of a text that somebody else wrote, on one line.
+/// The beginning of a text that somebody else wrote, on one line, and without anything that looks like a key.
 fn shown(text: &str) -> String {
-    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let words = text
+        .split_whitespace()
+        .map(|word| match word.split_once("tpuf_") {
+            Some((before, _)) => format!("{before}[key]"),
+            None => word.to_owned(),
+        });
+    let line = words.collect::<Vec<_>>().join(" ");
     match line.char_indices().nth(SHOWN) {
         Some((end, _)) => format!("{}…", line.get(..end).unwrap_or_default()),
         None => line,
@@ -310,8 +348,6 @@ impl Service for Turbopuffer {
                     created_at: answer.data.created_at,
                     updated_at: answer.data.updated_at,
                     read_only: answer.data.read_only.unwrap_or(false),
-                    approx_rows: answer.data.approx_row_count,
-                    approx_bytes: answer.data.approx_logical_bytes,
                     schema: serde_json::to_value(&answer.data.schema).map_err(Error::Json)?,
                     answered_at: answered_at(&answer.headers),
                 })
@@ -356,31 +392,32 @@ impl Service for Turbopuffer {
             Some(key) => Some(key.current().await?),
             None => None,
         };
-        let answer = self
-            .attempt(async |client| {
-                let mut request = client
-                    .namespace(order.destination.as_str())
-                    .start_copy_from(order.source.as_str());
-                if copies.region != self.region {
-                    request = request.source_region(&copies.region);
-                }
-                if let Some(key) = &source_key {
-                    request = request.source_api_key(key.expose());
-                }
-                if let Some(encryption) = &copies.encryption {
-                    request = request.dest_encryption(encryption.clone());
-                }
-                match request.send().await {
-                    Ok(started) => Ok(Started::Running(started.token)),
-                    Err(Error::Decode { source, body }) => match serde_json::from_str(&body) {
-                        Ok(result) => Ok(Started::Finished(copied(&result))),
-                        Err(_) => Err(Error::Decode { source, body }),
-                    },
-                    Err(error) => Err(error),
-                }
-            })
-            .await;
-        answer
+        self.attempt(async |client| {
+            let mut request = client
+                .namespace(order.destination.as_str())
+                .start_copy_from(order.source.as_str());
+            if copies.region != self.region {
+                request = request.source_region(&copies.region);
+            }
+            if let Some(key) = &source_key {
+                request = request.source_api_key(key.expose());
+            }
+            if let Some(encryption) = &copies.encryption {
+                request = request.dest_encryption(encryption.clone());
+            }
+            match request.send().await {
+                Ok(started) => Ok(Started::Running(started.token)),
+                Err(Error::Decode { source, body }) => match serde_json::from_str(&body) {
+                    Ok(result) => Ok(Started::Finished(copied(&result))),
+                    Err(_) => Err(Error::Decode { source, body }),
+                },
+                Err(error) => Err(match &source_key {
+                    Some(key) => without_key(error, key),
+                    None => error,
+                }),
+            }
+        })
+        .await
     }
 
     async fn poll_copy(
@@ -398,7 +435,9 @@ impl Service for Turbopuffer {
             })
             .await?;
         Ok(match operation {
-            CopyFromNamespaceOperation::Running(running) => Progress::Running(running.progress),
+            CopyFromNamespaceOperation::Running(running) => {
+                Progress::Running(running.progress.as_deref().map(shown))
+            }
             CopyFromNamespaceOperation::Finished(finished) => match finished.result {
                 CopyFromNamespaceOperationResult::Success(result) => {
                     Progress::Finished(copied(&result))
@@ -408,7 +447,8 @@ impl Service for Turbopuffer {
                         .ok()
                         .and_then(|status| status.try_into().ok());
                     let status = status.unwrap_or(reqwest::StatusCode::INTERNAL_SERVER_ERROR);
-                    let api = ApiError::new(status, error.detail.error);
+                    let mut api = ApiError::new(status, error.detail.error);
+                    api.body = Some(serde_json::Value::Null);
                     Progress::Failed(refusal(self.region.clone(), &api))
                 }
                 _ => Progress::Running(None),
@@ -451,8 +491,9 @@ mod tests {
     use super::*;
 
     fn word(status: u16, message: &str) -> &'static str {
-        let status = reqwest::StatusCode::from_u16(status).unwrap();
-        refusal("aws-us-east-1".into(), &ApiError::new(status, message)).word()
+        let mut api = ApiError::new(reqwest::StatusCode::from_u16(status).unwrap(), message);
+        api.body = Some(serde_json::json!({"error": message}));
+        refusal("aws-us-east-1".into(), &api).word()
     }
 
     #[test]
@@ -487,6 +528,18 @@ mod tests {
     }
 
     #[test]
+    fn only_json_can_say_that_something_is_not_there() {
+        let page = ApiError::new(reqwest::StatusCode::NOT_FOUND, "<html>no route</html>");
+        assert_eq!(refusal("aws-us-east-1".into(), &page).word(), "unreadable");
+    }
+
+    #[test]
+    fn nothing_that_looks_like_a_key_is_shown() {
+        let echo = shown("malformed header `authorization: Bearer tpuf_abc123`, really");
+        assert_eq!(echo, "malformed header `authorization: Bearer [key] really");
+    }
+
+    #[test]
     fn a_long_page_is_shown_by_its_beginning_on_one_line() {
         let page = format!("<html>\n  <body>{}", "x".repeat(10_000));
         let shown = shown(&page);
@@ -515,5 +568,13 @@ mod tests {
         );
         assert_eq!(retry_after(&headers("retry-after", "-1")), None);
         assert_eq!(retry_after(&HeaderMap::new()), None);
+        let mut dated = headers("retry-after", "Sat, 21 Nov 2026 02:00:30 GMT");
+        assert_eq!(
+            retry_after(&dated),
+            None,
+            "a date says nothing without the service's own"
+        );
+        dated.insert("date", "Sat, 21 Nov 2026 02:00:00 GMT".parse().unwrap());
+        assert_eq!(retry_after(&dated), Some(Duration::from_secs(30)));
     }
 }

@@ -35,14 +35,12 @@ def test_a_run_deletes_what_the_dry_run_showed(lifeboat: Lifeboat, due: str) -> 
     assert lifeboat.backup().deleted == shown == [due]
 
 
-@pytest.mark.xfail(strict=True, reason="a dry run does not count the backup that the run makes before it prunes")
 def test_a_run_with_a_floor_deletes_what_the_dry_run_showed(lifeboat: Lifeboat, due: str) -> None:
     shown = shown_as_due(lifeboat.backup("--dry-run", MIN_BACKUPS="2"))
 
     assert lifeboat.backup(MIN_BACKUPS="2").deleted == shown
 
 
-@pytest.mark.xfail(strict=True, reason="a dry run does not count the backup that the run makes before it prunes")
 def test_a_run_after_the_vendors_script_deletes_what_the_dry_run_showed(
     emulator: Emulator, lifeboat: Lifeboat, due: str
 ) -> None:

@@ -38,22 +38,22 @@ class Outage:
 
 OUTAGES: dict[str, Outage] = {
     "source region unknown": Outage(
-        [SOURCE, "gave no answer"], settings={"unknown_regions": [SOURCE]}, advice_missing=True
+        [SOURCE, "gave no answer"], settings={"unknown_regions": [SOURCE]}
     ),
     "backup region unknown": Outage(
-        [BACKUP, "gave no answer"], settings={"unknown_regions": [BACKUP]}, advice_missing=True
+        [BACKUP, "gave no answer"], settings={"unknown_regions": [BACKUP]}
     ),
     "source region down": Outage(
-        [SOURCE, "gave no answer"], [fault(region=SOURCE, reset="before")], advice_missing=True
+        [SOURCE, "gave no answer"], [fault(region=SOURCE, reset="before")]
     ),
     "backup region down": Outage(
-        [BACKUP, "gave no answer"], [fault(region=BACKUP, reset="before")], advice_missing=True
+        [BACKUP, "gave no answer"], [fault(region=BACKUP, reset="before")]
     ),
     "nobody listens": Outage(
         [BACKUP, "can't be reached", "check the region's name, TURBOPUFFER_BASE_URL and the network"],
         changes={"TURBOPUFFER_BASE_URL_AWS_EU_WEST_1": "http://127.0.0.1:9"},
     ),
-    "HTML with 502": Outage([SOURCE, BACKUP, "502", "Bad Gateway"], [fault(status=502, **HTML)], advice_missing=True),
+    "HTML with 502": Outage([SOURCE, BACKUP, "502", "Bad Gateway"], [fault(status=502, **HTML)]),
     "HTML with 200": Outage(
         [SOURCE, BACKUP, "can't be read", "check TURBOPUFFER_BASE_URL and any proxy"], [fault(status=200, **HTML)]
     ),

@@ -168,7 +168,6 @@ def test_an_empty_and_a_frozen_source_are_backed_up_and_sealed(emulator: Emulato
     assert emulator.source("acme-frozen").metadata().read_only
 
 
-@pytest.mark.xfail(strict=True, reason="the seal of a frozen source's backup is taken off and set again")
 def test_a_second_event_leaves_the_sealed_backup_of_a_frozen_source_alone(
     emulator: Emulator, lifeboat: Lifeboat
 ) -> None:

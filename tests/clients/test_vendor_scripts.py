@@ -181,7 +181,6 @@ def test_a_lost_sources_last_good_copy_ages_out_at_the_vendors_and_stays_with_li
     assert [name for name in emulator.names() if "tenant-b" in name] == []
 
 
-@pytest.mark.xfail(strict=True, reason="a run counts as unsealed only what it had to ask about")
 def test_a_report_counts_every_unsealed_backup(emulator: Emulator, lifeboat: Lifeboat) -> None:
     made = vendors_history(emulator, 3, 0.5)
 

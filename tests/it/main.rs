@@ -1,7 +1,7 @@
 //! The stories that Lifeboat must survive, a module each. One binary, so that it links once.
 //!
 //! `world` is the service: the emulator's core in this process, under virtual time. `stories` are told by hand,
-//! `histories` by chance: years of nights with faults, kills, races and repeated events, each night checked against the
+//! `attacks` by somebody who wanted to break it, `histories` by chance: years of nights with faults, kills, races and repeated events, each night checked against the
 //! rules written down a second time. `fleet` is about size.
 #![expect(
     clippy::unwrap_used,
@@ -11,6 +11,7 @@
     reason = "in tests a panic is the assertion"
 )]
 
+mod attacks;
 mod fleet;
 mod histories;
 mod stories;

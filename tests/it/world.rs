@@ -31,6 +31,7 @@ pub(crate) const BEGIN: &str = "2026-01-01T00:00:00Z";
 #[derive(Debug)]
 pub(crate) struct Region {
     name: &'static str,
+    source: &'static str,
     emulator: Emulator,
     begin: (Instant, Timestamp),
 }
@@ -39,6 +40,8 @@ pub(crate) struct Region {
 pub(crate) struct World {
     pub(crate) emulator: Emulator,
     pub(crate) plan: Plan,
+    /// The region that is backed up.
+    pub(crate) source: &'static str,
     begin: (Instant, Timestamp),
     skew: SignedDuration,
 }
@@ -55,6 +58,7 @@ impl World {
         Self {
             emulator: Emulator::new(settings),
             plan: plan(variables),
+            source: SOURCE,
             begin: (Instant::now(), begin),
             skew: SignedDuration::ZERO,
         }
@@ -79,6 +83,7 @@ impl World {
     fn region(&self, name: &'static str) -> Region {
         Region {
             name,
+            source: self.source,
             emulator: self.emulator.clone(),
             begin: self.begin,
         }
@@ -94,7 +99,7 @@ impl World {
         let clock = Clock::new(move || {
             begin.1 + SignedDuration::try_from(begin.0.elapsed()).unwrap() + skew
         });
-        let source = Patient::new(self.region(SOURCE), self.plan.concurrency);
+        let source = Patient::new(self.region(self.source), self.plan.concurrency);
         let target = Patient::new(self.region(TARGET), self.plan.concurrency);
         let world = run::World {
             plan: &self.plan,
@@ -340,6 +345,7 @@ impl Region {
                 let message = body["error"].as_str().unwrap_or("no JSON").to_owned();
                 let mut error =
                     turbopuffer::ApiError::new(response.status.try_into().unwrap(), message);
+                error.body = body.is_object().then_some(body);
                 for (name, value) in response.headers {
                     if let (Ok(name), Ok(value)) =
                         (reqwest::header::HeaderName::try_from(name), value.parse())
@@ -404,8 +410,6 @@ impl Service for Region {
             created_at: metadata["created_at"].as_str().unwrap().parse().unwrap(),
             updated_at: metadata["updated_at"].as_str().unwrap().parse().unwrap(),
             read_only: metadata["read_only"].as_bool().unwrap_or(false),
-            approx_rows: metadata["approx_row_count"].as_u64().unwrap(),
-            approx_bytes: metadata["approx_logical_bytes"].as_u64().unwrap(),
             schema: metadata["schema"].clone(),
             answered_at,
         }))
@@ -421,8 +425,8 @@ impl Service for Region {
     async fn start_copy(&self, order: &CopyOrder<'_>) -> Result<Started, ServiceError> {
         let path = format!("/v2/namespaces/{}/async", order.destination);
         let mut copy = json!({"source_namespace": order.source.as_str()});
-        if self.name != SOURCE {
-            copy["source_region"] = json!(SOURCE);
+        if self.name != self.source {
+            copy["source_region"] = json!(self.source);
         }
         let (answer, _) = self
             .ask(
