@@ -27,9 +27,9 @@ const MOST_STARTS: u32 = 5;
 /// A copy whose answer was lost may take this long to show at its destination.
 const LOOKS_AFTER_A_LOST_ANSWER: u32 = 6;
 /// A copy that the service says exists must show within this time.
-const UNSEEN_FOR: Duration = Duration::from_secs(10 * 60);
+const UNSEEN_FOR: Duration = Duration::from_mins(10);
 /// A found copy that has not grown for this long will not become equal by waiting.
-const STALLED_AFTER: Duration = Duration::from_secs(60);
+const STALLED_AFTER: Duration = Duration::from_mins(1);
 const FIRST_LOOK: Duration = Duration::from_millis(250);
 const LONGEST_LOOK: Duration = Duration::from_secs(30);
 

@@ -40,7 +40,7 @@ const SOURCES: [(&str, u64); 6] = [
     ("acme-tickets", 300),
     ("acme-users", 400),
 ];
-const ONE_RUN: Duration = Duration::from_secs(120);
+const ONE_RUN: Duration = Duration::from_mins(2);
 
 /// Why the demo could not be played, or did not end as it should.
 #[derive(Debug, thiserror::Error)]
@@ -124,7 +124,7 @@ impl Stage {
             "standing",
             "what happened",
         ]);
-        let mut last = None;
+        let mut newest = None;
         for night in 1..=NIGHTS {
             let slot = first_night() + SignedDuration::from_hours(24 * i64::from(night - 1));
             self.emulator.set_now(slot - SignedDuration::from_hours(6));
@@ -143,12 +143,12 @@ impl Stage {
                 story.to_owned(),
             ]);
             check_night(night, &report)?;
-            last = Some(report);
+            newest = Some(report);
         }
         writeln!(out, "{nights}\n")?;
         let list = self.run(Action::List, None).await?;
         show_what_stands(out, &list)?;
-        check_end(last.as_ref(), &list)?;
+        check_end(newest.as_ref(), &list)?;
         writeln!(
             out,
             "\nEverything stands that should, and nothing else is gone. Next: README.md, \"Deploy\"."
@@ -324,9 +324,9 @@ fn check_night(night: u32, report: &Report) -> Result<(), DemoError> {
 }
 
 /// The newest backup of every source stands, the stray stands, and nothing outside the recovery window does.
-fn check_end(last: Option<&Report>, list: &Report) -> Result<(), DemoError> {
+fn check_end(newest: Option<&Report>, list: &Report) -> Result<(), DemoError> {
     let lines = &list.decisions.shown;
-    let newest = |name: &str| {
+    let good = |name: &str| {
         lines
             .iter()
             .filter(|line| line.source == name && line.sealed == Some(true))
@@ -335,12 +335,12 @@ fn check_end(last: Option<&Report>, list: &Report) -> Result<(), DemoError> {
     let bare: Vec<&str> = SOURCES
         .iter()
         .map(|(name, _)| *name)
-        .filter(|name| newest(name) == 0)
+        .filter(|name| good(name) == 0)
         .collect();
     let stray = lines.iter().any(|line| line.backup == STRAY)
         || list.strays.shown.iter().any(|name| name == STRAY);
     let due = lines.iter().filter(|line| line.due).count();
-    let pruned = last.is_some_and(|report| report.pruning.deleted > 0);
+    let pruned = newest.is_some_and(|report| report.pruning.deleted > 0);
     if bare.is_empty() && stray && due == 0 && pruned {
         return Ok(());
     }

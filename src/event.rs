@@ -281,7 +281,7 @@ impl Request {
                     plan.clone_into(&mut request.plan);
                 }
                 "scheduled_time" => {
-                    request.scheduled_time = Some(instant("scheduled_time", value)?)
+                    request.scheduled_time = Some(instant("scheduled_time", value)?);
                 }
                 "dry_run" => {
                     request.dry_run = value.as_bool().ok_or_else(|| {
@@ -372,8 +372,8 @@ mod tests {
         Request::from_event(&event.clone().into()).map_err(|error| error.to_string())
     }
 
-    fn at(text: &str) -> Option<Timestamp> {
-        Some(text.parse().unwrap())
+    fn at(text: &str) -> Timestamp {
+        text.parse().unwrap()
     }
 
     #[test]
@@ -387,14 +387,14 @@ mod tests {
         let request = Request {
             action: Action::Prune,
             dry_run: true,
-            scheduled_time: at("2026-11-21T02:00:00Z"),
+            scheduled_time: Some(at("2026-11-21T02:00:00Z")),
             ..Request::default()
         };
         assert_eq!(read(&event), Ok(request));
         let berlin = json!({"scheduled_time": "2026-11-21T03:00:00+01:00"});
         assert_eq!(
             read(&berlin).unwrap().scheduled_time,
-            at("2026-11-21T02:00:00Z")
+            Some(at("2026-11-21T02:00:00Z"))
         );
     }
 
@@ -408,7 +408,7 @@ mod tests {
             });
             assert_eq!(
                 read(&event).unwrap().scheduled_time,
-                at("2026-11-21T02:00:00Z")
+                Some(at("2026-11-21T02:00:00Z"))
             );
         }
     }

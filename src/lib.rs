@@ -44,7 +44,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use tracing::Instrument;
 
 use crate::clock::Clock;
 use crate::event::Request;
@@ -126,13 +125,8 @@ impl Lifeboat {
             report: size,
             watch,
         };
-        let slot = request.scheduled_time.unwrap_or_else(|| self.clock.now());
-        let span = tracing::info_span!("run", run_id, plan = plan.name, slot = %slot);
         // Boxed, so that a door's future does not hold the whole depth of a run's.
-        run(request, &world, run_id.clone(), time_left)
-            .boxed_local()
-            .instrument(span)
-            .await
+        run(request, &world, run_id, time_left).boxed_local().await
     }
 
     /// The configuration in force.

@@ -33,23 +33,32 @@ async fn answer(
     lifeboat: &Result<Lifeboat, String>,
     event: LambdaEvent<Event>,
 ) -> Result<Report, Diagnostic> {
+    let run_id = event.context.request_id.clone();
+    let refused = |error: &str, message: String| {
+        tracing::error!(
+            run_id,
+            error,
+            detail = message,
+            "the event is refused; nothing was done"
+        );
+        diagnostic(error, message)
+    };
     let lifeboat = lifeboat
         .as_ref()
-        .map_err(|faults| fault("Configuration", faults.clone()))?;
+        .map_err(|faults| refused("Configuration", faults.clone()))?;
     let request = Request::from_event(&event.payload)
-        .map_err(|error| fault("BadEvent", error.to_string()))?;
-    let ends = event.context.deadline();
-    let run_id = event.context.request_id.clone();
+        .map_err(|error| refused("BadEvent", error.to_string()))?;
+    let time_left = time_left(event.context.deadline());
     let report = lifeboat
-        .handle(&request, run_id, time_left(ends), Size::Bounded, &|_| ())
+        .handle(&request, run_id.clone(), time_left, Size::Bounded, &|_| ())
         .await;
-    let report = report.map_err(|refused| fault("BadEvent", refused.to_string()))?;
+    let report = report.map_err(|error| refused("BadEvent", error.to_string()))?;
     telemetry::log_report(&report)
-        .map_err(|error| fault("Log", format!("the report can't be logged: {error}")))?;
+        .map_err(|error| diagnostic("Log", format!("the report can't be logged: {error}")))?;
     match report.outcome {
         Outcome::Succeeded => Ok(report),
-        Outcome::Failed => Err(fault("RunFailed", report.summary())),
-        Outcome::Incomplete => Err(fault("RunIncomplete", report.summary())),
+        Outcome::Failed => Err(diagnostic("RunFailed", report.summary())),
+        Outcome::Incomplete => Err(diagnostic("RunIncomplete", report.summary())),
     }
 }
 
@@ -63,12 +72,7 @@ fn time_left(ends: SystemTime) -> Duration {
     left.saturating_sub(FOR_THE_REPORT.min(left / 4))
 }
 
-fn fault(error_type: &str, error_message: String) -> Diagnostic {
-    tracing::error!(
-        error = error_type,
-        detail = error_message,
-        "the event ends as an error"
-    );
+fn diagnostic(error_type: &str, error_message: String) -> Diagnostic {
     Diagnostic {
         error_type: error_type.to_owned(),
         error_message,

@@ -239,7 +239,7 @@ impl<'a> Reader<'a> {
             selectors: selectors?,
         };
         let retention = Policy {
-            days: days?,
+            days: NonZeroU32::new(days?),
             min: NonZeroU32::new(min?)?,
         };
         let (region, base_url) = (backup_region?, backup_url??);
@@ -280,16 +280,16 @@ impl<'a> Reader<'a> {
         })
     }
 
-    /// Empty and zero keep everything; only an unset variable means the sample's seven days.
-    fn days(&mut self) -> Option<Option<NonZeroU32>> {
+    /// The recovery window; zero keeps everything. Empty keeps everything too: only an unset variable means the sample's
+    /// seven days.
+    fn days(&mut self) -> Option<u32> {
         if self
             .set("RETENTION_DAYS")
             .is_some_and(|days| days.trim().is_empty())
         {
-            return Some(None);
+            return Some(0);
         }
         self.number("RETENTION_DAYS", DEFAULT_DAYS, 0..=MOST_DAYS)
-            .map(NonZeroU32::new)
     }
 
     fn region(&mut self, variable: &str) -> Option<Region> {
@@ -461,7 +461,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// A misspelt RETENTION_DAYS would silently mean seven days.
+    /// A misspelt `RETENTION_DAYS` would silently mean seven days.
     fn refuse_misspelt(&mut self) {
         let names: Vec<String> = self
             .environment

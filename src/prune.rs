@@ -208,8 +208,7 @@ impl<S: Service> Pruning<'_, S> {
                 };
             }
         };
-        let mut decisions =
-            retention::plan(&backups, &self.plan.target.retention, self.clock.now());
+        let mut decisions = retention::plan(&backups, self.plan.target.retention, self.clock.now());
         if let Some(reason) = (self.hold)(source) {
             keep_all(&mut decisions, &reason);
         }
@@ -245,7 +244,7 @@ impl<S: Service> Pruning<'_, S> {
                     })
                     .collect(),
                 Mode::Delete => {
-                    retention::unasked(&backups, &self.plan.target.retention, self.clock.now())
+                    retention::unasked(&backups, self.plan.target.retention, self.clock.now())
                 }
             };
             if unasked.is_empty() {
@@ -400,7 +399,7 @@ fn log(name: &BackupName, region: &str, deletion: &Deletion) {
             info!(job, backup, region, superseded_by = superseded.by, superseded_at = %superseded.at, "backup deleted");
         }
         Deletion::Refused(refusal) => {
-            warn!(job, backup, region, detail = %refusal, "deletion refused; the backup stays")
+            warn!(job, backup, region, detail = %refusal, "deletion refused; the backup stays");
         }
         Deletion::Failed(error) => {
             warn!(job, backup, region, error = error.word(), detail = %error, "deletion not confirmed; the next run looks again");

@@ -434,9 +434,9 @@ impl Report {
     pub fn add_strays(&mut self, strays: &[String], show: bool) {
         self.pruning.strays = u64::try_from(strays.len()).unwrap_or(u64::MAX);
         if show {
-            strays
-                .iter()
-                .for_each(|stray| self.strays.push(stray.clone()));
+            for stray in strays {
+                self.strays.push(stray.clone());
+            }
         }
     }
 

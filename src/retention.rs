@@ -24,7 +24,7 @@ pub struct Policy {
 impl Policy {
     /// The instant before which a backup must have been superseded to be due; `None` when nothing ever is. It lies
     /// the clock margin before the window itself, so that clocks that agree can't disagree about what is due.
-    fn window_start(&self, now: Timestamp) -> Option<Timestamp> {
+    fn window_start(self, now: Timestamp) -> Option<Timestamp> {
         let window = SignedDuration::from_hours(24 * i64::from(self.days?.get()));
         now.checked_sub(window + CLOCK_MARGIN).ok()
     }
@@ -174,7 +174,7 @@ fn usable_since(backup: &Backup) -> Timestamp {
 
 /// Decides about every backup of one source in one target. `backups` are sorted by slot, oldest first.
 #[must_use]
-pub fn plan(backups: &[Backup], policy: &Policy, now: Timestamp) -> Vec<Decision> {
+pub fn plan(backups: &[Backup], policy: Policy, now: Timestamp) -> Vec<Decision> {
     let newest_unsealed = newest_owned(backups, now).is_some_and(|newest| !good(newest, now));
     let decide = |(index, backup): (usize, &Backup)| {
         let newer = backups.get(index + 1..).unwrap_or_default();
@@ -199,7 +199,7 @@ pub fn plan(backups: &[Backup], policy: &Policy, now: Timestamp) -> Vec<Decision
 fn reasons(
     backup: &Backup,
     newer: &[Backup],
-    policy: &Policy,
+    policy: Policy,
     now: Timestamp,
     newest_unsealed: bool,
 ) -> Vec<Keep> {
@@ -248,7 +248,7 @@ fn newest_owned(backups: &[Backup], now: Timestamp) -> Option<&Backup> {
 /// Ask, fill in the evidence, and call again until nothing is left: a source in its steady state costs two questions,
 /// not one per backup. Deciding on this evidence deletes exactly what deciding on everybody's would.
 #[must_use]
-pub fn unasked(backups: &[Backup], policy: &Policy, now: Timestamp) -> Vec<usize> {
+pub fn unasked(backups: &[Backup], policy: Policy, now: Timestamp) -> Vec<usize> {
     let Some(start) = policy.window_start(now) else {
         return Vec::new();
     };

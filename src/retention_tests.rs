@@ -57,11 +57,11 @@ fn table(backups: &[Backup], policy: Policy) -> String {
         };
         format!("{}  {what}\n", decision.name.slot().instant())
     };
-    plan(backups, &policy, at(NOW)).iter().map(line).collect()
+    plan(backups, policy, at(NOW)).iter().map(line).collect()
 }
 
 fn due(backups: &[Backup], policy: Policy, now: Timestamp) -> Vec<String> {
-    let decisions = plan(backups, &policy, now).into_iter();
+    let decisions = plan(backups, policy, now).into_iter();
     let due = decisions.filter(|decision| matches!(decision.verdict, Verdict::Due(_)));
     due.map(|decision| decision.name.to_string()).collect()
 }
@@ -145,7 +145,7 @@ fn no_policy_keeps_everything_and_asks_nothing() {
             ..backup
         })
         .collect();
-    assert!(unasked(&unread, &policy(0, 1), at(NOW)).is_empty());
+    assert!(unasked(&unread, policy(0, 1), at(NOW)).is_empty());
 }
 
 #[test]
@@ -166,11 +166,11 @@ fn a_steady_source_costs_two_questions() {
     for backup in &mut backups[..last] {
         backup.evidence = None;
     }
-    assert_eq!(unasked(&backups, &policy(7, 1), at(NOW)), [0]);
+    assert_eq!(unasked(&backups, policy(7, 1), at(NOW)), [0]);
     backups[0] = sealed("2026-11-13T02:00:00Z");
-    assert_eq!(unasked(&backups, &policy(7, 1), at(NOW)), [1]);
+    assert_eq!(unasked(&backups, policy(7, 1), at(NOW)), [1]);
     backups[1] = sealed("2026-11-14T02:00:00Z");
-    assert!(unasked(&backups, &policy(7, 1), at(NOW)).is_empty());
+    assert!(unasked(&backups, policy(7, 1), at(NOW)).is_empty());
     assert_eq!(due(&backups, policy(7, 1), at(NOW)).len(), 1);
 }
 
@@ -269,7 +269,7 @@ proptest! {
         let now = Timestamp::from_second(at("2026-10-01T02:10:00Z").as_second() + day * 86_400).unwrap();
         let mut asked: Vec<Backup> = backups.iter().map(|backup| Backup { evidence: None, ..backup.clone() }).collect();
         loop {
-            let ask = unasked(&asked, &policy(days, min), now);
+            let ask = unasked(&asked, policy(days, min), now);
             if ask.is_empty() {
                 break;
             }
@@ -300,7 +300,7 @@ proptest! {
         if let Some(backup) = backups.get_mut(hide) {
             backup.evidence = None;
         }
-        for decision in plan(&backups, &policy(days, 1), at(NOW)) {
+        for decision in plan(&backups, policy(days, 1), at(NOW)) {
             match decision.verdict {
                 Verdict::Keep(reasons) => prop_assert!(!reasons.is_empty(), "{}", decision.name),
                 Verdict::Due(superseded) => prop_assert!(superseded.by != decision.name.to_string()),

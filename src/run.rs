@@ -9,7 +9,7 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 use tokio::time::{Instant, timeout_at};
-use tracing::{error, info};
+use tracing::{Instrument, error, info, info_span};
 
 use crate::backup::{JobRecord, Jobs};
 use crate::clock::Clock;
@@ -73,7 +73,14 @@ pub async fn run<S: Service>(
     request.check_plan(&[&world.plan.name])?;
     let begun = world.clock.now();
     let slot = Slot::of_run(request.scheduled_time, begun)?;
-    let report = Report::begin(request, world.plan, slot, run_id, begun, world.report);
+    let report = Report::begin(
+        request,
+        world.plan,
+        slot,
+        run_id.clone(),
+        begun,
+        world.report,
+    );
     let mut run = Run {
         request,
         world,
@@ -84,13 +91,17 @@ pub async fn run<S: Service>(
         report,
     };
     let before = run.attempts();
-    match request.action {
-        Action::Backup => run.back_up().await,
-        Action::Prune => run.prune_only().await,
-        Action::List => run.list().await,
-        Action::Check => {}
-    }
-    Ok(run.close(before))
+    let span = info_span!("run", run_id, plan = world.plan.name, slot = %slot.instant());
+    let work = async {
+        match request.action {
+            Action::Backup => run.back_up().await,
+            Action::Prune => run.prune_only().await,
+            Action::List => run.list().await,
+            Action::Check => {}
+        }
+        run.close(before)
+    };
+    Ok(work.instrument(span).await)
 }
 
 struct Run<'a, 'w, S> {
@@ -341,9 +352,9 @@ impl<S: Service> Run<'_, '_, S> {
         }
         drop(ended);
         if let Some(inventory) = inventory {
-            sealed
-                .iter()
-                .for_each(|(name, evidence)| inventory.add_sealed(name, *evidence));
+            for (name, evidence) in &sealed {
+                inventory.add_sealed(name, *evidence);
+            }
         }
         unsealed
     }

@@ -306,7 +306,7 @@ const RETRIES: usize = 6;
 const FIRST_DELAY: Duration = Duration::from_millis(250);
 const LONGEST_DELAY: Duration = Duration::from_secs(15);
 /// A service that asks for more patience than this is reported instead.
-pub(crate) const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(60);
+pub(crate) const LONGEST_RETRY_AFTER: Duration = Duration::from_mins(1);
 
 /// A service asked with patience.
 #[derive(Debug)]

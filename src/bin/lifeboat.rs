@@ -17,12 +17,12 @@ use lifeboat::terminal::{self, Progress};
 use lifeboat::{Lifeboat, demo, telemetry};
 
 /// A person may wait longer than a function, but not for ever.
-const LONGEST_RUN: Duration = Duration::from_secs(24 * 60 * 60);
+const LONGEST_RUN: Duration = Duration::from_hours(24);
 
 /// Scheduled, verified, cross-region backups for turbopuffer.
 ///
-/// Configured by the same environment variables as the Lambda function: SOURCE_REGION, BACKUP_REGION, SOURCE_PREFIX,
-/// BACKUP_PREFIX, RETENTION_DAYS, and TURBOPUFFER_API_KEY or TURBOPUFFER_API_KEY_SECRET. `lifeboat check` shows what
+/// Configured by the same environment variables as the Lambda function: `SOURCE_REGION`, `BACKUP_REGION`, `SOURCE_PREFIX`,
+/// `BACKUP_PREFIX`, `RETENTION_DAYS`, and `TURBOPUFFER_API_KEY` or `TURBOPUFFER_API_KEY_SECRET`. `lifeboat check` shows what
 /// they mean.
 #[derive(Parser)]
 #[command(
@@ -129,7 +129,7 @@ async fn main() -> ExitCode {
 async fn carry_out(request: Request, json: bool) -> Result<ExitCode, BadInput> {
     start_logs();
     let settings = settings()?;
-    if request.action == Action::Check {
+    if request.action == Action::Check && !json {
         request
             .check_plan(&[&settings.plan.name])
             .map_err(|error| BadInput(error.to_string()))?;
@@ -141,7 +141,7 @@ async fn carry_out(request: Request, json: bool) -> Result<ExitCode, BadInput> {
     let progress = Progress::new();
     let report = lifeboat
         .handle(&request, run_id, LONGEST_RUN, Size::Whole, &|step| {
-            progress.show(&step)
+            progress.show(&step);
         })
         .await;
     progress.finish();

@@ -43,7 +43,7 @@ def test_a_run_in_which_all_is_well_deletes_the_one_that_is_due(
 
 MISTAKES: list[tuple[dict[str, Optional[str]], list[str]]] = [
     ({"TURBOPUFFER_API_KEY": None}, ["TURBOPUFFER_API_KEY", "is not set; set it to"]),
-    ({"TURBOPUFFER_API_KEY": ""}, ["TURBOPUFFER_API_KEY", "is not set; set it to"]),
+    ({"TURBOPUFFER_API_KEY": ""}, ["TURBOPUFFER_API_KEY", "is set and empty; unset it"]),
     ({"TURBOPUFFER_API_KEY": "tpuf_with blank"}, ["TURBOPUFFER_API_KEY", "copy the key again"]),
     ({"TURBOPUFFER_API_KEY_SECRET": "a/secret"}, ["TURBOPUFFER_API_KEY", "unset the one that is not meant"]),
     ({"SOURCE_PREFIX": ""}, ["SOURCE_PREFIX", "is not set; set it to", "`*` for all"]),
@@ -205,7 +205,7 @@ def test_a_key_of_another_organisation_finds_nothing_and_says_so(
 
     ended = lifeboat.backup()
 
-    assert ended.code == 1 and "nothing is protected" in ended.failures[None]
+    assert ended.code == 1 and "nothing of it is protected" in ended.failures[None]
     assert "the key's organisation" in ended.failures[None]
     everything_stands(emulator, before)
 
@@ -269,7 +269,7 @@ def test_a_selector_that_selects_nothing_is_told_and_every_backup_stands(
 ) -> None:
     for changes in ({"SOURCE_PREFIX": "amce-"}, {"SOURCE_EXCLUDE": "acme-*"}):
         ended = lifeboat.backup(**changes)
-        assert ended.code == 1 and "nothing is protected; check SOURCE_PREFIX" in ended.failures[None]
+        assert ended.code == 1 and "nothing of it is protected; check SOURCE_PREFIX" in ended.failures[None]
     everything_stands(emulator, before)
 
 

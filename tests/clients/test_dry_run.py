@@ -23,8 +23,11 @@ def test_a_dry_run_changes_nothing_and_shows_every_backup_with_its_reasons(
     ended = lifeboat(command, "--dry-run", "--json")
 
     assert shown_as_due(ended) == [due]
-    assert sorted(line["backup"] for line in ended.report["decisions"]["shown"]) == sorted(before)
-    assert all(line.get("keep") or line.get("superseded") for line in ended.report["decisions"]["shown"])
+    lines = ended.report["decisions"]["shown"]
+    planned = [line for line in lines if line.get("keep") == [{"reason": "planned"}]] if command == "backup" else []
+    assert sorted(line["backup"] for line in lines if line not in planned) == sorted(before)
+    assert [line["source"] for line in planned] == (["acme-docs"] if command == "backup" else [])
+    assert all(line.get("keep") or line.get("superseded") for line in lines)
     assert set(emulator.summary()) <= READING
     assert emulator.standing() == before and emulator.names(SOURCE) == ["acme-docs"]
 

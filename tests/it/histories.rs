@@ -239,7 +239,7 @@ impl History {
                 };
                 let cut = tokio::time::timeout(
                     killed_after,
-                    self.world.run(request, Duration::from_secs(840)),
+                    self.world.run(request, Duration::from_mins(14)),
                 )
                 .await;
                 let after = self.end();
@@ -268,7 +268,7 @@ impl History {
                             action: Action::Prune,
                             ..Request::default()
                         },
-                        Duration::from_secs(840),
+                        Duration::from_mins(14),
                     )
                     .await;
                 let after = self.end();
@@ -277,7 +277,7 @@ impl History {
             3..=5 => {
                 self.tally.repeats += 1;
                 self.one_event(slot).await;
-                tokio::time::sleep(Duration::from_secs(60)).await;
+                tokio::time::sleep(Duration::from_mins(1)).await;
                 self.one_event(slot).await;
             }
             _ => self.one_event(slot).await,

@@ -215,7 +215,7 @@ async fn a_source_that_is_written_while_it_is_copied_is_reported_as_drift() {
         world.write_rows(SOURCE, "acme-orders", 200..220);
     };
     world.emulator.update_settings(|settings| {
-        settings.copy_snapshot = lifeboat_emulator::CopySnapshot::AtFinish
+        settings.copy_snapshot = lifeboat_emulator::CopySnapshot::AtFinish;
     });
     let (report, ()) = tokio::join!(world.back_up(NIGHT.parse().unwrap()), writes);
     assert_eq!(
@@ -320,7 +320,7 @@ async fn an_invocation_that_nears_its_end_says_so_and_the_next_of_its_slot_carri
         ..Request::default()
     };
     let cut = world
-        .run(request.clone(), Duration::from_secs(60))
+        .run(request.clone(), Duration::from_mins(1))
         .await
         .unwrap();
     assert_eq!(
@@ -330,8 +330,8 @@ async fn an_invocation_that_nears_its_end_says_so_and_the_next_of_its_slot_carri
     );
     assert!(world.standing(TARGET).is_empty());
     let copies = world.calls("start_copy");
-    tokio::time::sleep(Duration::from_secs(120)).await;
-    let carried_on = world.run(request, Duration::from_secs(840)).await.unwrap();
+    tokio::time::sleep(Duration::from_mins(2)).await;
+    let carried_on = world.run(request, Duration::from_mins(14)).await.unwrap();
     assert_eq!(
         (carried_on.outcome, carried_on.jobs.adopted),
         (Outcome::Succeeded, 2),
@@ -358,7 +358,7 @@ async fn a_copy_that_never_shows_is_given_up_in_time() {
         scheduled_time: Some(slot),
         ..Request::default()
     };
-    let day = Duration::from_secs(86_400);
+    let day = Duration::from_hours(24);
     let report = world.run(request, day).await.unwrap();
     assert_eq!(words(&report), ["unseen", "unseen"], "{report:#?}");
     assert!(world.now() < slot + SignedDuration::from_mins(15));
@@ -441,7 +441,7 @@ async fn a_dry_run_shows_every_reason_and_changes_nothing() {
                     dry_run: true,
                     ..Request::default()
                 },
-                Duration::from_secs(60),
+                Duration::from_mins(1),
             )
             .await
             .unwrap();

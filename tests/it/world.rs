@@ -118,7 +118,7 @@ impl World {
             scheduled_time: Some(slot),
             ..Request::default()
         };
-        self.run(request, Duration::from_secs(840)).await.unwrap()
+        self.run(request, Duration::from_mins(14)).await.unwrap()
     }
 
     /// Waits for a slot and backs up.
@@ -134,7 +134,7 @@ impl World {
             action: Action::Prune,
             ..Request::default()
         };
-        self.run(request, Duration::from_secs(840)).await.unwrap()
+        self.run(request, Duration::from_mins(14)).await.unwrap()
     }
 
     pub(crate) fn faults(&self, rules: Value) {
