@@ -1,0 +1,116 @@
+# Lifeboat's tasks. `make help` lists them; `make demo` and `make test` are the two to begin with.
+
+TARGET := $(abspath $(or $(CARGO_TARGET_DIR),target))
+ENV    := $(TARGET)/test-env
+HOST   := $(if $(filter aarch64 arm64,$(shell uname -m)),arm64,x86_64)
+ARCH   ?= arm64
+ZIP    := $(TARGET)/package/$(ARCH)/bootstrap/bootstrap.zip
+
+# The first Python that is new enough for the official client, 3.11.
+ifndef PYTHON
+PYTHON := $(firstword $(foreach p,python3 python3.14 python3.13 python3.12 python3.11,$(shell \
+            $(p) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $(p))))
+endif
+NPM := $(shell command -v npm 2>/dev/null)
+
+DENY_VERSION := 0.20.2
+DENY_ROOT    := $(TARGET)/tools/cargo-deny-$(DENY_VERSION)
+DENY         := $(DENY_ROOT)/bin/cargo-deny
+
+# The same build for everyone, whatever the shell has set; and no test may find a real account's keys.
+unexport RUSTFLAGS CARGO_ENCODED_RUSTFLAGS CARGO_BUILD_RUSTFLAGS RUSTDOCFLAGS CARGO_BUILD_TARGET
+unexport TURBOPUFFER_API_KEY TURBOPUFFER_REGION TURBOPUFFER_BASE_URL ZILLIZ_API_KEY
+unexport AWS_PROFILE AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY AWS_SESSION_TOKEN AWS_ENDPOINT_URL
+
+section = @printf '\n== %s\n' "$(1)"
+
+.PHONY: help demo test test-rust test-python check check-rust check-deny check-deployment package clean-test-env
+.NOTPARALLEL:
+
+help: ## Lists the tasks
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: ## Lives through two weeks of nightly backups on the built-in emulator
+	@cargo run --quiet --bin lifeboat -- demo
+
+test: test-rust test-python ## Runs every test: Rust, official clients, and the whole chain on a local AWS
+
+test-rust:
+	$(call section,Rust)
+	cargo test --workspace
+
+ifeq ($(PYTHON),)
+test-python:
+	$(call section,Official clients and the local AWS)
+	@echo "skipped: no Python 3.11 or newer, which the official client and the local AWS need"
+else
+test-python: $(ENV)/ready tests/node_modules/ready
+	$(call section,The packaged function)
+ifeq ($(shell uname -s),Linux)
+	@$(MAKE) --no-print-directory package ARCH=$(HOST)
+else
+	@echo "skipped: the package is a Linux program, so the local AWS can't run it on this system"
+endif
+	$(call section,Official clients and the local AWS)
+	cargo build --workspace --bins
+	@LIFEBOAT_TARGET=$(TARGET) $(ENV)/bin/python -m pytest -o cache_dir=$(ENV)/pytest -rs $(wildcard tests/clients) tests/aws
+endif
+
+check: check-rust check-deny check-deployment ## Format, lints, documentation, licences, template, Terraform
+
+check-rust:
+	$(call section,Format; lints; documentation)
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets -- -D warnings
+	cargo clippy --no-default-features --bin bootstrap -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --workspace
+
+check-deny: $(DENY)
+	$(call section,Licences; banned crates; sources)
+	$(DENY) check bans licenses sources
+
+ifeq ($(PYTHON),)
+check-deployment:
+	$(call section,Template and Terraform)
+	@echo "skipped: no Python 3.11 or newer"
+else
+check-deployment: $(ENV)/ready
+	$(call section,Template and Terraform)
+	$(ENV)/bin/python tests/tools/check_template.py
+	$(ENV)/bin/python tests/tools/check_terraform.py
+	$(ENV)/bin/python -m pytest -q -o cache_dir=$(ENV)/pytest tests/tools
+endif
+
+# One folder per architecture, so that the local AWS's package never takes the place of the one that you deploy.
+package: $(ENV)/ready ## Builds the function as a zip file for Lambda; ARCH=arm64 (the default) or x86_64
+	$(if $(filter arm64 x86_64,$(ARCH)),,$(error ARCH is $(ARCH), and must be arm64 or x86_64))
+	@target=$(if $(filter arm64,$(ARCH)),aarch64,x86_64)-unknown-linux-gnu; \
+	 test -d "$$(rustc --print target-libdir --target $$target)" || rustup target add $$target
+	PATH="$(ENV)/bin:$$PATH" cargo lambda build --release --$(if $(filter arm64,$(ARCH)),arm64,x86-64) \
+	    --no-default-features --bin bootstrap --output-format zip --lambda-dir $(TARGET)/package/$(ARCH)
+	@ls -lh $(ZIP)
+
+clean-test-env: ## Removes what `make test` installed
+	rm -rf $(ENV) tests/node_modules
+
+# What isn't Rust, in folders of its own; made again when the list of it changes.
+$(ENV)/ready: tests/requirements.txt
+	$(call section,Python packages (once))
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed"; exit 1; }
+	@rm -rf $(ENV)
+	@$(PYTHON) -m venv $(ENV) || { echo "Python can't make an environment. On Debian and Ubuntu: apt-get install python3-venv"; exit 1; }
+	@$(ENV)/bin/pip install --quiet --disable-pip-version-check --requirement tests/requirements.txt
+	@touch $@
+
+tests/node_modules/ready: tests/package.json tests/package-lock.json
+ifeq ($(NPM),)
+	$(call section,Node packages)
+	@echo "skipped: no npm, so the tests with the TypeScript client are skipped too"
+else
+	$(call section,Node packages (once))
+	@$(NPM) ci --prefix tests --silent --no-audit --no-fund && touch $@
+endif
+
+$(DENY):
+	$(call section,cargo-deny $(DENY_VERSION) (once; two minutes))
+	cargo install --debug --quiet --locked --root $(DENY_ROOT) cargo-deny@$(DENY_VERSION)

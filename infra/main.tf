@@ -1,0 +1,222 @@
+# Lifeboat as a Terraform module: what template.yaml deploys, with the same promises and permissions.
+#
+#   make package                                   # the function, target/package/arm64/bootstrap/bootstrap.zip
+#
+#   module "lifeboat" {
+#     source             = "./infra"
+#     package            = "target/package/arm64/bootstrap/bootstrap.zip"
+#     source_region      = "aws-us-east-1"
+#     source_prefixes    = ["tenant-"]
+#     backup_region      = "aws-eu-west-1"
+#     api_key_secret_arn = aws_secretsmanager_secret.turbopuffer.arn
+#   }
+#
+# `make check` runs tests/lifeboat.tftest.hcl, where Terraform and its AWS provider are installed.
+
+terraform {
+  required_version = ">= 1.7" # the first with mock_provider, for the tests
+  required_providers {
+    aws = {
+      source  = "hashicorp/aws"
+      version = ">= 5.80"
+    }
+  }
+}
+
+data "aws_caller_identity" "current" {}
+
+locals {
+  tags = merge({ application = "lifeboat" }, var.tags)
+}
+
+resource "aws_lambda_function" "backup" {
+  function_name    = var.name
+  description      = "Backs up turbopuffer namespaces of ${var.source_region} to ${var.backup_region}"
+  filename         = var.package
+  source_code_hash = filebase64sha256(var.package)
+  runtime          = "provided.al2023"
+  handler          = "bootstrap"
+  architectures    = [var.architecture]
+  role             = aws_iam_role.backup.arn
+  tags             = local.tags
+
+  # The longest Lambda allows. A run ends itself before this and says what is left.
+  timeout = 900
+  # Megabytes; they buy CPU as well. Copies are made by the service, so lists of names are all that fills them.
+  memory_size = 512
+  # One run at a time: an early second event waits in Lambda's queue instead of racing the first.
+  # A new account's quota may be 10 executions, all of which AWS keeps unreserved: have it raised first.
+  reserved_concurrent_executions = 1
+
+  logging_config {
+    log_format            = "JSON"
+    log_group             = aws_cloudwatch_log_group.backup.name
+    application_log_level = var.log_level
+    system_log_level      = "INFO" # Lambda's own line about each run: how long it took and how much memory
+  }
+
+  environment {
+    variables = {
+      SOURCE_REGION  = var.source_region
+      SOURCE_PREFIX  = join(",", var.source_prefixes)
+      SOURCE_EXCLUDE = join(",", var.source_exclude)
+      BACKUP_REGION  = var.backup_region
+      BACKUP_PREFIX  = var.backup_prefix
+      RETENTION_DAYS = tostring(var.retention_days)
+      MIN_BACKUPS    = tostring(var.min_backups)
+      # The secret's name, never its value: who may read this configuration doesn't thereby hold the key.
+      TURBOPUFFER_API_KEY_SECRET       = var.api_key_secret_arn
+      TURBOPUFFER_API_KEY_SECRET_FIELD = var.api_key_secret_field
+      TURBOPUFFER_BASE_URL             = var.base_url
+      # One bundle instead of a search through certificate directories, which costs tens of ms at every cold start.
+      SSL_CERT_FILE = "/etc/pki/tls/certs/ca-bundle.crt"
+    }
+  }
+
+  # Lambda reads the log group and the queue with the role's rights as soon as the function exists.
+  depends_on = [aws_iam_role_policy.backup]
+}
+
+# What happens when the code fails. Repeating is harmless: the scheduled time names the work.
+resource "aws_lambda_function_event_invoke_config" "backup" {
+  function_name          = aws_lambda_function.backup.function_name
+  maximum_retry_attempts = 2
+  # The longest Lambda allows: a late backup is better than none. Then the event goes to the dead letters.
+  maximum_event_age_in_seconds = 21600
+
+  destination_config {
+    on_failure {
+      destination = aws_sqs_queue.dead_letters.arn
+    }
+  }
+}
+
+# What happens when the event can't be delivered: a second layer, with its own retries, to the same queue.
+resource "aws_scheduler_schedule" "backup" {
+  name                         = var.name
+  description                  = "Runs the backups of ${var.name}"
+  schedule_expression          = var.schedule
+  schedule_expression_timezone = var.schedule_timezone
+
+  flexible_time_window {
+    mode = "OFF"
+  }
+
+  target {
+    arn      = aws_lambda_function.backup.arn
+    role_arn = aws_iam_role.schedule.arn
+    # Scheduler fills in the instant that was planned. It is the same in every attempt, so no attempt backs up twice.
+    # Not jsonencode, which would escape the angle brackets that Scheduler looks for.
+    input = "{\"action\":\"backup\",\"plan\":\"default\",\"scheduled_time\":\"<aws.scheduler.scheduled-time>\"}"
+
+    retry_policy {
+      maximum_retry_attempts       = 10
+      maximum_event_age_in_seconds = 21600
+    }
+
+    dead_letter_config {
+      arn = aws_sqs_queue.dead_letters.arn
+    }
+  }
+}
+
+# All that the function may do. What it does to your data, it does with the API key.
+resource "aws_iam_role" "backup" {
+  name_prefix = "${substr(var.name, 0, 30)}-run-"
+  description = "What Lifeboat's function may do"
+  tags        = local.tags
+
+  assume_role_policy = jsonencode({
+    Version = "2012-10-17"
+    Statement = [{
+      Effect    = "Allow"
+      Principal = { Service = "lambda.amazonaws.com" }
+      Action    = "sts:AssumeRole"
+    }]
+  })
+}
+
+resource "aws_iam_role_policy" "backup" {
+  name = "backup"
+  role = aws_iam_role.backup.name
+
+  policy = jsonencode({
+    Version = "2012-10-17"
+    Statement = [
+      {
+        Sid      = "ReadTheApiKey"
+        Effect   = "Allow"
+        Action   = "secretsmanager:GetSecretValue"
+        Resource = var.api_key_secret_arn
+      },
+      {
+        Sid    = "WriteTheLog"
+        Effect = "Allow"
+        Action = ["logs:CreateLogStream", "logs:PutLogEvents"]
+        # The group's own streams, whose names Lambda makes.
+        Resource = "${aws_cloudwatch_log_group.backup.arn}:*"
+      },
+      {
+        Sid      = "ReportFailures"
+        Effect   = "Allow"
+        Action   = "sqs:SendMessage"
+        Resource = aws_sqs_queue.dead_letters.arn
+      },
+    ]
+  })
+}
+
+resource "aws_iam_role" "schedule" {
+  name_prefix = "${substr(var.name, 0, 25)}-schedule-"
+  description = "What Lifeboat's schedule may do"
+  tags        = local.tags
+
+  assume_role_policy = jsonencode({
+    Version = "2012-10-17"
+    Statement = [{
+      Effect    = "Allow"
+      Principal = { Service = "scheduler.amazonaws.com" }
+      Action    = "sts:AssumeRole"
+      # Schedules of other accounts can't borrow this role.
+      Condition = { StringEquals = { "aws:SourceAccount" = data.aws_caller_identity.current.account_id } }
+    }]
+  })
+}
+
+resource "aws_iam_role_policy" "schedule" {
+  name = "schedule"
+  role = aws_iam_role.schedule.name
+
+  policy = jsonencode({
+    Version = "2012-10-17"
+    Statement = [
+      {
+        Sid      = "StartTheFunction"
+        Effect   = "Allow"
+        Action   = "lambda:InvokeFunction"
+        Resource = aws_lambda_function.backup.arn
+      },
+      {
+        Sid      = "ReportFailures"
+        Effect   = "Allow"
+        Action   = "sqs:SendMessage"
+        Resource = aws_sqs_queue.dead_letters.arn
+      },
+    ]
+  })
+}
+
+# Ours rather than the one Lambda would make, which never expires.
+resource "aws_cloudwatch_log_group" "backup" {
+  name              = "/aws/lambda/${var.name}"
+  retention_in_days = var.log_retention_days
+  tags              = local.tags
+}
+
+# Runs that failed for good. Each message holds the event, which can be sent again as it is.
+resource "aws_sqs_queue" "dead_letters" {
+  name_prefix               = "${var.name}-dead-letters-"
+  message_retention_seconds = 1209600 # 14 days, the longest SQS keeps a message: long enough to be found after a holiday
+  sqs_managed_sse_enabled   = true
+  tags                      = local.tags
+}

@@ -1,0 +1,98 @@
+# The module's promises, against a provider that only pretends: no account and no network.
+
+mock_provider "aws" {
+  # The provider checks the form of every ARN, so those that are used elsewhere must look like one.
+  mock_resource "aws_lambda_function" {
+    defaults = { arn = "arn:aws:lambda:us-east-1:123456789012:function:lifeboat" }
+  }
+  mock_resource "aws_iam_role" {
+    defaults = { arn = "arn:aws:iam::123456789012:role/lifeboat" }
+  }
+  mock_resource "aws_cloudwatch_log_group" {
+    defaults = { arn = "arn:aws:logs:us-east-1:123456789012:log-group:/aws/lambda/lifeboat" }
+  }
+  mock_resource "aws_sqs_queue" {
+    defaults = { arn = "arn:aws:sqs:us-east-1:123456789012:lifeboat-dead-letters" }
+  }
+}
+
+variables {
+  package            = "main.tf" # any file: nothing is uploaded
+  source_region      = "aws-us-east-1"
+  source_prefixes    = ["tenant-", "docs-"]
+  backup_region      = "aws-eu-west-1"
+  api_key_secret_arn = "arn:aws:secretsmanager:us-east-1:123456789012:secret:lifeboat/turbopuffer-AbC123"
+}
+
+run "keeps_its_promises" {
+  assert {
+    condition     = aws_lambda_function.backup.reserved_concurrent_executions == 1
+    error_message = "One run at a time."
+  }
+  assert {
+    condition     = aws_lambda_function.backup.timeout == 900 && aws_lambda_function.backup.runtime == "provided.al2023"
+    error_message = "The longest run that Lambda allows, on the system that the package is made for."
+  }
+  assert {
+    condition     = aws_lambda_function.backup.logging_config[0].log_group == aws_cloudwatch_log_group.backup.name
+    error_message = "The log goes to the group that expires."
+  }
+  assert {
+    condition = (
+      aws_lambda_function_event_invoke_config.backup.maximum_retry_attempts == 2 &&
+      aws_lambda_function_event_invoke_config.backup.destination_config[0].on_failure[0].destination == aws_sqs_queue.dead_letters.arn
+    )
+    error_message = "An event that fails twice more goes to the dead letters."
+  }
+  assert {
+    condition     = aws_scheduler_schedule.backup.target[0].dead_letter_config[0].arn == aws_sqs_queue.dead_letters.arn
+    error_message = "An event that can't be delivered goes to the dead letters."
+  }
+  assert {
+    condition     = strcontains(aws_scheduler_schedule.backup.target[0].input, "\"<aws.scheduler.scheduled-time>\"")
+    error_message = "The schedule sends the planned instant, spelt as Scheduler looks for it."
+  }
+}
+
+run "permits_what_the_template_permits" {
+  # The ARNs are spelt differently there, so what is compared is who may do what, by the statements' names.
+  assert {
+    condition = {
+      for statement in jsondecode(aws_iam_role_policy.backup.policy).Statement : statement.Sid => statement.Action
+      } == {
+      for statement in jsondecode(file("../tests/aws/permissions.json")).BackupRole.Policies[0].PolicyDocument.Statement : statement.Sid => statement.Action
+    }
+    error_message = "The function's permissions differ from those of template.yaml."
+  }
+  assert {
+    condition = {
+      for statement in jsondecode(aws_iam_role_policy.schedule.policy).Statement : statement.Sid => statement.Action
+      } == {
+      for statement in jsondecode(file("../tests/aws/permissions.json")).ScheduleRole.Policies[0].PolicyDocument.Statement : statement.Sid => statement.Action
+    }
+    error_message = "The schedule's permissions differ from those of template.yaml."
+  }
+  assert {
+    condition = [for statement in jsondecode(aws_iam_role_policy.backup.policy).Statement : statement.Resource] == [
+      var.api_key_secret_arn, "${aws_cloudwatch_log_group.backup.arn}:*", aws_sqs_queue.dead_letters.arn,
+    ]
+    error_message = "One secret, one log group, one queue."
+  }
+}
+
+run "refuses_mistakes" {
+  command = plan
+
+  variables {
+    source_region      = "us east 1"
+    source_prefixes    = []
+    backup_prefix      = ""
+    schedule           = "cron(30 4 * *)"
+    retention_days     = -1
+    api_key_secret_arn = "lifeboat/turbopuffer"
+    base_url           = "http://turbopuffer.example"
+  }
+  expect_failures = [
+    var.source_region, var.source_prefixes, var.backup_prefix, var.schedule, var.retention_days, var.api_key_secret_arn, var.base_url,
+  ]
+}

@@ -1,0 +1,103 @@
+"""Checks template.yaml: the linter on the expanded template, then what Lifeboat itself promises about it.
+
+    python tests/tools/check_template.py            says what is wrong, and fails if anything is
+    python tests/tools/check_template.py --accept   takes the present permissions as the reviewed ones
+
+The reviewed permissions are tests/aws/permissions.json: whoever widens a policy has to show it in a diff.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from pathlib import Path
+from typing import Any, Iterator
+
+from cfnlint.api import lint
+from samtranslator.model.exceptions import InvalidDocumentException
+
+from expand_template import TEMPLATE, expand, read
+from schedule import fault
+
+PERMISSIONS = TEMPLATE.parent / "tests" / "aws" / "permissions.json"
+INPUT = {"action": "backup", "plan": "default", "scheduled_time": "<aws.scheduler.scheduled-time>"}
+DEAD_LETTERS = {"Fn::GetAtt": ["DeadLetters", "Arn"]}
+# Values of the parameters that must be given, as people will give them.
+EXAMPLES = {
+    "SourceRegion": "aws-us-east-1",
+    "SourcePrefix": "tenant-,docs-",
+    "BackupRegion": "gcp-northamerica-northeast2",
+    "ApiKeySecretArn": "arn:aws:secretsmanager:us-east-1:123456789012:secret:lifeboat/turbopuffer-AbC123",
+}
+
+
+def problems(template: dict[str, Any]) -> list[str]:
+    """Everything that is wrong with a SAM template, one line each."""
+    try:
+        expanded = expand(template)
+    except InvalidDocumentException as refused:
+        return [f"refused by the SAM translator: {cause.message}" for cause in refused.causes]
+    matches = lint(json.dumps(expanded, indent=2))
+    found = [f"{match.rule.id}: {match.message}" for match in matches if match.rule.severity != "informational"]
+    return found + list(_broken_promises(expanded))
+
+
+def permissions(expanded: dict[str, Any]) -> dict[str, Any]:
+    """Who may do what: each role, each policy that stands alone and each grant on a resource, by logical name."""
+    granting = re.compile(r"AWS::IAM::.*|.*Policy|.*::Permission")
+    return {
+        name: {key: value for key, value in resource["Properties"].items() if key not in ("Description", "Tags")}
+        for name, resource in sorted(expanded["Resources"].items())
+        if granting.fullmatch(resource["Type"])
+    }
+
+
+def _broken_promises(expanded: dict[str, Any]) -> Iterator[str]:
+    """Our own rules, which a linter can't know."""
+
+    def only(kind: str) -> dict[str, Any]:
+        """The properties of the one resource of a kind; of none if there isn't exactly one, so that every promise breaks."""
+        all_of_it = [r.get("Properties", {}) for r in expanded["Resources"].values() if r["Type"] == kind]
+        return all_of_it[0] if len(all_of_it) == 1 else {}
+
+    function, schedule = only("AWS::Lambda::Function"), only("AWS::Scheduler::Schedule")
+    failures, target = only("AWS::Lambda::EventInvokeConfig"), schedule.get("Target", {})
+    parameters = expanded.get("Parameters", {})
+    promises = [
+        ("one run at a time", function.get("ReservedConcurrentExecutions") == 1),
+        ("the function's log goes to our group", function.get("LoggingConfig", {}).get("LogGroup") == {"Ref": "Logs"}),
+        ("the log expires", "RetentionInDays" in only("AWS::Logs::LogGroup")),
+        ("an event that fails twice more goes to the dead letters", failures.get("MaximumRetryAttempts") == 2
+         and failures.get("DestinationConfig", {}).get("OnFailure", {}).get("Destination") == DEAD_LETTERS),
+        ("an event that can't be delivered goes to the dead letters",
+         target.get("DeadLetterConfig", {}).get("Arn") == DEAD_LETTERS),
+        ("one schedule, in a time zone", schedule.get("ScheduleExpressionTimezone") == {"Ref": "ScheduleTimezone"}),
+        ("the schedule sends the planned instant", json.loads(target.get("Input", "{}")) == INPUT),
+        ("no environment value is written into the function but by a parameter",
+         all("Ref" in value for value in function.get("Environment", {}).get("Variables", {}).values())),
+    ]
+    yield from (f"broken promise: {promise}" for promise, kept in promises if not kept)
+
+    expression = schedule.get("ScheduleExpression", "")
+    if expression == {"Ref": "Schedule"}:
+        expression = parameters["Schedule"]["Default"]
+    if wrong := fault(str(expression)):
+        yield f"the schedule {expression}: {wrong}"
+    for name, parameter in parameters.items():
+        if "Description" not in parameter:
+            yield f"parameter {name} has no description"
+        if not {"AllowedPattern", "AllowedValues", "MinValue"} & parameter.keys():
+            yield f"parameter {name} takes anything"
+        if not re.fullmatch(parameter.get("AllowedPattern", ".*"), str(parameter.get("Default", "")) or EXAMPLES.get(name, "")):
+            yield f"parameter {name} refuses its own default or example"
+    if permissions(expanded) != json.loads(PERMISSIONS.read_text(encoding="utf-8")):
+        yield f"the permissions differ from {PERMISSIONS.name}; --accept takes them, for review"
+
+
+if __name__ == "__main__":
+    if "--accept" in sys.argv:
+        PERMISSIONS.write_text(json.dumps(permissions(expand(read())), indent=2) + "\n", encoding="utf-8")
+    found = problems(read())
+    print("\n".join(found) or "template.yaml: in order")
+    sys.exit(bool(found))
