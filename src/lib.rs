@@ -11,7 +11,7 @@
 //!   [`certificate`] the second opinion before each DELETE; [`limiter`] requests in flight.
 //!
 //! Doing:
-//! - [`run`] drives [`listing`], [`backup`] (copy, compare, seal), [`verify`] and [`prune`].
+//! - [`mod@run`] drives [`listing`], [`backup`] (copy, compare, seal), [`verify`] and [`prune`].
 //! - [`service`] what a vector database must offer, and turbopuffer; [`secret`] API keys; [`clock`] and [`telemetry`].
 //!
 //! The doors are `main.rs` (Lambda) and `bin/lifeboat.rs` (a terminal); both build the same [`event::Request`] and hand

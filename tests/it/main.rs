@@ -5,7 +5,6 @@
 //! rules written down a second time. `fleet` is about size.
 #![expect(
     clippy::unwrap_used,
-    clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
     reason = "in tests a panic is the assertion"

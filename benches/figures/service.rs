@@ -1,0 +1,136 @@
+//! The service: the emulator with so many sources, so late with every answer.
+
+use std::time::Duration;
+
+use lifeboat::service::turbopuffer::http_client;
+use lifeboat_emulator::{Emulator, Fault, Match, Rule, Settings, serve};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use tokio::net::TcpListener;
+
+use crate::child::{self, Running};
+
+pub(crate) const SOURCE_REGION: &str = "aws-us-east-1";
+pub(crate) const BACKUP_REGION: &str = "aws-eu-west-1";
+pub(crate) const SOURCE_PREFIX: &str = "acme-";
+pub(crate) const BACKUP_PREFIX: &str = "backup-";
+pub(crate) const API_KEY: &str = "tpuf_figures";
+
+/// What the service is like.
+#[derive(Clone, Copy, Serialize, Deserialize)]
+pub(crate) struct Setup {
+    /// Namespaces in the source region.
+    pub(crate) sources: u64,
+    /// How late every answer is.
+    pub(crate) latency: Duration,
+    /// How long every copy takes.
+    pub(crate) copy: Duration,
+}
+
+/// The name of a source.
+pub(crate) fn source(index: u64) -> String {
+    format!("{SOURCE_PREFIX}tenant-{index:06}")
+}
+
+/// A service in a process of its own.
+pub(crate) struct Service {
+    _process: Running,
+    /// With a place for the region.
+    pub(crate) base_url: String,
+    root: String,
+}
+
+impl Service {
+    pub(crate) fn start(setup: Setup) -> Self {
+        let mut process = Running::start("service", &setup);
+        let root: String = process.line();
+        Self {
+            _process: process,
+            base_url: format!("{root}/{{region}}"),
+            root,
+        }
+    }
+
+    /// Requests so far in each region: (source, target). The log holds the newest hundred thousand.
+    pub(crate) fn requests(&self) -> (u64, u64) {
+        let log = self.ask("log");
+        let calls = log.get("calls").and_then(Value::as_array).unwrap();
+        assert_eq!(
+            log.get("total").and_then(Value::as_u64),
+            u64::try_from(calls.len()).ok(),
+            "the service's log is not whole"
+        );
+        let of = |region: &str| {
+            let of_region = |call: &&Value| {
+                let path = call.get("path").and_then(Value::as_str).unwrap_or_default();
+                path.starts_with(&format!("/{region}/"))
+            };
+            u64::try_from(calls.iter().filter(of_region).count()).unwrap()
+        };
+        (of(SOURCE_REGION), of(BACKUP_REGION))
+    }
+
+    /// All requests so far.
+    pub(crate) fn total(&self) -> u64 {
+        let summary = self.ask("log?summary=1");
+        summary.get("total").and_then(Value::as_u64).unwrap()
+    }
+
+    /// How long one request takes, alone, in the middle of a hundred; what is above the latency is the machine's.
+    pub(crate) fn one_request(&self) -> Duration {
+        let url = format!("{}/{SOURCE_REGION}/v1/namespaces?prefix=none", self.root);
+        child::one_thread().block_on(async {
+            let http = http_client().unwrap();
+            let mut took = Vec::new();
+            for _ in 0..101 {
+                let begun = std::time::Instant::now();
+                let answer = http.get(&url).bearer_auth(API_KEY).send().await.unwrap();
+                assert!(answer.status().is_success());
+                answer.bytes().await.unwrap();
+                took.push(begun.elapsed());
+            }
+            took.sort_unstable();
+            *took.get(took.len() / 2).unwrap()
+        })
+    }
+
+    fn ask(&self, what: &str) -> Value {
+        let url = format!("{}/_emulator/{what}", self.root);
+        child::one_thread().block_on(async {
+            let answer = http_client().unwrap().get(url).send().await.unwrap();
+            serde_json::from_slice(&answer.bytes().await.unwrap()).unwrap()
+        })
+    }
+}
+
+/// The service's own process: serves until it is ended from outside.
+pub(crate) fn play(setup: &Setup) {
+    let emulator = Emulator::new(Settings {
+        copy_overhead_ms: milliseconds(setup.copy),
+        ..Settings::default()
+    });
+    emulator.seed_namespaces(SOURCE_REGION, (0..setup.sources).map(source), 10, 1_000);
+    let late = Fault {
+        latency_ms: Some(milliseconds(setup.latency)),
+        ..Fault::default()
+    };
+    if !setup.latency.is_zero() {
+        emulator.set_faults(vec![Rule::new(Match::operation("any"), late)]);
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        child::say(&format!("http://{}", listener.local_addr().unwrap()));
+        serve(emulator, listener, std::future::pending())
+            .await
+            .unwrap();
+    });
+}
+
+fn milliseconds(duration: Duration) -> u64 {
+    duration.as_millis().try_into().unwrap()
+}
