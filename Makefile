@@ -52,7 +52,7 @@ else
 	@echo "skipped: the package is a Linux program, so the local AWS can't run it on this system"
 endif
 	$(call section,Official clients and the local AWS)
-	cargo build --workspace --bins
+	cargo build --workspace --bins --tests # with the tests, or their features would have half of it built a second time
 	@LIFEBOAT_TARGET=$(TARGET) $(ENV)/bin/python -m pytest -o cache_dir=$(ENV)/pytest -rs $(wildcard tests/clients) tests/aws
 endif
 
