@@ -68,17 +68,17 @@ impl Lifeboat {
     pub fn connect(settings: Settings, clock: Clock) -> Result<Self, String> {
         let http = http_client()?;
         let key = |source: &KeySource| Arc::new(ApiKey::new(source.clone()));
-        let plan = &settings.plan;
-        let source_key = key(&settings.api_key);
+        let plan = &settings.plans[0];
+        let source_key = key(&plan.source.api_key);
         // A key of their own means that the backups stand in another organisation, which must be shown the source's.
-        let (target_key, shown_key) = match &settings.backup_api_key {
+        let (target_key, shown_key) = match &plan.first_target().api_key {
             Some(own) => (key(own), Some(Arc::clone(&source_key))),
             None => (Arc::clone(&source_key), None),
         };
         let copies = CopySource {
             region: plan.source.region.clone(),
             api_key: shown_key,
-            encryption: match &plan.target.encryption {
+            encryption: match &plan.first_target().encryption {
                 None => None,
                 Some(Encryption::Default) => Some(turbopuffer::types::Encryption::Default),
                 Some(Encryption::CustomerManaged(key)) => Some(customer_managed(key)?),
@@ -92,8 +92,8 @@ impl Lifeboat {
             None,
         );
         let target = Turbopuffer::new(
-            plan.target.region.clone(),
-            plan.target.base_url.clone(),
+            plan.first_target().region.clone(),
+            plan.first_target().base_url.clone(),
             http,
             target_key,
             Some(copies),
@@ -116,7 +116,7 @@ impl Lifeboat {
         size: Size,
         watch: &dyn Fn(Step<'_>),
     ) -> Result<Report, Refused> {
-        let plan = &self.settings.plan;
+        let plan = &self.settings.plans[0];
         let world = World {
             plan,
             source: &self.source,

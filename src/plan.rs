@@ -3,14 +3,16 @@
 //! Read from environment variables, five of which reproduce the vendor's sample. Everything is checked before the first
 //! request, and all faults are reported at once, each with its variable, its value and the remedy.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::num::NonZeroU32;
 
 use globset::{Glob, GlobSet, GlobSetBuilder};
+use jiff::tz::TimeZone;
 use secrecy::SecretString;
 
 use crate::name::{BackupPrefix, Namespace, legal_bytes};
-use crate::retention::Policy;
+use crate::retention::{Periods, Policy};
 use crate::secret::KeySource;
 use crate::service::Region;
 
@@ -73,11 +75,15 @@ pub struct Source {
     pub base_url: String,
     /// Which of them are backed up.
     pub selectors: Selectors,
+    /// The key of their organisation.
+    pub api_key: KeySource,
 }
 
-/// The side that receives copies.
+/// One side that receives copies.
 #[derive(Clone, Debug)]
 pub struct Target {
+    /// Its name in reports and in the journal.
+    pub name: String,
     /// Where backups are kept.
     pub region: Region,
     /// Where requests to that region go.
@@ -88,6 +94,8 @@ pub struct Target {
     pub retention: Policy,
     /// What copies are encrypted with; `None` inherits from the source.
     pub encryption: Option<Encryption>,
+    /// The key of the backups' organisation, when it is another one than the sources'.
+    pub api_key: Option<KeySource>,
 }
 
 /// A named policy.
@@ -97,23 +105,19 @@ pub struct Plan {
     pub name: String,
     /// What is backed up.
     pub source: Source,
-    /// Where to.
-    pub target: Target,
+    /// Where to; at least one.
+    pub targets: Vec<Target>,
     /// Requests in flight per region, at most.
     pub concurrency: u32,
     /// Copies under way, at most.
     pub copies: u32,
 }
 
-/// Everything the environment says.
+/// Everything that is configured.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// The plan `default`.
-    pub plan: Plan,
-    /// The key of the sources' organisation.
-    pub api_key: KeySource,
-    /// The key of the backups' organisation, when it is another one.
-    pub backup_api_key: Option<KeySource>,
+    /// The plans, each with a name of its own; at least one.
+    pub plans: Vec<Plan>,
 }
 
 /// One thing that is wrong with the configuration.
@@ -237,32 +241,34 @@ impl<'a> Reader<'a> {
             region: source_region?,
             base_url: source_url??,
             selectors: selectors?,
+            api_key: api_key?,
         };
         let retention = Policy {
             days: NonZeroU32::new(days?),
+            periods: Periods::default(),
+            zone: TimeZone::UTC,
             min: NonZeroU32::new(min?)?,
+            hold: BTreeSet::new(),
         };
         let (region, base_url) = (backup_region?, backup_url??);
         let target = Target {
+            name: region.clone(),
             region,
             base_url,
             prefix: prefix?,
             retention,
             encryption,
+            api_key: backup_api_key,
         };
         let (concurrency, copies) = (concurrency?, copies?);
         let plan = Plan {
             name: "default".into(),
             source,
-            target,
+            targets: vec![target],
             concurrency,
             copies,
         };
-        Some(Settings {
-            plan,
-            api_key: api_key?,
-            backup_api_key,
-        })
+        Some(Settings { plans: vec![plan] })
     }
 
     fn backup_prefix(&mut self) -> Option<BackupPrefix> {
@@ -519,10 +525,15 @@ fn glob_set(globs: &[String]) -> Result<GlobSet, globset::Error> {
 }
 
 impl Plan {
+    /// The first target.
+    #[must_use]
+    pub fn first_target(&self) -> &Target {
+        &self.targets[0]
+    }
     /// The prefixes under which this plan's backups stand in the target.
     #[must_use]
     pub fn backup_prefixes(&self) -> Vec<String> {
-        let prefix = self.target.prefix.as_str();
+        let prefix = self.first_target().prefix.as_str();
         self.source
             .selectors
             .prefixes()
@@ -534,7 +545,7 @@ impl Plan {
     /// Whether a namespace of the source region looks like a backup by its name; worth a warning, not a decision.
     #[must_use]
     pub fn looks_like_a_backup(&self, source: &Namespace) -> bool {
-        crate::name::BackupName::parse(&self.target.prefix, source.as_str()).is_some()
+        crate::name::BackupName::parse(&self.first_target().prefix, source.as_str()).is_some()
     }
 }
 
@@ -572,13 +583,16 @@ mod tests {
 
     #[test]
     fn five_variables_are_the_vendors_sample() {
-        let plan = read(&[]).unwrap().plan;
-        assert_eq!(plan.target.prefix.as_str(), "backup-");
+        let plan = read(&[]).unwrap().plans.remove(0);
+        assert_eq!(plan.targets[0].prefix.as_str(), "backup-");
         assert_eq!(
-            plan.target.retention,
+            plan.targets[0].retention,
             Policy {
                 days: NonZeroU32::new(7),
-                min: NonZeroU32::MIN
+                periods: Periods::default(),
+                zone: TimeZone::UTC,
+                min: NonZeroU32::MIN,
+                hold: BTreeSet::new(),
             }
         );
         assert_eq!(
@@ -592,10 +606,7 @@ mod tests {
     fn empty_and_zero_retention_keep_everything_and_nonsense_is_refused() {
         for keeps in ["", " ", "0"] {
             assert_eq!(
-                read(&[("RETENTION_DAYS", Some(keeps))])
-                    .unwrap()
-                    .plan
-                    .target
+                read(&[("RETENTION_DAYS", Some(keeps))]).unwrap().plans[0].targets[0]
                     .retention
                     .days,
                 None,
@@ -678,7 +689,7 @@ mod tests {
             ("SOURCE_PREFIX", Some("acme-, globex-")),
             ("SOURCE_EXCLUDE", Some("*-scratch,acme-tmp?")),
         ]);
-        let selectors = plan.unwrap().plan.source.selectors;
+        let selectors = plan.unwrap().plans.remove(0).source.selectors;
         for (name, selected) in [
             ("acme-orders", true),
             ("globex-1", true),
@@ -697,9 +708,9 @@ mod tests {
             "TURBOPUFFER_BASE_URL_AWS_EU_WEST_1",
             Some("https://privatelink.eu-west-1.turbopuffer.com"),
         );
-        let plan = read(&[own]).unwrap().plan;
+        let plan = read(&[own]).unwrap().plans.remove(0);
         assert_eq!(
-            plan.target.base_url,
+            plan.targets[0].base_url,
             "https://privatelink.eu-west-1.turbopuffer.com"
         );
         assert!(

@@ -36,7 +36,7 @@ impl Inventory {
         let mut sources: BTreeMap<Namespace, Vec<Backup>> = BTreeMap::new();
         let mut strays = Vec::new();
         for text in listing.names {
-            match BackupName::parse(&plan.target.prefix, &text) {
+            match BackupName::parse(&plan.first_target().prefix, &text) {
                 Some(name) if plan.source.selectors.selects(name.source().as_str()) => {
                     sources
                         .entry(name.source().clone())
@@ -208,7 +208,11 @@ impl<S: Service> Pruning<'_, S> {
                 };
             }
         };
-        let mut decisions = retention::plan(&backups, self.plan.target.retention, self.clock.now());
+        let mut decisions = retention::plan(
+            &backups,
+            &self.plan.first_target().retention,
+            self.clock.now(),
+        );
         if let Some(reason) = (self.hold)(source) {
             keep_all(&mut decisions, &reason);
         }
@@ -243,9 +247,11 @@ impl<S: Service> Pruning<'_, S> {
                             .is_some_and(|backup| backup.evidence.is_none())
                     })
                     .collect(),
-                Mode::Delete => {
-                    retention::unasked(&backups, self.plan.target.retention, self.clock.now())
-                }
+                Mode::Delete => retention::unasked(
+                    &backups,
+                    &self.plan.first_target().retention,
+                    self.clock.now(),
+                ),
             };
             if unasked.is_empty() {
                 return Ok(backups);
@@ -321,15 +327,15 @@ impl<S: Service> Pruning<'_, S> {
         let certified = certificate::certify(&Claim {
             candidate: &candidate,
             siblings: &siblings,
-            prefix: self.plan.target.prefix.as_str(),
+            prefix: self.plan.first_target().prefix.as_str(),
             selects: &|source| self.plan.source.selectors.selects(source),
             window_days: self
                 .plan
-                .target
+                .first_target()
                 .retention
                 .days
                 .map_or(0, std::num::NonZeroU32::get),
-            min: self.plan.target.retention.min.get(),
+            min: self.plan.first_target().retention.min.get(),
             listing: complete,
             now: self.clock.now(),
         });
@@ -356,7 +362,8 @@ impl<S: Service> Pruning<'_, S> {
         superseded: &Superseded,
         backups: &'b [Backup],
     ) -> Vec<&'b Namespace> {
-        let floor = usize::try_from(self.plan.target.retention.min.get()).unwrap_or(usize::MAX);
+        let floor =
+            usize::try_from(self.plan.first_target().retention.min.get()).unwrap_or(usize::MAX);
         let good = backups
             .iter()
             .rev()

@@ -264,7 +264,7 @@ impl Report {
             slot: slot.instant(),
             outcome: Outcome::Succeeded,
             source_region: plan.source.region.clone(),
-            backup_region: plan.target.region.clone(),
+            backup_region: plan.first_target().region.clone(),
             started_at: now,
             finished_at: now,
             sources: 0,

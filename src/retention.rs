@@ -4,27 +4,48 @@
 //! what is unknown keeps. [`plan`] looks at one source's backups in one target and answers for every one of them with
 //! all its reasons; `certificate` checks each deletion again without any of this code.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::num::NonZeroU32;
 
+use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::name::{BackupName, Class};
 use crate::slot::{CLOCK_MARGIN, LATEST_START};
 
-/// What a plan's retention asks to keep.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+/// What a target's retention asks to keep.
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Policy {
-    /// Recovery window in days of 24 hours; `None` keeps everything.
+    /// Recovery window in days of 24 hours; `None` is no window.
     pub days: Option<NonZeroU32>,
+    /// Calendar periods of which the newest sealed backup stays.
+    pub periods: Periods,
+    /// Where a calendar period begins and ends.
+    pub zone: TimeZone,
     /// The newest sealed backups of every source that stay whatever their age, also when the source is gone.
     pub min: NonZeroU32,
+    /// Names of backups that stay until they are taken off this list.
+    pub hold: BTreeSet<String>,
+}
+
+/// How many calendar periods, the present one included, keep their newest sealed backup; zero is no rule.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
+pub struct Periods {
+    /// Days.
+    pub daily: u32,
+    /// Weeks from Monday to Sunday (ISO 8601).
+    pub weekly: u32,
+    /// Months.
+    pub monthly: u32,
+    /// Years.
+    pub yearly: u32,
 }
 
 impl Policy {
     /// The instant before which a backup must have been superseded to be due; `None` when nothing ever is. It lies
     /// the clock margin before the window itself, so that clocks that agree can't disagree about what is due.
-    fn window_start(self, now: Timestamp) -> Option<Timestamp> {
+    fn window_start(&self, now: Timestamp) -> Option<Timestamp> {
         let window = SignedDuration::from_hours(24 * i64::from(self.days?.get()));
         now.checked_sub(window + CLOCK_MARGIN).ok()
     }
@@ -174,7 +195,7 @@ fn usable_since(backup: &Backup) -> Timestamp {
 
 /// Decides about every backup of one source in one target. `backups` are sorted by slot, oldest first.
 #[must_use]
-pub fn plan(backups: &[Backup], policy: Policy, now: Timestamp) -> Vec<Decision> {
+pub fn plan(backups: &[Backup], policy: &Policy, now: Timestamp) -> Vec<Decision> {
     let newest_unsealed = newest_owned(backups, now).is_some_and(|newest| !good(newest, now));
     let decide = |(index, backup): (usize, &Backup)| {
         let newer = backups.get(index + 1..).unwrap_or_default();
@@ -199,7 +220,7 @@ pub fn plan(backups: &[Backup], policy: Policy, now: Timestamp) -> Vec<Decision>
 fn reasons(
     backup: &Backup,
     newer: &[Backup],
-    policy: Policy,
+    policy: &Policy,
     now: Timestamp,
     newest_unsealed: bool,
 ) -> Vec<Keep> {
@@ -248,7 +269,7 @@ fn newest_owned(backups: &[Backup], now: Timestamp) -> Option<&Backup> {
 /// Ask, fill in the evidence, and call again until nothing is left: a source in its steady state costs two questions,
 /// not one per backup. Deciding on this evidence deletes exactly what deciding on everybody's would.
 #[must_use]
-pub fn unasked(backups: &[Backup], policy: Policy, now: Timestamp) -> Vec<usize> {
+pub fn unasked(backups: &[Backup], policy: &Policy, now: Timestamp) -> Vec<usize> {
     let Some(start) = policy.window_start(now) else {
         return Vec::new();
     };

@@ -304,7 +304,7 @@ impl<S: Service> Run<'_, '_, S> {
             .filter(|source| self.world.plan.looks_like_a_backup(source))
             .count();
         if lookalikes > 0 {
-            let prefix = self.world.plan.target.prefix.as_str();
+            let prefix = self.world.plan.first_target().prefix.as_str();
             self.report.warn(format!("{lookalikes} of the sources are called like backups themselves; if they are, add `{prefix}*` to SOURCE_EXCLUDE"));
         }
     }
@@ -319,7 +319,7 @@ impl<S: Service> Run<'_, '_, S> {
         let jobs = Jobs {
             source: self.world.source,
             target: self.world.target,
-            prefix: &plan.target.prefix,
+            prefix: &plan.first_target().prefix,
             slot: self.slot,
             until: self.copy_until,
             clock: &self.clock,
@@ -385,7 +385,7 @@ impl<S: Service> Run<'_, '_, S> {
         let created_at = self.clock.now();
         for source in live {
             let name = BackupName::of(
-                &self.world.plan.target.prefix,
+                &self.world.plan.first_target().prefix,
                 Class::Scheduled,
                 source,
                 self.slot,

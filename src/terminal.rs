@@ -167,19 +167,19 @@ pub fn table(header: &[&str]) -> Table {
 
 /// The configuration in force, keys left out.
 pub fn write_settings(out: &mut impl Write, settings: &Settings) -> io::Result<()> {
-    let plan = &settings.plan;
+    let plan = &settings.plans[0];
     let selectors = &plan.source.selectors;
     let prefixes = selectors
         .prefixes()
         .iter()
         .map(|prefix| format!("{prefix}*"))
         .collect::<Vec<_>>();
-    let days = plan.target.retention.days.map_or_else(
+    let days = plan.first_target().retention.days.map_or_else(
         || "everything is kept".to_owned(),
         |days| {
             format!(
                 "every state of the last {days} days, and the {} newest of every source",
-                plan.target.retention.min
+                plan.first_target().retention.min
             )
         },
     );
@@ -191,7 +191,11 @@ pub fn write_settings(out: &mut impl Write, settings: &Settings) -> io::Result<(
     table.add_row(["left out", &selectors.exclusions().join(", ")]);
     table.add_row([
         "backups",
-        &format!("{}… in {}", plan.target.prefix.as_str(), plan.target.region),
+        &format!(
+            "{}… in {}",
+            plan.first_target().prefix.as_str(),
+            plan.first_target().region
+        ),
     ]);
     table.add_row(["retention", &days]);
     table.add_row([
@@ -203,7 +207,11 @@ pub fn write_settings(out: &mut impl Write, settings: &Settings) -> io::Result<(
     ]);
     table.add_row([
         "reached at",
-        &format!("{} and {}", plan.source.base_url, plan.target.base_url),
+        &format!(
+            "{} and {}",
+            plan.source.base_url,
+            plan.first_target().base_url
+        ),
     ]);
     writeln!(out, "{table}")
 }

@@ -131,7 +131,7 @@ async fn carry_out(request: Request, json: bool) -> Result<ExitCode, BadInput> {
     let settings = settings()?;
     if request.action == Action::Check && !json {
         request
-            .check_plan(&[&settings.plan.name])
+            .check_plan(&[&settings.plans[0].name])
             .map_err(|error| BadInput(error.to_string()))?;
         return show_settings(&settings);
     }

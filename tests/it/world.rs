@@ -276,7 +276,10 @@ pub(crate) fn plan(variables: &[(&str, &str)]) -> Plan {
         .iter()
         .map(|(name, value)| ((*name).into(), (*value).into()))
         .collect();
-    Settings::from_environment(&environment).unwrap().plan
+    Settings::from_environment(&environment)
+        .unwrap()
+        .plans
+        .remove(0)
 }
 
 fn call(method: Method, region: &str, path: &str, query: &str, body: &Value) -> Call {
