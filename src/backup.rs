@@ -149,6 +149,8 @@ pub struct Jobs<'a, S> {
     pub target: &'a S,
     /// What every backup's name begins with.
     pub prefix: &'a BackupPrefix,
+    /// What kind of backup is made.
+    pub class: Class,
     /// The run's slot.
     pub slot: Slot,
     /// When to stop working.
@@ -187,7 +189,7 @@ impl<S: Service> Jobs<'_, S> {
             unsealed: Vec::new(),
             error: None,
         };
-        let ended = match BackupName::of(self.prefix, Class::Scheduled, source, self.slot) {
+        let ended = match BackupName::of(self.prefix, self.class, source, self.slot) {
             Ok(name) => {
                 record.backup = Some(name.clone());
                 let work = self.work(&name, known, &mut record);

@@ -8,7 +8,8 @@
 //!
 //! Deciding, without network or clock:
 //! - [`slot`] the scheduled instant; [`name`] the codec of backup names; [`retention`] what is due and why the rest stays;
-//!   [`certificate`] the second opinion before each DELETE; [`limiter`] requests in flight.
+//!   [`approval`] whether all of it may go at once; [`certificate`] the second opinion before each DELETE;
+//!   [`limiter`] requests in flight.
 //!
 //! Doing:
 //! - [`mod@run`] drives [`listing`], [`backup`] (copy, compare, seal), [`verify`] and [`prune`].
@@ -17,6 +18,7 @@
 //! The doors are `main.rs` (Lambda) and `bin/lifeboat.rs` (a terminal); both build the same [`event::Request`] and hand
 //! it to [`Lifeboat`].
 
+pub mod approval;
 pub mod backup;
 pub mod certificate;
 pub mod clock;
@@ -40,6 +42,7 @@ pub mod demo;
 #[cfg(feature = "terminal")]
 pub mod terminal;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -47,61 +50,38 @@ use futures_util::FutureExt;
 
 use crate::clock::Clock;
 use crate::event::Request;
-use crate::plan::{Encryption, Settings};
+use crate::plan::{Encryption, Plan, Settings};
 use crate::report::{Report, Size};
 use crate::run::{Refused, Step, World, run};
-use crate::secret::{ApiKey, KeySource};
+use crate::secret::ApiKey;
 use crate::service::Patient;
 use crate::service::turbopuffer::{CopySource, Turbopuffer, customer_managed, http_client};
 
-/// Both regions of a plan, connected once per process.
+/// Every plan with its regions, connected once per process.
 #[derive(Debug)]
 pub struct Lifeboat {
     settings: Settings,
-    source: Patient<Turbopuffer>,
-    target: Patient<Turbopuffer>,
+    connected: BTreeMap<String, Connected>,
     clock: Clock,
+}
+
+/// The regions of one plan.
+#[derive(Debug)]
+struct Connected {
+    source: Patient<Turbopuffer>,
+    targets: Vec<Patient<Turbopuffer>>,
 }
 
 impl Lifeboat {
     /// Builds the clients; sends nothing yet.
     pub fn connect(settings: Settings, clock: Clock) -> Result<Self, String> {
         let http = http_client()?;
-        let key = |source: &KeySource| Arc::new(ApiKey::new(source.clone()));
-        let plan = &settings.plans[0];
-        let source_key = key(&plan.source.api_key);
-        // A key of their own means that the backups stand in another organisation, which must be shown the source's.
-        let (target_key, shown_key) = match &plan.first_target().api_key {
-            Some(own) => (key(own), Some(Arc::clone(&source_key))),
-            None => (Arc::clone(&source_key), None),
-        };
-        let copies = CopySource {
-            region: plan.source.region.clone(),
-            api_key: shown_key,
-            encryption: match &plan.first_target().encryption {
-                None => None,
-                Some(Encryption::Default) => Some(turbopuffer::types::Encryption::Default),
-                Some(Encryption::CustomerManaged(key)) => Some(customer_managed(key)?),
-            },
-        };
-        let source = Turbopuffer::new(
-            plan.source.region.clone(),
-            plan.source.base_url.clone(),
-            http.clone(),
-            source_key,
-            None,
-        );
-        let target = Turbopuffer::new(
-            plan.first_target().region.clone(),
-            plan.first_target().base_url.clone(),
-            http,
-            target_key,
-            Some(copies),
-        );
-        let concurrency = plan.concurrency;
+        let connected = settings
+            .plans
+            .iter()
+            .map(|plan| Ok((plan.name.clone(), connect(plan, &http)?)));
         Ok(Self {
-            source: Patient::new(source, concurrency),
-            target: Patient::new(target, concurrency),
+            connected: connected.collect::<Result<_, String>>()?,
             settings,
             clock,
         })
@@ -116,11 +96,14 @@ impl Lifeboat {
         size: Size,
         watch: &dyn Fn(Step<'_>),
     ) -> Result<Report, Refused> {
-        let plan = &self.settings.plans[0];
+        let plan = request.choose(&self.settings.plans)?;
+        let Some(connected) = self.connected.get(&plan.name) else {
+            unreachable!("every plan was connected")
+        };
         let world = World {
             plan,
-            source: &self.source,
-            target: &self.target,
+            source: &connected.source,
+            targets: &connected.targets,
             clock: self.clock.clone(),
             report: size,
             watch,
@@ -134,4 +117,39 @@ impl Lifeboat {
     pub fn settings(&self) -> &Settings {
         &self.settings
     }
+}
+
+fn connect(plan: &Plan, http: &reqwest::Client) -> Result<Connected, String> {
+    let source_key = Arc::new(ApiKey::new(plan.source.api_key.clone()));
+    let region = |region: &str, base_url: &str, key, copies| {
+        let (region, base_url) = (region.to_owned(), base_url.to_owned());
+        let service = Turbopuffer::new(region, base_url, http.clone(), key, copies);
+        Patient::new(service, plan.concurrency)
+    };
+    let targets = plan.targets.iter().map(|target| {
+        // A key of its own means that the backups stand in another organisation, which must be shown the source's.
+        let (key, shown_key) = match &target.api_key {
+            Some(own) => (
+                Arc::new(ApiKey::new(own.clone())),
+                Some(Arc::clone(&source_key)),
+            ),
+            None => (Arc::clone(&source_key), None),
+        };
+        let copies = CopySource {
+            region: plan.source.region.clone(),
+            api_key: shown_key,
+            encryption: match &target.encryption {
+                None => None,
+                Some(Encryption::Default) => Some(turbopuffer::types::Encryption::Default),
+                Some(Encryption::CustomerManaged(key)) => Some(customer_managed(key)?),
+            },
+        };
+        Ok(region(&target.region, &target.base_url, key, Some(copies)))
+    });
+    let targets = targets.collect::<Result<_, String>>()?;
+    let source = &plan.source;
+    Ok(Connected {
+        source: region(&source.region, &source.base_url, source_key, None),
+        targets,
+    })
 }

@@ -97,6 +97,15 @@ impl BackupPrefix {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// What every backup of a class begins with.
+    #[must_use]
+    pub fn of_class(&self, class: Class) -> String {
+        match class {
+            Class::Scheduled => self.as_str().to_owned(),
+            Class::Manual => format!("{MANUAL}{}", self.as_str()),
+        }
+    }
 }
 
 /// Whether retention may ever look at a backup.
@@ -136,11 +145,7 @@ impl BackupName {
         source: &Namespace,
         slot: Slot,
     ) -> Result<Self, NameTooLong> {
-        let manual = match class {
-            Class::Scheduled => "",
-            Class::Manual => MANUAL,
-        };
-        let name = format!("{manual}{}{source}-{slot}", prefix.as_str());
+        let name = format!("{}{source}-{slot}", prefix.of_class(class));
         Self::parse(prefix, &name).ok_or(NameTooLong { name })
     }
 

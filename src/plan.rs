@@ -11,7 +11,7 @@ use globset::{Glob, GlobSet, GlobSetBuilder};
 use jiff::tz::TimeZone;
 use secrecy::SecretString;
 
-use crate::name::{BackupPrefix, Namespace, legal_bytes};
+use crate::name::{BackupName, BackupPrefix, Class, Namespace, legal_bytes};
 use crate::retention::{Periods, Policy};
 use crate::secret::KeySource;
 use crate::service::Region;
@@ -525,27 +525,22 @@ fn glob_set(globs: &[String]) -> Result<GlobSet, globset::Error> {
 }
 
 impl Plan {
-    /// The first target.
+    /// The prefixes under which this plan's backups of some classes stand in a target.
     #[must_use]
-    pub fn first_target(&self) -> &Target {
-        &self.targets[0]
-    }
-    /// The prefixes under which this plan's backups stand in the target.
-    #[must_use]
-    pub fn backup_prefixes(&self) -> Vec<String> {
-        let prefix = self.first_target().prefix.as_str();
-        self.source
-            .selectors
-            .prefixes()
-            .iter()
-            .map(|own| format!("{prefix}{own}"))
-            .collect()
+    pub fn backup_prefixes(&self, target: &Target, classes: &[Class]) -> Vec<String> {
+        let sources = self.source.selectors.prefixes();
+        let of_class = |class: &Class| {
+            let begins = target.prefix.of_class(*class);
+            sources.iter().map(move |own| format!("{begins}{own}"))
+        };
+        classes.iter().flat_map(of_class).collect()
     }
 
     /// Whether a namespace of the source region looks like a backup by its name; worth a warning, not a decision.
     #[must_use]
     pub fn looks_like_a_backup(&self, source: &Namespace) -> bool {
-        crate::name::BackupName::parse(&self.first_target().prefix, source.as_str()).is_some()
+        let parses = |target: &Target| BackupName::parse(&target.prefix, source.as_str()).is_some();
+        self.targets.iter().any(parses)
     }
 }
 
@@ -599,7 +594,10 @@ mod tests {
             plan.source.base_url,
             "https://aws-us-east-1.turbopuffer.com"
         );
-        assert_eq!(plan.backup_prefixes(), ["backup-acme-"]);
+        assert_eq!(
+            plan.backup_prefixes(&plan.targets[0], &[Class::Scheduled, Class::Manual]),
+            ["backup-acme-", "manual-backup-acme-"]
+        );
     }
 
     #[test]

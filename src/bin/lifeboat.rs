@@ -42,17 +42,18 @@ enum Command {
         /// The instant this backup stands for, such as 2026-11-21T02:00:00Z; a repeated one continues the same backup.
         #[arg(long, value_name = "TIME")]
         scheduled_time: Option<Timestamp>,
+        /// Make backups that are kept for ever; nothing is deleted.
+        #[arg(long, conflicts_with = "approve")]
+        manual: bool,
         #[command(flatten)]
         options: Options,
     },
+    /// Show what retention would delete now and in the next days, with every reason and the hash that approves it.
+    Plan(Shown),
     /// Delete what retention no longer needs, and nothing else.
     Prune(Options),
     /// Show every backup, and why it stays.
-    List {
-        /// Print the report as JSON.
-        #[arg(long)]
-        json: bool,
-    },
+    List(Shown),
     /// Check the configuration and show what it means; sends nothing.
     Check,
     /// Carry out an event as the Lambda function would.
@@ -67,14 +68,50 @@ enum Command {
     Demo,
 }
 
+/// For what may delete.
 #[derive(Args)]
 struct Options {
     /// Decide and show, but change nothing.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "approve")]
     dry_run: bool,
+    /// Delete exactly the list that has this hash, or nothing; `lifeboat plan` prints it.
+    #[arg(long, value_name = "HASH")]
+    approve: Option<String>,
+    #[command(flatten)]
+    shown: Shown,
+}
+
+#[derive(Args)]
+struct Shown {
+    /// The plan; may be left out where there is only one, or one called `default`.
+    #[arg(long, value_name = "NAME")]
+    plan: Option<String>,
     /// Print the report as JSON.
     #[arg(long)]
     json: bool,
+}
+
+impl Options {
+    fn request(self, action: Action) -> Request {
+        Request {
+            action,
+            plan: self.shown.plan,
+            dry_run: self.dry_run,
+            approve: self.approve,
+            ..Request::default()
+        }
+    }
+}
+
+impl Shown {
+    fn request(self, action: Action, dry_run: bool) -> Request {
+        Request {
+            action,
+            plan: self.plan,
+            dry_run,
+            ..Request::default()
+        }
+    }
 }
 
 /// What the process says and how it ends when nothing could be done.
@@ -85,32 +122,28 @@ async fn main() -> ExitCode {
     let ended = match Cli::parse().command {
         Command::Backup {
             scheduled_time,
+            manual,
             options,
         } => {
+            let json = options.shown.json;
             let request = Request {
                 scheduled_time,
-                dry_run: options.dry_run,
-                ..Request::default()
+                manual,
+                ..options.request(Action::Backup)
             };
-            carry_out(request, options.json).await
+            carry_out(request, json).await
+        }
+        Command::Plan(shown) => {
+            let json = shown.json;
+            carry_out(shown.request(Action::Prune, true), json).await
         }
         Command::Prune(options) => {
-            let request = Request {
-                action: Action::Prune,
-                dry_run: options.dry_run,
-                ..Request::default()
-            };
-            carry_out(request, options.json).await
+            let json = options.shown.json;
+            carry_out(options.request(Action::Prune), json).await
         }
-        Command::List { json } => {
-            carry_out(
-                Request {
-                    action: Action::List,
-                    ..Request::default()
-                },
-                json,
-            )
-            .await
+        Command::List(shown) => {
+            let json = shown.json;
+            carry_out(shown.request(Action::List, false), json).await
         }
         Command::Check => check(),
         Command::Invoke { event, json } => match read_event(&event) {
@@ -131,7 +164,7 @@ async fn carry_out(request: Request, json: bool) -> Result<ExitCode, BadInput> {
     let settings = settings()?;
     if request.action == Action::Check && !json {
         request
-            .check_plan(&[&settings.plans[0].name])
+            .choose(&settings.plans)
             .map_err(|error| BadInput(error.to_string()))?;
         return show_settings(&settings);
     }

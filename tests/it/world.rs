@@ -25,6 +25,9 @@ use tokio::time::Instant;
 
 pub(crate) const SOURCE: &str = "aws-us-east-1";
 pub(crate) const TARGET: &str = "aws-eu-west-1";
+/// A second target, for plans that have one.
+pub(crate) const OTHER_TARGET: &str = "gcp-us-central1";
+const REGIONS: [&str; 3] = [SOURCE, TARGET, OTHER_TARGET];
 pub(crate) const BEGIN: &str = "2026-01-01T00:00:00Z";
 
 /// One region of the emulator.
@@ -100,11 +103,15 @@ impl World {
             begin.1 + SignedDuration::try_from(begin.0.elapsed()).unwrap() + skew
         });
         let source = Patient::new(self.region(self.source), self.plan.concurrency);
-        let target = Patient::new(self.region(TARGET), self.plan.concurrency);
+        let targets = self.plan.targets.iter().map(|target| {
+            let region = REGIONS.iter().find(|name| **name == target.region).unwrap();
+            Patient::new(self.region(region), self.plan.concurrency)
+        });
+        let targets: Vec<_> = targets.collect();
         let world = run::World {
             plan: &self.plan,
             source: &source,
-            target: &target,
+            targets: &targets,
             clock,
             report: Size::Whole,
             watch: &|_| (),
@@ -132,6 +139,17 @@ impl World {
     pub(crate) async fn prune(&self) -> Report {
         let request = Request {
             action: Action::Prune,
+            ..Request::default()
+        };
+        self.run(request, Duration::from_mins(14)).await.unwrap()
+    }
+
+    /// Approves what a report says is due in the first target, as a person would who has read it.
+    pub(crate) async fn approve(&self, report: &Report) -> Report {
+        let hash = report.targets[0].deletion_plan.as_ref().unwrap();
+        let request = Request {
+            action: Action::Prune,
+            approve: Some(hash.to_string()),
             ..Request::default()
         };
         self.run(request, Duration::from_mins(14)).await.unwrap()
