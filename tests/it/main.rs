@@ -10,6 +10,7 @@
     reason = "in tests a panic is the assertion"
 )]
 
+mod approvals;
 mod attacks;
 mod fleet;
 mod histories;
