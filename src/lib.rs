@@ -95,8 +95,30 @@ impl Lifeboat {
         time_left: Duration,
         size: Size,
         watch: &dyn Fn(Step<'_>),
+    ) -> Result<Answer, Refused> {
+        match request.action {
+            Action::Resume => {
+                let resumed = self.resume(request, run_id, time_left, size, watch);
+                resumed.boxed_local().await.map(Answer::Resumed)
+            }
+            Action::Jobs => self.jobs(request).boxed_local().await.map(Answer::Jobs),
+            _ => {
+                let plan = request.choose(&self.settings.plans)?;
+                let report = self.run(request, plan, run_id, time_left, size, watch);
+                Ok(Answer::Run(Box::new(report.await?)))
+            }
+        }
+    }
+
+    async fn run(
+        &self,
+        request: &Request,
+        plan: &Plan,
+        run_id: String,
+        time_left: Duration,
+        size: Size,
+        watch: &dyn Fn(Step<'_>),
     ) -> Result<Report, Refused> {
-        let plan = request.choose(&self.settings.plans)?;
         let Some(connected) = self.connected.get(&plan.name) else {
             unreachable!("every plan was connected")
         };
@@ -104,12 +126,73 @@ impl Lifeboat {
             plan,
             source: &connected.source,
             targets: &connected.targets,
+            journal: self.journal.as_ref(),
             clock: self.clock.clone(),
             report: size,
             watch,
         };
         // Boxed, so that a door's future does not hold the whole depth of a run's.
         run(request, &world, run_id, time_left).boxed_local().await
+    }
+
+    /// Goes on with every open run, one after the other. Costs one request when there is none.
+    async fn resume(
+        &self,
+        request: &Request,
+        run_id: String,
+        time_left: Duration,
+        size: Size,
+        watch: &dyn Fn(Step<'_>),
+    ) -> Result<Resumed, Refused> {
+        let ends = Instant::now() + time_left;
+        let journal = self.journal.as_ref().ok_or(Refused::NoJournal)?;
+        let open = journal.open_runs().await?;
+        let mut resumed = Resumed {
+            action: Action::Resume,
+            run_id,
+            open_runs: open.runs.len(),
+            ignored: open.ignored,
+            runs: Vec::new(),
+        };
+        for open in open.runs {
+            let plan = self
+                .settings
+                .plans
+                .iter()
+                .find(|plan| plan.name == open.key.plan);
+            let wanted = request
+                .plan
+                .as_ref()
+                .is_none_or(|wanted| *wanted == open.key.plan);
+            let Some(plan) = plan.filter(|_| wanted) else {
+                continue;
+            };
+            let request = Request {
+                action: Action::Resume,
+                plan: Some(plan.name.clone()),
+                scheduled_time: Some(open.key.slot.instant()),
+                manual: open.key.class == Class::Manual,
+                ..Request::default()
+            };
+            let left = ends.saturating_duration_since(Instant::now());
+            let run_id = resumed.run_id.clone();
+            let report = self.run(&request, plan, run_id, left, size, watch).await?;
+            resumed.runs.push(report);
+        }
+        Ok(resumed)
+    }
+
+    /// What the journal remembers of the plans' jobs, newest run first.
+    async fn jobs(&self, request: &Request) -> Result<JobList, Refused> {
+        let journal = self.journal.as_ref().ok_or(Refused::NoJournal)?;
+        let mut list = JobList::default();
+        for plan in &self.settings.plans {
+            if request.plan.as_ref().is_none_or(|wanted| *wanted == plan.name) {
+                list.runs.extend(resume::open_records(journal, &plan.name).await?);
+                list.runs.extend(journal.history(&plan.name, RUNS_SHOWN).await?);
+            }
+        }
+        Ok(list)
     }
 
     /// The configuration in force.

@@ -43,6 +43,18 @@ pub enum Outcome {
     Incomplete,
 }
 
+impl Outcome {
+    /// The word that reports and the journal use.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Succeeded => "succeeded",
+            Self::Failed => "failed",
+            Self::Incomplete => "incomplete",
+        }
+    }
+}
+
 /// The beginning of a list, and how much of it is left out.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Bounded<T> {
@@ -344,6 +356,8 @@ pub struct Report {
     pub slot: Timestamp,
     /// How it ended.
     pub outcome: Outcome,
+    /// Whether the run stays open in the journal, so that a `resume` event carries on.
+    pub stays_open: bool,
     /// Region of the sources.
     pub source_region: String,
     /// Beginning, UTC.
@@ -383,6 +397,9 @@ pub struct Report {
     /// Failures for which more time is no remedy.
     #[serde(skip)]
     not_for_want_of_time: u64,
+    /// Jobs of which only the service's own copying is not done.
+    #[serde(skip)]
+    copying: u64,
 }
 
 impl Report {
@@ -407,6 +424,7 @@ impl Report {
             plan: plan.name.clone(),
             slot: slot.instant(),
             outcome: Outcome::Succeeded,
+            stays_open: false,
             source_region: plan.source.region.clone(),
             started_at: now,
             finished_at: now,
@@ -425,6 +443,7 @@ impl Report {
             strays: Bounded::of_at_most(list),
             decisions: Bounded::of_at_most(decisions),
             not_for_want_of_time: 0,
+            copying: 0,
         }
     }
 
@@ -557,7 +576,8 @@ impl Report {
     }
 
     fn add_failure(&mut self, failure: Failure) {
-        self.not_for_want_of_time += u64::from(failure.error != "out_of_time");
+        self.copying += u64::from(failure.error == "copying");
+        self.not_for_want_of_time += u64::from(!matches!(failure.error, "out_of_time" | "copying"));
         self.failures.push(failure);
     }
 
@@ -617,19 +637,48 @@ impl Report {
         }
     }
 
+    /// Counts a copy that goes on at the service.
+    pub fn add_waiting(&mut self, at: usize, name: &BackupName, progress: Option<&str>) {
+        if let Some(target) = self.targets.get_mut(at) {
+            target.jobs.incomplete += 1;
+        }
+        let progress = progress.unwrap_or("no word how far it is");
+        let message = format!("the copy is still being made ({progress}); a `resume` event looks again");
+        self.fail_job(at, name.source(), Some(name), "copying", message);
+    }
+
+    /// How the run ends if nothing else happens.
+    #[must_use]
+    pub fn outcome_so_far(&self) -> Outcome {
+        match (self.failures.is_empty(), self.not_for_want_of_time) {
+            (true, _) => Outcome::Succeeded,
+            (false, 0) => Outcome::Incomplete,
+            (false, _) => Outcome::Failed,
+        }
+    }
+
+    /// Jobs for which time ran out.
+    #[must_use]
+    pub fn incomplete_jobs(&self) -> u64 {
+        let targets = self.targets.iter();
+        targets.map(|target| target.jobs.incomplete).sum()
+    }
+
+    /// Whether time ran out for nothing but the service's own copying.
+    #[must_use]
+    pub fn only_copies_are_left(&self) -> bool {
+        self.incomplete_jobs() == self.copying
+    }
+
     /// Settles how the run ended.
     pub fn finish(&mut self, now: Timestamp) {
         self.finished_at = now;
+        self.outcome = self.outcome_so_far();
         for target in &self.targets {
             self.jobs += target.jobs;
             self.copied += target.copied;
             self.pruning += target.pruning;
         }
-        self.outcome = match (self.failures.is_empty(), self.not_for_want_of_time) {
-            (true, _) => Outcome::Succeeded,
-            (false, 0) => Outcome::Incomplete,
-            (false, _) => Outcome::Failed,
-        };
     }
 
     /// One line for an error message: how much failed, and the first reasons.

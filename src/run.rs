@@ -4,13 +4,15 @@
 //! Every run ends in exactly one report.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::convert::Infallible;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use futures_util::future::join_all;
+use futures_util::future::{join_all, pending};
 use futures_util::stream::{self, StreamExt, TryStreamExt};
-use tokio::time::{Instant, timeout_at};
-use tracing::{Instrument, error, info, info_span};
+use tokio::time::{Instant, sleep, timeout_at};
+use tracing::{Instrument, error, info, info_span, warn};
 
 use jiff::Timestamp;
 
@@ -18,15 +20,21 @@ use crate::approval::{DueList, Leave, PlanHash};
 use crate::backup::{JobRecord, Jobs};
 use crate::clock::Clock;
 use crate::event::{Action, Request};
+use crate::journal::{
+    Entry, JobLine, Journal, Lease, LeaseError, RENEW_EVERY, RunKey, RunLog, RunRecord,
+};
 use crate::listing::{self, CompleteListing, ListingError};
 use crate::name::{BackupName, Class, Namespace};
 use crate::plan::{Plan, Target};
 use crate::prune::{DueOfSource, Inventory, Mode, Pruning};
 use crate::report::{Report, Size};
+use crate::resume::{Notes, Pasts};
 use crate::retention::{self, Backup, Evidence, Keep, Policy};
-use crate::service::{Patient, Service};
+use crate::service::{Patient, Progress, Service};
 use crate::slot::{Slot, SlotError};
 
+/// How long a `resume` waits for a copy that an earlier invocation started: one more look, not its end.
+const PATIENCE: Duration = Duration::from_secs(10);
 /// How far ahead a dry run says what falls due.
 const DAYS_AHEAD: u32 = 7;
 
@@ -38,6 +46,8 @@ pub struct World<'a, S> {
     pub source: &'a Patient<S>,
     /// The regions of the backups, in the order of the plan's targets.
     pub targets: &'a [Patient<S>],
+    /// Where long copies are remembered; without one, a run has one invocation.
+    pub journal: Option<&'a Journal>,
     /// The local clock.
     pub clock: Clock,
     /// How long the report may be.
@@ -78,7 +88,10 @@ pub async fn run<S: Service>(
     time_left: Duration,
 ) -> Result<Report, Refused> {
     let begun = world.clock.now();
-    let slot = Slot::of_run(request.scheduled_time, begun)?;
+    let slot = match (request.action, request.scheduled_time) {
+        (Action::Resume, Some(slot)) => Slot::of(slot)?,
+        (_, scheduled) => Slot::of_run(scheduled, begun)?,
+    };
     let report = Report::begin(
         request,
         world.plan,
@@ -94,19 +107,23 @@ pub async fn run<S: Service>(
         slot,
         copy_until: Instant::now() + time_left.saturating_sub(time_left / 10),
         until: Instant::now() + time_left,
+        lease: None,
+        notes: Notes::default(),
+        pasts: Pasts::default(),
         report,
     };
     let before = run.attempts();
     let span = info_span!("run", run_id, plan = world.plan.name, slot = %slot.instant());
     let work = async {
-        match request.action {
-            Action::Backup if request.manual => run.back_up_for_ever().await,
-            Action::Backup => run.back_up().await,
-            Action::Prune => run.prune_only().await,
-            Action::List => run.list().await,
-            Action::Resume | Action::Jobs | Action::Check => {}
+        if run.open().await {
+            let renewals = renew(run.lease.clone(), run.clock.clone());
+            tokio::select! {
+                biased;
+                () = run.work().boxed_local() => {}
+                never = renewals => match never {},
+            }
         }
-        run.close(before)
+        run.close(before).await
     };
     Ok(work.instrument(span).await)
 }
@@ -119,7 +136,24 @@ struct Run<'a, 'w, S> {
     /// When copying ends, so that pruning has its turn.
     copy_until: Instant,
     until: Instant,
+    /// The plan's lease; `None` without a journal, or with one out of order.
+    lease: Option<Arc<Lease>>,
+    notes: Notes,
+    pasts: Pasts,
     report: Report,
+}
+
+/// Makes the lease last for as long as the run works.
+async fn renew(lease: Option<Arc<Lease>>, clock: Clock) -> Infallible {
+    let Some(lease) = lease else {
+        return pending().await;
+    };
+    loop {
+        sleep(RENEW_EVERY).await;
+        if let Err(error) = lease.renew(clock.now()).await {
+            warn!(error = error.word(), detail = %error, "the lease was not renewed");
+        }
+    }
 }
 
 /// Sources that a complete listing shows.
@@ -152,6 +186,112 @@ impl<S> Side<'_, S> {
 }
 
 impl<'w, S: Service> Run<'_, 'w, S> {
+    /// Takes the plan's lease and opens the run in the journal. `false` when another invocation is at work.
+    async fn open(&mut self) -> bool {
+        let changes = match self.request.action {
+            Action::Backup | Action::Prune => !self.request.dry_run,
+            Action::Resume => true,
+            Action::List | Action::Jobs | Action::Check => false,
+        };
+        let (Some(journal), true) = (self.world.journal, changes) else {
+            return true;
+        };
+        let now = self.clock.now();
+        let lease = journal.acquire(&self.world.plan.name, &self.report.run_id, now);
+        let opened = match lease.await {
+            Ok(lease) => {
+                let lease = self.lease.insert(Arc::new(lease));
+                if self.request.action == Action::Prune {
+                    return true;
+                }
+                let key = RunKey {
+                    plan: self.world.plan.name.clone(),
+                    slot: self.slot,
+                    class: class(self.request),
+                };
+                journal.open_run(lease, &key, now).await
+            }
+            Err(held @ LeaseError::Held { .. }) => {
+                self.report.fail(held.word(), held.to_string());
+                for at in 0..self.world.targets.len() {
+                    self.stop_deletion_at(at, "another invocation has the plan's lease");
+                }
+                return false;
+            }
+            Err(error) => {
+                self.doubt_the_journal(error.word(), error.to_string());
+                return true;
+            }
+        };
+        match opened {
+            Ok(log) => {
+                self.pasts = Pasts::of(log.entries());
+                self.notes = Notes::new(Some(log));
+            }
+            Err(error) => self.doubt_the_journal(error.word(), error.to_string()),
+        }
+        true
+    }
+
+    /// Copying goes on without a journal; but nobody knows now who else is at work, so nothing is deleted.
+    fn doubt_the_journal(&mut self, word: &'static str, message: String) {
+        error!(error = word, detail = message, "the journal can't be used");
+        self.report.fail(word, message);
+        for at in 0..self.world.targets.len() {
+            self.stop_deletion_at(at, "the journal can't be used");
+        }
+    }
+
+    async fn work(&mut self) {
+        match self.request.action {
+            Action::Resume if self.is_too_late() => self.abandon(),
+            Action::Resume if self.only_waits().await => {}
+            Action::Backup | Action::Resume if self.request.manual => self.back_up_for_ever().await,
+            Action::Backup | Action::Resume => self.back_up().await,
+            Action::Prune => self.prune_only().await,
+            Action::List => self.list().await,
+            Action::Jobs | Action::Check => {}
+        }
+    }
+
+    /// Whether a copy made now would show another state than the slot's.
+    fn is_too_late(&self) -> bool {
+        Slot::of_run(Some(self.slot.instant()), self.clock.now()).is_err()
+    }
+
+    fn abandon(&mut self) {
+        let slot = self.slot.instant();
+        self.report.fail("abandoned", format!(
+            "the run of {slot} was not finished within seven days and is given up; what it sealed stands, and the next run copies the rest"
+        ));
+    }
+
+    /// Whether nothing is left to do but wait for copies, and none has ended. Costs one question for each of them.
+    async fn only_waits(&mut self) -> bool {
+        if !self.pasts.only_copies_are_left {
+            return false;
+        }
+        let world = self.world;
+        let mut waiting = Vec::new();
+        for (at, (target, service)) in world.plan.targets.iter().zip(world.targets).enumerate() {
+            for (source, token) in self.pasts.copying(&target.name) {
+                let Ok(name) =
+                    BackupName::of(&target.prefix, class(self.request), &source, self.slot)
+                else {
+                    continue;
+                };
+                match service.poll_copy(name.namespace(), token).await {
+                    Ok(Progress::Running(progress)) => waiting.push((at, name, progress)),
+                    _ => return false,
+                }
+            }
+        }
+        for (at, name, progress) in &waiting {
+            self.report.add_waiting(*at, name, progress.as_deref());
+        }
+        !waiting.is_empty()
+    }
+
     /// Lists all sides, runs every job, then prunes.
     async fn back_up(&mut self) {
         let (live, mut sides) = self.list_sides(&[Class::Scheduled]).await;
@@ -340,22 +480,21 @@ impl<'w, S: Service> Run<'_, 'w, S> {
 
     /// Runs one job per source and target, and notes in each side which sources did not end sealed.
     async fn run_jobs(&mut self, live: &Live, sides: &mut [Side<'_, S>]) {
-        let class = if self.request.manual {
-            Class::Manual
-        } else {
-            Class::Scheduled
-        };
+        let resumes = self.request.action == Action::Resume;
         let jobs: Vec<(&Side<'_, S>, Jobs<'_, Patient<S>>)> = sides
             .iter()
             .map(|side| {
                 let jobs = Jobs {
                     source: self.world.source,
                     target: side.service,
+                    target_name: &side.target.name,
                     prefix: &side.target.prefix,
-                    class,
+                    class: class(self.request),
                     slot: self.slot,
                     until: self.copy_until,
+                    patience: resumes.then_some(PATIENCE),
                     clock: &self.clock,
+                    notes: &self.notes,
                 };
                 (&*side, jobs)
             })
@@ -367,7 +506,8 @@ impl<'w, S: Service> Run<'_, 'w, S> {
             .partition(|(source, side, _)| !side.has_backup_of(source, self.slot));
         (self.world.watch)(Step::Jobs(first.len() + then.len()));
         let work = first.into_iter().chain(then).map(|(source, side, jobs)| {
-            let job = jobs.back_up(source, side.known(source));
+            let past = self.pasts.of_job(&side.target.name, source);
+            let job = jobs.back_up(source, side.known(source), past);
             job.map(|job| (side.at, job)).boxed_local()
         });
         let copies = usize::try_from(self.world.plan.copies).unwrap_or(1).max(1);
@@ -376,11 +516,12 @@ impl<'w, S: Service> Run<'_, 'w, S> {
         while let Some((at, job)) = ended.next().await {
             (self.world.watch)(Step::Job(&job));
             self.report.add_job(at, &job);
-            let sealed = match (job.is_sealed(), job.backup, job.evidence) {
-                (true, Some(name), Some(evidence)) => Ok((name, evidence)),
-                _ => Err(job.source),
-            };
-            results.push((at, sealed));
+            match (job.is_sealed(), job.backup, job.evidence) {
+                (true, Some(name), Some(evidence)) => results.push((at, Ok((name, evidence)))),
+                // An earlier invocation sealed it, and it is listed: pruning asks for its evidence.
+                (true, _, _) => {}
+                (false, _, _) => results.push((at, Err(job.source))),
+            }
         }
         drop(ended);
         drop(jobs);
@@ -552,6 +693,7 @@ impl<'w, S: Service> Run<'_, 'w, S> {
             service: side.service,
             hold,
             clock: self.clock.clone(),
+            lease: self.lease.as_deref(),
             until: self.until,
             mode,
         }
@@ -591,33 +733,98 @@ impl<'w, S: Service> Run<'_, 'w, S> {
             .fold((0, 0), |all, one| (all.0 + one.0, all.1 + one.1))
     }
 
-    fn close(mut self, before: (u64, u64)) -> Report {
+    async fn close(mut self, before: (u64, u64)) -> Report {
         self.report.clock_difference_seconds = self.clock.worst_difference_seconds();
         if !self.clock.agrees() {
-            for at in 0..self.world.targets.len() {
-                self.stop_deletion_at(at, "the clocks disagree");
-            }
-            let seconds = self.clock.worst_difference_seconds();
-            let deleted: u64 = self
-                .report
-                .targets
-                .iter()
-                .map(|target| target.pruning.deleted)
-                .sum();
-            let (apart, way) = (
-                seconds.abs(),
-                if seconds > 0 { "ahead of" } else { "behind" },
-            );
-            self.report.fail("clocks_disagree", format!(
-                "the local clock is {apart} seconds {way} the service's, more than five minutes, so deletion stopped (after {deleted} backups); set the clock right"
-            ));
+            self.raise_clocks();
         }
+        self.close_journal().await;
         let attempts = self.attempts();
         self.report.requests = attempts.0 - before.0;
         self.report.retries = attempts.1 - before.1;
         self.report.finish(self.clock.now());
         info!(outcome = ?self.report.outcome, "run ended");
         self.report
+    }
+
+    fn raise_clocks(&mut self) {
+        for at in 0..self.world.targets.len() {
+            self.stop_deletion_at(at, "the clocks disagree");
+        }
+        let seconds = self.clock.worst_difference_seconds();
+        let targets = self.report.targets.iter();
+        let deleted: u64 = targets.map(|target| target.pruning.deleted).sum();
+        let (apart, way) = (
+            seconds.abs(),
+            if seconds > 0 { "ahead of" } else { "behind" },
+        );
+        self.report.fail("clocks_disagree", format!(
+            "the local clock is {apart} seconds {way} the service's, more than five minutes, so deletion stopped (after {deleted} backups); set the clock right"
+        ));
+    }
+
+    /// Leaves the run open for the next invocation, or files it as finished; then gives the lease back.
+    async fn close_journal(&mut self) {
+        if let Some(fault) = self.notes.fault() {
+            self.report.fail(fault.word(), fault.to_string());
+        }
+        let sound = self.notes.fault().is_none();
+        let (log, lines) = std::mem::take(&mut self.notes).into_parts();
+        let done = self.report.incomplete_jobs() == 0;
+        let closed = match (log, self.world.journal) {
+            (Some(log), _) if !done => {
+                self.report.stays_open = true;
+                if self.report.only_copies_are_left() {
+                    log.append(&Entry::Waiting).await
+                } else {
+                    Ok(())
+                }
+            }
+            (Some(log), Some(journal)) if sound => {
+                let record = self.record(&log, lines);
+                journal.close_run(log, record).await
+            }
+            _ => Ok(()),
+        };
+        let released = match self.lease.take().and_then(Arc::into_inner) {
+            Some(lease) => lease.release().await,
+            None => Ok(()),
+        };
+        if let Err(error) = closed.and(released) {
+            error!(error = error.word(), detail = %error, "the journal was not closed");
+            self.report.fail(error.word(), error.to_string());
+        }
+    }
+
+    /// What history keeps of this run: the last line of every job, whichever invocation wrote it.
+    fn record(&self, log: &RunLog, lines: Vec<JobLine>) -> RunRecord {
+        let mut jobs: BTreeMap<(String, String), JobLine> = BTreeMap::new();
+        for line in self.pasts.lines().cloned().chain(lines) {
+            jobs.insert((line.target.clone(), line.source.clone()), line);
+        }
+        let targets = self.report.targets.iter();
+        RunRecord {
+            key: RunKey {
+                plan: self.world.plan.name.clone(),
+                slot: self.slot,
+                class: class(self.request),
+            },
+            run_id: self.report.run_id.clone(),
+            outcome: self.report.outcome_so_far().word().to_owned(),
+            opened_at: log.opened_at(),
+            closed_at: self.clock.now(),
+            jobs: jobs.into_values().collect(),
+            deleted: targets.map(|target| target.pruning.deleted).sum(),
+        }
+    }
+}
+
+/// What kind of backup a request makes.
+fn class(request: &Request) -> Class {
+    if request.manual {
+        Class::Manual
+    } else {
+        Class::Scheduled
     }
 }
 
