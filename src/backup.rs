@@ -9,7 +9,7 @@
 
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use tokio::time::{Instant, sleep, timeout_at};
 use tracing::{info, warn};
 
@@ -32,6 +32,8 @@ const LOOKS_AFTER_A_LOST_ANSWER: u32 = 6;
 const UNSEEN_FOR: Duration = Duration::from_mins(10);
 /// A found copy that has not grown for this long will not become equal by waiting.
 const STALLED_AFTER: Duration = Duration::from_mins(1);
+/// Two terabytes take eleven hours (contract section 6); a copy that is not whole after a day is none.
+const LONGEST_COPY: SignedDuration = SignedDuration::from_hours(24);
 const FIRST_LOOK: Duration = Duration::from_millis(250);
 const LONGEST_LOOK: Duration = Duration::from_secs(30);
 
@@ -228,6 +230,8 @@ enum Made {
     Here(Copied),
     /// By a copy whose end we did not see.
     Before,
+    /// By a copy of which the service has forgotten the token, if at all.
+    Unknown,
 }
 
 /// A destination that was compared.
@@ -295,13 +299,7 @@ impl<S: Service> Jobs<'_, S> {
         let now = self.clock.now();
         let began = past.and_then(|past| past.before.as_ref());
         let began = began.map_or(now, |before| before.looked_at);
-        let line = resume::line(
-            self.target_name,
-            self.target.region(),
-            &record,
-            began,
-            now,
-        );
+        let line = resume::line(self.target_name, self.target.region(), &record, began, now);
         self.notes.ended(line).await;
         record
     }
@@ -361,13 +359,20 @@ impl<S: Service> Jobs<'_, S> {
             None if exists => Made::Before,
             None => self.copy(name, origin, record).await?,
         };
+        let made = match made {
+            // Perhaps the copy goes on without its token, perhaps it is gone: asking for it again tells.
+            Made::Unknown if !self.appears(name, false).await? => {
+                self.copy(name, origin, record).await?
+            }
+            made => made,
+        };
         record.progress = None;
         let compared = match made {
             Made::Here(copied) => {
                 record.copied = copied;
                 self.compare(name, origin, copied).await?
             }
-            Made::Before => {
+            Made::Before | Made::Unknown => {
                 record.adopted = true;
                 self.adopt(name, origin).await?
             }
@@ -488,13 +493,15 @@ impl<S: Service> Jobs<'_, S> {
                 Ok(Progress::Failed(error)) => return Err(JobError::CopyFailed(error)),
                 Ok(Progress::Running(progress)) if progress != shown => {
                     info!(job = name.source().as_str(), backup = %name, region = self.target.region(), progress = progress.as_deref(), "copying");
-                    record.progress.clone_from(&progress.clone().or(Some(String::new())));
+                    record
+                        .progress
+                        .clone_from(&progress.clone().or(Some(String::new())));
                     shown = progress;
                 }
                 Ok(Progress::Running(_)) => {}
                 Err(ServiceError::NotFound { .. }) => {
                     warn!(job = name.source().as_str(), backup = %name, region = self.target.region(), "the service forgot the copy's token; looking at the destination");
-                    return Ok(Made::Before);
+                    return Ok(Made::Unknown);
                 }
                 Err(error) => return Err(error.into()),
             }
@@ -558,6 +565,7 @@ impl<S: Service> Jobs<'_, S> {
     async fn adopt(&self, name: &BackupName, origin: &Origin) -> Result<Compared, JobError> {
         let mut pace = Pace::new(FIRST_LOOK, LONGEST_LOOK);
         let unseen_until = Instant::now() + UNSEEN_FOR;
+        let give_up = Instant::now() + self.patience.unwrap_or(UNSEEN_FOR);
         let mut grew_at = Instant::now();
         let mut rows = None;
         loop {
@@ -586,18 +594,34 @@ impl<S: Service> Jobs<'_, S> {
                     grew_at = Instant::now();
                 }
                 if verdict == Verdict::Equal || grew_at.elapsed() >= STALLED_AFTER {
-                    let drift = accepted(verdict)?;
-                    return Ok(Compared {
-                        copy,
-                        drift,
-                        sealed_before: false,
-                    });
+                    let began = copy.metadata.created_at.min(origin.looked_at);
+                    return match accepted(verdict) {
+                        Err(_) if self.may_still_grow(began) => Err(JobError::StillCopying),
+                        Err(error) => Err(error),
+                        Ok(drift) => Ok(Compared {
+                            copy,
+                            drift,
+                            sealed_before: false,
+                        }),
+                    };
                 }
             } else if Instant::now() >= unseen_until {
-                return Err(JobError::Unseen(name.to_string()));
+                return Err(if self.may_still_grow(origin.looked_at) {
+                    JobError::StillCopying
+                } else {
+                    JobError::Unseen(name.to_string())
+                });
+            }
+            if Instant::now() >= give_up && self.may_still_grow(origin.looked_at) {
+                return Err(JobError::StillCopying);
             }
             sleep(pace.next()).await;
         }
+    }
+
+    /// Whether a copy whose end nobody saw may go on. Only a run that stays open can wait and see.
+    fn may_still_grow(&self, began: Timestamp) -> bool {
+        self.notes.are_kept() && self.clock.now().duration_since(began) < LONGEST_COPY
     }
 
     async fn look(&self, name: &BackupName) -> Result<Option<Observation>, ServiceError> {

@@ -31,6 +31,7 @@ pub mod name;
 pub mod plan;
 pub mod prune;
 pub mod report;
+pub mod resume;
 pub mod retention;
 pub mod run;
 pub mod secret;
@@ -49,9 +50,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
+use serde::Serialize;
+use tokio::time::Instant;
 
 use crate::clock::Clock;
-use crate::event::Request;
+use crate::event::{Action, Request};
+use crate::journal::{Journal, RunRecord};
+use crate::name::Class;
 use crate::plan::{Encryption, Plan, Settings};
 use crate::report::{Report, Size};
 use crate::run::{Refused, Step, World, run};
@@ -59,11 +64,62 @@ use crate::secret::ApiKey;
 use crate::service::Patient;
 use crate::service::turbopuffer::{CopySource, Turbopuffer, customer_managed, http_client};
 
+/// Finished runs of a plan that `jobs` shows.
+const RUNS_SHOWN: usize = 20;
+
+/// What a request is answered with.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+pub enum Answer {
+    /// What one run did.
+    Run(Box<Report>),
+    /// What was carried on with.
+    Resumed(Resumed),
+    /// What the journal remembers.
+    Jobs(JobList),
+}
+
+impl Answer {
+    /// The reports of the runs, one each.
+    pub fn reports(&self) -> impl Iterator<Item = &Report> {
+        let (one, many): (Option<&Report>, &[Report]) = match self {
+            Self::Run(report) => (Some(report), &[]),
+            Self::Resumed(resumed) => (None, &resumed.runs),
+            Self::Jobs(_) => (None, &[]),
+        };
+        one.into_iter().chain(many)
+    }
+}
+
+/// What a `resume` did.
+#[derive(Debug, Serialize)]
+pub struct Resumed {
+    /// Always `resume`.
+    pub action: Action,
+    /// Names this invocation in every log line.
+    pub run_id: String,
+    /// Runs that were open, of all plans.
+    pub open_runs: usize,
+    /// Objects in the journal that stand among the open runs and are none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub ignored: Vec<String>,
+    /// What was done for each.
+    pub runs: Vec<Report>,
+}
+
+/// Open and finished runs, newest first within each plan.
+#[derive(Debug, Default, Serialize)]
+pub struct JobList {
+    /// The runs with their jobs.
+    pub runs: Vec<RunRecord>,
+}
+
 /// Every plan with its regions, connected once per process.
 #[derive(Debug)]
 pub struct Lifeboat {
     settings: Settings,
     connected: BTreeMap<String, Connected>,
+    journal: Option<Journal>,
     clock: Clock,
 }
 
@@ -84,6 +140,7 @@ impl Lifeboat {
             .map(|plan| Ok((plan.name.clone(), connect(plan, &http)?)));
         Ok(Self {
             connected: connected.collect::<Result<_, String>>()?,
+            journal: settings.journal.as_ref().map(Journal::open),
             settings,
             clock,
         })
@@ -189,9 +246,15 @@ impl Lifeboat {
         let journal = self.journal.as_ref().ok_or(Refused::NoJournal)?;
         let mut list = JobList::default();
         for plan in &self.settings.plans {
-            if request.plan.as_ref().is_none_or(|wanted| *wanted == plan.name) {
-                list.runs.extend(resume::open_records(journal, &plan.name).await?);
-                list.runs.extend(journal.history(&plan.name, RUNS_SHOWN).await?);
+            if request
+                .plan
+                .as_ref()
+                .is_none_or(|wanted| *wanted == plan.name)
+            {
+                list.runs
+                    .extend(resume::open_records(journal, &plan.name).await?);
+                list.runs
+                    .extend(journal.history(&plan.name, RUNS_SHOWN).await?);
             }
         }
         Ok(list)

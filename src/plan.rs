@@ -11,6 +11,7 @@ use globset::{Glob, GlobSet, GlobSetBuilder};
 use jiff::tz::TimeZone;
 use secrecy::SecretString;
 
+use crate::journal::JournalUrl;
 use crate::name::{BackupName, BackupPrefix, Class, Namespace, legal_bytes};
 use crate::retention::{Periods, Policy};
 use crate::secret::KeySource;
@@ -118,6 +119,8 @@ pub struct Plan {
 pub struct Settings {
     /// The plans, each with a name of its own; at least one.
     pub plans: Vec<Plan>,
+    /// Where long copies are remembered; without one, a run has one invocation.
+    pub journal: Option<JournalUrl>,
 }
 
 /// One thing that is wrong with the configuration.
@@ -268,7 +271,10 @@ impl<'a> Reader<'a> {
             concurrency,
             copies,
         };
-        Some(Settings { plans: vec![plan] })
+        Some(Settings {
+            plans: vec![plan],
+            journal: None,
+        })
     }
 
     fn backup_prefix(&mut self) -> Option<BackupPrefix> {

@@ -5,6 +5,7 @@
 //! backup and the siblings that make it superfluous are read again, and after it, whether it is gone.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use futures_util::FutureExt;
 use futures_util::stream::{self, StreamExt};
@@ -13,6 +14,7 @@ use tracing::{info, warn};
 
 use crate::certificate::{self, Claim, Refusal, Witness};
 use crate::clock::Clock;
+use crate::journal::Lease;
 use crate::listing::{CompleteListing, ReadToTheEnd};
 use crate::name::{BackupName, Namespace};
 use crate::plan::{Plan, Target};
@@ -132,6 +134,8 @@ pub struct Pruning<'a, S> {
     pub hold: &'a dyn Fn(&Namespace) -> Option<Keep>,
     /// The local clock.
     pub clock: Clock,
+    /// The plan's lease, if there is a journal.
+    pub lease: Option<Arc<Lease>>,
     /// When to stop working.
     pub until: Instant,
     /// Show or delete.

@@ -643,7 +643,8 @@ impl Report {
             target.jobs.incomplete += 1;
         }
         let progress = progress.unwrap_or("no word how far it is");
-        let message = format!("the copy is still being made ({progress}); a `resume` event looks again");
+        let message =
+            format!("the copy is still being made ({progress}); a `resume` event looks again");
         self.fail_job(at, name.source(), Some(name), "copying", message);
     }
 

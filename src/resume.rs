@@ -10,7 +10,7 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 use jiff::Timestamp;
 
 use crate::backup::{JobRecord, JobState};
-use crate::journal::{Entry, JobLine, JournalError, RunLog, SourceBefore};
+use crate::journal::{Entry, JobLine, Journal, JournalError, RunLog, RunRecord, SourceBefore};
 use crate::name::Namespace;
 use crate::service::Metadata;
 use crate::verify::Observation;
@@ -36,12 +36,17 @@ impl Past {
             .is_some_and(|line| sealed.contains(&line.state.as_str()))
     }
 
+    /// Whether the job was begun and nobody saw its end.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        let waits = |line: &JobLine| line.state == JobState::Incomplete.word();
+        self.ended.as_ref().is_none_or(waits)
+    }
+
     /// The token of a copy that nobody saw end.
     #[must_use]
     pub fn copying(&self) -> Option<&str> {
-        let waits = |line: &JobLine| line.state == JobState::Incomplete.word();
-        let open = self.ended.as_ref().is_none_or(waits);
-        self.token.as_deref().filter(|_| open)
+        self.token.as_deref().filter(|_| self.is_open())
     }
 }
 
@@ -105,6 +110,13 @@ impl Pasts {
         })
     }
 
+    /// Whether every job that is open can be asked after by its token.
+    #[must_use]
+    pub fn all_have_tokens(&self) -> bool {
+        let mut open = self.jobs.values().filter(|past| past.is_open());
+        open.all(|past| past.token.is_some())
+    }
+
     /// The last line of every job.
     pub fn lines(&self) -> impl Iterator<Item = &JobLine> {
         self.jobs.values().filter_map(|past| past.ended.as_ref())
@@ -152,6 +164,12 @@ impl Notes {
             .push(line);
     }
 
+    /// Whether what is written can be read by a later invocation.
+    #[must_use]
+    pub fn are_kept(&self) -> bool {
+        self.log.is_some() && self.fault.get().is_none()
+    }
+
     /// The first thing that could not be written.
     #[must_use]
     pub fn fault(&self) -> Option<&JournalError> {
@@ -193,6 +211,28 @@ pub fn line(
         error: job.error.as_ref().map(|error| error.word().to_owned()),
         message: job.error.as_ref().map(ToString::to_string),
     }
+}
+
+/// The open runs of a plan as history will show them, as far as they are.
+pub async fn open_records(journal: &Journal, plan: &str) -> Result<Vec<RunRecord>, JournalError> {
+    let mut records = Vec::new();
+    for open in journal.open_runs().await?.runs {
+        if open.key.plan != plan {
+            continue;
+        }
+        let pasts = Pasts::of(&journal.entries(&open.key).await?);
+        records.push(RunRecord {
+            key: open.key,
+            run_id: String::new(),
+            outcome: "open".to_owned(),
+            opened_at: open.opened_at,
+            closed_at: open.opened_at,
+            jobs: pasts.lines().cloned().collect(),
+            deleted: 0,
+        });
+    }
+    records.reverse();
+    Ok(records)
 }
 
 /// A source as it is written down before it is copied.

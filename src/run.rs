@@ -75,9 +75,29 @@ pub enum Refused {
     /// The event names no plan, or one that is not configured.
     #[error(transparent)]
     Event(#[from] crate::event::EventError),
+    /// There is no journal to read.
+    #[error(
+        "no journal is configured, so there is nothing to carry on with or to show; set LIFEBOAT_JOURNAL, such as `s3://bucket/lifeboat`"
+    )]
+    NoJournal,
+    /// The journal can't be read.
+    #[error(transparent)]
+    Journal(#[from] crate::journal::JournalError),
     /// The scheduled time can't be a slot.
     #[error(transparent)]
     Slot(#[from] SlotError),
+}
+
+impl Refused {
+    /// The error type that Lambda reports.
+    #[must_use]
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Event(_) | Self::Slot(_) => "BadEvent",
+            Self::NoJournal => "Configuration",
+            Self::Journal(_) => "Journal",
+        }
+    }
 }
 
 /// Carries a request out. `time_left` is how long it may work.
@@ -243,9 +263,15 @@ impl<'w, S: Service> Run<'_, 'w, S> {
     }
 
     async fn work(&mut self) {
+        if self.request.action == Action::Resume {
+            if self.is_too_late() {
+                return self.abandon();
+            }
+            if self.only_waits().await {
+                return;
+            }
+        }
         match self.request.action {
-            Action::Resume if self.is_too_late() => self.abandon(),
-            Action::Resume if self.only_waits().await => {}
             Action::Backup | Action::Resume if self.request.manual => self.back_up_for_ever().await,
             Action::Backup | Action::Resume => self.back_up().await,
             Action::Prune => self.prune_only().await,
@@ -268,7 +294,7 @@ impl<'w, S: Service> Run<'_, 'w, S> {
 
     /// Whether nothing is left to do but wait for copies, and none has ended. Costs one question for each of them.
     async fn only_waits(&mut self) -> bool {
-        if !self.pasts.only_copies_are_left {
+        if !(self.pasts.only_copies_are_left && self.pasts.all_have_tokens()) {
             return false;
         }
         let world = self.world;
@@ -693,7 +719,7 @@ impl<'w, S: Service> Run<'_, 'w, S> {
             service: side.service,
             hold,
             clock: self.clock.clone(),
-            lease: self.lease.as_deref(),
+            lease: self.lease.clone(),
             until: self.until,
             mode,
         }

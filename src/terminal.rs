@@ -14,6 +14,7 @@ use crate::event::Action;
 use crate::plan::Settings;
 use crate::report::{Line, Outcome, Report};
 use crate::run::Step;
+use crate::{JobList, Resumed};
 
 /// Writes the report for a reader.
 pub fn write_report(out: &mut impl Write, report: &Report) -> io::Result<()> {
@@ -123,6 +124,60 @@ fn write_pruning(out: &mut impl Write, report: &Report) -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+/// Writes what was carried on with.
+pub fn write_resumed(out: &mut impl Write, resumed: &Resumed) -> io::Result<()> {
+    if resumed.open_runs == 0 {
+        return writeln!(out, "No run is open.");
+    }
+    for report in &resumed.runs {
+        write_report(out, report)?;
+    }
+    for object in &resumed.ignored {
+        writeln!(out, "not a run, left alone: {object}")?;
+    }
+    Ok(())
+}
+
+/// Writes the jobs of the journal's runs, like a cloud console's list of jobs.
+pub fn write_jobs_of_runs(out: &mut impl Write, jobs: &JobList) -> io::Result<()> {
+    let mut table = table(&[
+        "plan",
+        "slot (UTC)",
+        "target",
+        "source",
+        "state",
+        "rows",
+        "written",
+        "took",
+        "what happened",
+    ]);
+    for run in &jobs.runs {
+        for job in &run.jobs {
+            let took = match (job.started_at, job.ended_at) {
+                (Some(began), Some(ended)) => format!("{:#}", ended.duration_since(began)),
+                _ => String::new(),
+            };
+            let progress = job.progress.clone().filter(|progress| !progress.is_empty());
+            let happened = job.message.clone().or(progress).unwrap_or_default();
+            table.add_row([
+                &run.key.plan,
+                &run.key.slot.instant().to_string(),
+                &job.target,
+                &job.source,
+                &job.state,
+                &job.rows.to_string(),
+                &bytes(job.bytes_written),
+                &took,
+                &happened,
+            ]);
+        }
+    }
+    if table.is_empty() {
+        return writeln!(out, "The journal remembers no job.");
+    }
+    writeln!(out, "{table}")
 }
 
 /// One row per backup, oldest first within its source, with every reason.

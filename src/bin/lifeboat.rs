@@ -12,9 +12,9 @@ use jiff::Timestamp;
 use lifeboat::clock::Clock;
 use lifeboat::event::{Action, Event, Request};
 use lifeboat::plan::Settings;
-use lifeboat::report::{Outcome, Report, Size};
+use lifeboat::report::{Outcome, Size};
 use lifeboat::terminal::{self, Progress};
-use lifeboat::{Lifeboat, demo, telemetry};
+use lifeboat::{Answer, Lifeboat, demo, telemetry};
 
 /// A person may wait longer than a function, but not for ever.
 const LONGEST_RUN: Duration = Duration::from_hours(24);
@@ -52,8 +52,12 @@ enum Command {
     Plan(Shown),
     /// Delete what retention no longer needs, and nothing else.
     Prune(Options),
+    /// Go on with every run that was left open: long copies, and what a killed invocation did not do.
+    Resume(Shown),
     /// Show every backup, and why it stays.
     List(Shown),
+    /// Show the jobs that the journal remembers, one line each.
+    Jobs(Shown),
     /// Check the configuration and show what it means; sends nothing.
     Check,
     /// Carry out an event as the Lambda function would.
@@ -141,6 +145,14 @@ async fn main() -> ExitCode {
             let json = options.shown.json;
             carry_out(options.request(Action::Prune), json).await
         }
+        Command::Resume(shown) => {
+            let json = shown.json;
+            carry_out(shown.request(Action::Resume, false), json).await
+        }
+        Command::Jobs(shown) => {
+            let json = shown.json;
+            carry_out(shown.request(Action::Jobs, false), json).await
+        }
         Command::List(shown) => {
             let json = shown.json;
             carry_out(shown.request(Action::List, false), json).await
@@ -172,28 +184,36 @@ async fn carry_out(request: Request, json: bool) -> Result<ExitCode, BadInput> {
     let run_id = format!("terminal-{}", clock.now().as_millisecond());
     let lifeboat = Lifeboat::connect(settings, clock).map_err(BadInput)?;
     let progress = Progress::new();
-    let report = lifeboat
+    let answer = lifeboat
         .handle(&request, run_id, LONGEST_RUN, Size::Whole, &|step| {
             progress.show(&step);
         })
         .await;
     progress.finish();
-    let report = report.map_err(|refused| BadInput(refused.to_string()))?;
-    print_report(&report, json)
+    let answer = answer.map_err(|refused| BadInput(refused.to_string()))?;
+    print_answer(&answer, json)
         .map_err(|error| BadInput(format!("the report can't be written: {error}")))?;
-    Ok(match report.outcome {
-        Outcome::Succeeded => ExitCode::SUCCESS,
-        Outcome::Failed | Outcome::Incomplete => ExitCode::FAILURE,
+    let good = answer
+        .reports()
+        .all(|report| report.outcome == Outcome::Succeeded);
+    Ok(if good {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
     })
 }
 
-fn print_report(report: &Report, json: bool) -> io::Result<()> {
+fn print_answer(answer: &Answer, json: bool) -> io::Result<()> {
     let mut out = io::stdout().lock();
     if json {
-        serde_json::to_writer_pretty(&mut out, report)?;
+        serde_json::to_writer_pretty(&mut out, answer)?;
         return writeln!(out);
     }
-    terminal::write_report(&mut out, report)
+    match answer {
+        Answer::Run(report) => terminal::write_report(&mut out, report),
+        Answer::Resumed(resumed) => terminal::write_resumed(&mut out, resumed),
+        Answer::Jobs(jobs) => terminal::write_jobs_of_runs(&mut out, jobs),
+    }
 }
 
 fn check() -> Result<ExitCode, BadInput> {

@@ -473,6 +473,7 @@ mod logs {
         match entry {
             Entry::Started { source, .. } | Entry::Intended { source, .. } => source,
             Entry::Ended { job } => &job.source,
+            Entry::Waiting => "",
         }
     }
 

@@ -422,7 +422,12 @@ impl History {
                 return;
             }
             let sealed = report.jobs.sealed;
-            if report.failures.shown.iter().any(|failure| failure.error == "braked") {
+            if report
+                .failures
+                .shown
+                .iter()
+                .any(|failure| failure.error == "braked")
+            {
                 self.tally.braked += 1;
                 assert_eq!(report.pruning.deleted, 0, "{report:#?}");
                 let before = self.standing();

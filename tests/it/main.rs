@@ -12,6 +12,7 @@
 
 mod approvals;
 mod attacks;
+mod carrying_on;
 mod fleet;
 mod histories;
 mod stories;

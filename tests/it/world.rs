@@ -11,6 +11,7 @@ use jiff::{SignedDuration, Timestamp};
 use lifeboat::certificate::DeletionCertificate;
 use lifeboat::clock::Clock;
 use lifeboat::event::{Action, Request};
+use lifeboat::journal::Journal;
 use lifeboat::name::Namespace;
 use lifeboat::plan::{Plan, Settings};
 use lifeboat::report::{Report, Size};
@@ -45,6 +46,8 @@ pub(crate) struct World {
     pub(crate) plan: Plan,
     /// The region that is backed up.
     pub(crate) source: &'static str,
+    /// None, unless a test has one.
+    pub(crate) journal: Option<Journal>,
     begin: (Instant, Timestamp),
     skew: SignedDuration,
 }
@@ -62,6 +65,7 @@ impl World {
             emulator: Emulator::new(settings),
             plan: plan(variables),
             source: SOURCE,
+            journal: None,
             begin: (Instant::now(), begin),
             skew: SignedDuration::ZERO,
         }
@@ -112,6 +116,7 @@ impl World {
             plan: &self.plan,
             source: &source,
             targets: &targets,
+            journal: self.journal.as_ref(),
             clock,
             report: Size::Whole,
             watch: &|_| (),
@@ -265,6 +270,17 @@ impl World {
 
     /// How many calls of an operation the emulator has seen.
     pub(crate) fn calls(&self, operation: &str) -> u64 {
+        self.answers(operation).values().sum()
+    }
+
+    /// How many of them it carried out.
+    pub(crate) fn accepted(&self, operation: &str) -> u64 {
+        let good = |(status, _): &(&String, &u64)| status.starts_with('2');
+        let answers = self.answers(operation);
+        answers.iter().filter(good).map(|(_, count)| count).sum()
+    }
+
+    fn answers(&self, operation: &str) -> BTreeMap<String, u64> {
         let answer = self.emulator.call(Call {
             query: "summary=1".into(),
             ..call(Method::Get, "", "/_emulator/log", "", &Value::Null)
@@ -273,11 +289,7 @@ impl World {
             panic!("no log")
         };
         let log: Value = serde_json::from_slice(&response.body).unwrap();
-        let statuses = log["operations"][operation]
-            .as_object()
-            .cloned()
-            .unwrap_or_default();
-        statuses.values().filter_map(Value::as_u64).sum()
+        serde_json::from_value(log["operations"][operation].clone()).unwrap_or_default()
     }
 }
 
