@@ -4,7 +4,8 @@
 //!
 //! # Layout
 //! What is asked for, and what is answered:
-//! - [`event`] an event becomes a request; [`plan`] the environment becomes a plan; [`report`] what a run says of itself.
+//! - [`event`] an event becomes a request; [`plan`] the environment, or a document, becomes plans; [`report`] what a run
+//!   says of itself; [`preflight`] what could keep the first one from working.
 //!
 //! Deciding, without network or clock:
 //! - [`slot`] the scheduled instant; [`name`] the codec of backup names; [`retention`] what is due and why the rest stays;
@@ -29,6 +30,7 @@ pub mod limiter;
 pub mod listing;
 pub mod name;
 pub mod plan;
+pub mod preflight;
 pub mod prune;
 pub mod report;
 pub mod resume;

@@ -11,7 +11,8 @@ use crate::slot::Slot;
 /// Longest namespace name that turbopuffer accepts, in bytes (contract section 12).
 pub const MAX_NAME_BYTES: usize = 128;
 
-const MANUAL: &str = "manual-";
+/// How manual backups begin, before the prefix.
+pub(crate) const MANUAL: &str = "manual-";
 
 /// A legal turbopuffer namespace name: 1 to 128 of `A-Z a-z 0-9 - _ .`, and neither `.` nor `..`.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]

@@ -12,6 +12,7 @@ use jiff::Timestamp;
 use lifeboat::clock::Clock;
 use lifeboat::event::{Action, Event, Request};
 use lifeboat::plan::Settings;
+use lifeboat::preflight::{self, Verdict};
 use lifeboat::report::{Outcome, Size};
 use lifeboat::terminal::{self, Progress};
 use lifeboat::{Answer, Lifeboat, demo, telemetry};
@@ -22,8 +23,8 @@ const LONGEST_RUN: Duration = Duration::from_hours(24);
 /// Scheduled, verified, cross-region backups for turbopuffer.
 ///
 /// Configured by the same environment variables as the Lambda function: `SOURCE_REGION`, `BACKUP_REGION`, `SOURCE_PREFIX`,
-/// `BACKUP_PREFIX`, `RETENTION_DAYS`, and `TURBOPUFFER_API_KEY` or `TURBOPUFFER_API_KEY_SECRET`. `lifeboat check` shows what
-/// they mean.
+/// `BACKUP_PREFIX`, `RETENTION_DAYS`, and `TURBOPUFFER_API_KEY` or `TURBOPUFFER_API_KEY_SECRET`; or `LIFEBOAT_CONFIG`, a
+/// document with several plans. `lifeboat check` shows what they mean.
 #[derive(Parser)]
 #[command(
     version,
@@ -58,8 +59,12 @@ enum Command {
     List(Shown),
     /// Show the jobs that the journal remembers, one line each.
     Jobs(Shown),
-    /// Check the configuration and show what it means; sends nothing.
-    Check,
+    /// Check the configuration and show what it means.
+    Check {
+        /// Ask every region of every plan, too: key, listing, reading, clocks, names too long for a backup. Changes nothing.
+        #[arg(long)]
+        online: bool,
+    },
     /// Carry out an event as the Lambda function would.
     Invoke {
         /// A file with the event as JSON, or `-` for standard input.
@@ -157,7 +162,7 @@ async fn main() -> ExitCode {
             let json = shown.json;
             carry_out(shown.request(Action::List, false), json).await
         }
-        Command::Check => check(),
+        Command::Check { online } => check(online).await,
         Command::Invoke { event, json } => match read_event(&event) {
             Ok(request) => carry_out(request, json).await,
             Err(bad) => Err(bad),
@@ -216,8 +221,20 @@ fn print_answer(answer: &Answer, json: bool) -> io::Result<()> {
     }
 }
 
-fn check() -> Result<ExitCode, BadInput> {
-    show_settings(&settings()?)
+async fn check(online: bool) -> Result<ExitCode, BadInput> {
+    let settings = settings()?;
+    let shown = show_settings(&settings)?;
+    if !online {
+        return Ok(shown);
+    }
+    start_logs();
+    let findings = preflight::look(&settings, &Clock::system())
+        .await
+        .map_err(BadInput)?;
+    terminal::write_findings(&mut io::stdout().lock(), &findings)
+        .map_err(|error| BadInput(format!("the findings can't be shown: {error}")))?;
+    let bad = findings.iter().any(|found| found.verdict == Verdict::Bad);
+    Ok(ExitCode::from(u8::from(bad)))
 }
 
 fn show_settings(settings: &Settings) -> Result<ExitCode, BadInput> {

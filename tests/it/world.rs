@@ -87,7 +87,7 @@ impl World {
         tokio::time::sleep(Duration::try_from(wait).unwrap_or_default()).await;
     }
 
-    fn region(&self, name: &'static str) -> Region {
+    pub(crate) fn region(&self, name: &'static str) -> Region {
         Region {
             name,
             source: self.source,
@@ -96,16 +96,19 @@ impl World {
         }
     }
 
+    /// The clock of the machine that Lifeboat runs on.
+    pub(crate) fn local_clock(&self) -> Clock {
+        let (begin, skew) = (self.begin, self.skew);
+        Clock::new(move || begin.1 + SignedDuration::try_from(begin.0.elapsed()).unwrap() + skew)
+    }
+
     /// Carries a request out, as a fresh process would.
     pub(crate) async fn run(
         &self,
         request: Request,
         time_left: Duration,
     ) -> Result<Report, Refused> {
-        let (begin, skew) = (self.begin, self.skew);
-        let clock = Clock::new(move || {
-            begin.1 + SignedDuration::try_from(begin.0.elapsed()).unwrap() + skew
-        });
+        let clock = self.local_clock();
         let source = Patient::new(self.region(self.source), self.plan.concurrency);
         let targets = self.plan.targets.iter().map(|target| {
             let region = REGIONS.iter().find(|name| **name == target.region).unwrap();
