@@ -42,6 +42,8 @@ pub mod slot;
 pub mod telemetry;
 pub mod verify;
 
+#[cfg(test)]
+mod cases;
 #[cfg(feature = "terminal")]
 pub mod demo;
 #[cfg(feature = "terminal")]

@@ -5,6 +5,7 @@
 //! backup and the siblings that make it superfluous are read again, and after it, whether it is gone.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use futures_util::FutureExt;
@@ -345,17 +346,17 @@ impl<S: Service> Pruning<'_, S> {
             return Ok(Deletion::Deleted(superseded.clone()));
         };
         let mut siblings = Vec::new();
-        for sibling in self.vouching(name, superseded, backups) {
-            siblings.extend(self.witness(sibling).await?);
+        let policy = &self.target.retention;
+        for sibling in retention::vouching(name, backups, policy, self.clock.now()) {
+            siblings.extend(self.witness(sibling.namespace()).await?);
         }
-        let retention = &self.target.retention;
         let certified = certificate::certify(&Claim {
             candidate: &candidate,
             siblings: &siblings,
             prefix: self.target.prefix.as_str(),
             selects: &|source| self.plan.source.selectors.selects(source),
-            window_days: retention.days.map_or(0, std::num::NonZeroU32::get),
-            min: retention.min.get(),
+            window_days: policy.days.map_or(0, NonZeroU32::get),
+            min: policy.min.get(),
             listing: complete,
             now: self.clock.now(),
         });
@@ -373,28 +374,6 @@ impl<S: Service> Pruning<'_, S> {
         } else {
             Deletion::StillThere
         })
-    }
-
-    /// The backups that make `name` superfluous: its successor, and as many of the newest as the floor asks for.
-    fn vouching<'b>(
-        &self,
-        name: &BackupName,
-        superseded: &Superseded,
-        backups: &'b [Backup],
-    ) -> Vec<&'b Namespace> {
-        let floor = usize::try_from(self.target.retention.min.get()).unwrap_or(usize::MAX);
-        let good = backups
-            .iter()
-            .rev()
-            .filter(|backup| retention::good(backup, self.clock.now()));
-        let newer = good.filter(|backup| backup.name.slot() > name.slot());
-        let mut vouching = Vec::new();
-        for (rank, backup) in newer.enumerate() {
-            if rank < floor || backup.name.namespace().as_str() == superseded.by {
-                vouching.push(backup.name.namespace());
-            }
-        }
-        vouching
     }
 
     async fn witness(&self, namespace: &Namespace) -> Result<Option<Witness>, ServiceError> {

@@ -879,10 +879,10 @@ fn hold<S>(side: &Side<'_, S>, live: &Live, source: &Namespace) -> Option<Keep> 
 /// What falls due in how many days, if nothing else changes.
 fn soon(backups: &[Backup], policy: &Policy, now: Timestamp) -> BTreeMap<Namespace, u32> {
     let falls_due = retention::falls_due(backups, policy, now, DAYS_AHEAD);
-    let named = falls_due
-        .into_iter()
-        .map(|(name, day)| (name.namespace().clone(), day));
-    named.collect()
+    let later = falls_due.into_iter().filter(|(_, day)| *day > 0);
+    later
+        .map(|(name, day)| (name.namespace().clone(), day))
+        .collect()
 }
 
 /// A dry run decides as the run would: after its copies were made and sealed.
