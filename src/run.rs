@@ -419,7 +419,7 @@ impl<'w, S: Service> Run<'_, 'w, S> {
         for prefix in selectors.prefixes() {
             if !names.iter().any(|name| name.starts_with(prefix.as_str())) {
                 self.report.fail("nothing_selected", format!(
-                    "no namespace in {region} that begins with `{prefix}` is selected, so nothing of it is protected; check the plan's source prefixes and exclusions, its region and the key's organisation"
+                    "no namespace in {region} that begins with `{prefix}` is selected, so nothing of it is protected; check SOURCE_PREFIX, SOURCE_EXCLUDE and SOURCE_REGION (in a document: prefixes, exclude, region), and the key's organisation"
                 ));
             }
         }
@@ -500,7 +500,7 @@ impl<'w, S: Service> Run<'_, 'w, S> {
             .filter(|source| self.world.plan.looks_like_a_backup(source))
             .count();
         if lookalikes > 0 {
-            self.report.warn(format!("{lookalikes} of the sources are called like backups themselves; if they are, exclude what the backup prefix begins"));
+            self.report.warn(format!("{lookalikes} of the sources are called like backups themselves; if they are, leave them out (SOURCE_EXCLUDE, or `exclude` in a document)"));
         }
     }
 
