@@ -1,16 +1,22 @@
 //! The last check before a DELETE, from metadata read for it a moment ago.
 //!
 //! A second pair of eyes: it shares no code with the planner in `retention`, nor with the codec in `name`, so that a
-//! mistake in either is stopped here. A [`DeletionCertificate`] can be had from [`certify`] alone, and the services'
-//! `delete` takes nothing else.
+//! mistake in either is stopped here. It has even its own calendar: of a time zone it asks only the offset from UTC, and
+//! counts days, weeks, months and years itself. A [`DeletionCertificate`] can be had from [`certify`] alone, and the
+//! services' `delete` takes nothing else.
 
-use jiff::Timestamp;
+use std::cmp::Reverse;
+
+use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::listing::ReadToTheEnd;
 
 const CLOCKS_AGREE_WITHIN_SECONDS: i64 = 5 * 60;
 const MADE_WITHIN_SECONDS: i64 = 7 * 24 * 60 * 60;
 const DAY_SECONDS: i64 = 24 * 60 * 60;
+/// What a lease must still last, so that the DELETE has been answered before another run may begin.
+const LEASE_LEFT_SECONDS: i64 = 60;
 
 /// The right to delete one namespace, once.
 #[derive(Debug)]
@@ -49,14 +55,37 @@ pub struct Claim<'a> {
     pub prefix: &'a str,
     /// Whether the plan selects this source.
     pub selects: &'a dyn Fn(&str) -> bool,
-    /// Recovery window, days of 24 hours.
+    /// Recovery window, days of 24 hours; 0 is no such rule.
     pub window_days: u32,
-    /// Sealed backups of the source that must remain.
+    /// The last days, the present one included, whose newest sealed backup stays; 0 is no such rule.
+    pub daily: u32,
+    /// The same for weeks, Monday to Sunday.
+    pub weekly: u32,
+    /// The same for months.
+    pub monthly: u32,
+    /// The same for years.
+    pub yearly: u32,
+    /// Where these begin and end.
+    pub zone: &'a TimeZone,
+    /// Sealed backups of the source that must remain; at least one does.
     pub min: u32,
+    /// Whether the plan holds the backup of this name.
+    pub held: &'a dyn Fn(&str) -> bool,
+    /// What keeps other runs of the plan away.
+    pub lease: Lease,
     /// That the target's listing was read to its end, without repeats.
     pub listing: &'a ReadToTheEnd,
     /// The local clock.
     pub now: Timestamp,
+}
+
+/// A run's exclusive hold on its plan.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lease {
+    /// There is no journal, so there are no leases.
+    NoJournal,
+    /// Ours until then, by the local clock.
+    Until(Timestamp),
 }
 
 /// Why a deletion was refused. The backup stays.
@@ -67,6 +96,18 @@ pub enum Refusal {
         "the local clock and the service's differ by more than five minutes, or the service did not say its time"
     )]
     ClocksDisagree,
+    /// Another run of the plan may have begun, or may begin before the deletion has ended.
+    #[error("the run's lease has ended, or ends within a minute")]
+    LeaseLost,
+    /// Neither a recovery window nor calendar periods: nothing may go.
+    #[error("the plan has no rule by which a backup could go")]
+    NoRule,
+    /// Made by hand.
+    #[error("it was made by hand")]
+    Manual,
+    /// The plan's `hold` names it.
+    #[error("the plan holds it")]
+    Held,
     /// The name is not exactly prefix, source, hyphen, ten digits.
     #[error("the name is not a backup of this plan")]
     NotABackupName,
@@ -79,47 +120,94 @@ pub enum Refusal {
     /// Never verified, or unsealed since.
     #[error("it is not sealed")]
     Unsealed,
-    /// No sealed backup superseded it before the recovery window began.
+    /// The newest backup of the source is not sealed, or it is in doubt.
+    #[error("the newest backup of its source is not sealed")]
+    NewestUnsealed,
+    /// No sealed backup superseded it, or not before the recovery window began.
     #[error("no newer sealed backup superseded it before the recovery window")]
     NotSuperseded,
     /// Too few newer sealed backups would remain.
     #[error("too few newer sealed backups would remain")]
     BelowFloor,
+    /// No newer sealed backup in a day, week, month or year whose newest one stays.
+    #[error("it is the newest sealed backup of a calendar period that the plan keeps")]
+    NewestOfPeriod,
 }
 
 /// Checks the claim. Whatever it can't prove from the witnesses is a refusal.
 pub fn certify(claim: &Claim<'_>) -> Result<DeletionCertificate, Refusal> {
     let today =
         agreed_time(claim.now, claim.candidate.answered_at).ok_or(Refusal::ClocksDisagree)?;
-    let (source, slot) =
-        read_name(claim.prefix, &claim.candidate.namespace).ok_or(Refusal::NotABackupName)?;
-    if !(claim.selects)(source) {
-        return Err(Refusal::NotSelected);
+    if !lasts(claim.lease, claim.now) {
+        return Err(Refusal::LeaseLost);
     }
-    if !made_for(slot, claim.candidate.created_at) {
-        return Err(Refusal::NotOurs);
+    if claim.window_days == 0 && period_counts(claim) == [0; 4] {
+        return Err(Refusal::NoRule);
     }
-    if !claim.candidate.read_only {
-        return Err(Refusal::Unsealed);
+    let (source, slot) = deletable(claim)?;
+    let newer = newer_siblings(claim, source, slot);
+    if newer.last().is_some_and(|newest| !newest.sealed) {
+        return Err(Refusal::NewestUnsealed);
     }
-    let newer = newer_sealed_slots(claim, source, slot);
-    let window_start = today - i64::from(claim.window_days) * DAY_SECONDS;
-    if claim.window_days == 0 || !newer.iter().any(|(_, existed)| *existed < window_start) {
+    let sealed: Vec<&Newer> = newer.iter().filter(|newer| newer.sealed).collect();
+    let successor = sealed.first().ok_or(Refusal::NotSuperseded)?;
+    if claim.window_days > 0 && !outside_window(successor.existed, claim.window_days, today) {
         return Err(Refusal::NotSuperseded);
     }
-    if newer.len() < usize::try_from(claim.min.max(1)).unwrap_or(usize::MAX) {
+    if sealed.len() < usize::try_from(claim.min.max(1)).unwrap_or(usize::MAX) {
         return Err(Refusal::BelowFloor);
+    }
+    if newest_of_a_kept_period(claim, slot, &sealed, today) {
+        return Err(Refusal::NewestOfPeriod);
     }
     Ok(DeletionCertificate {
         namespace: claim.candidate.namespace.clone(),
     })
 }
 
-/// The earlier of both clocks, in Unix seconds, if they agree: the one under which less is due.
-fn agreed_time(local: Timestamp, service: Option<Timestamp>) -> Option<i64> {
-    let (local, service) = (local.as_second(), service?.as_second());
-    let agree = (local - service).abs() <= CLOCKS_AGREE_WITHIN_SECONDS;
+/// Source and slot of the candidate, if it is a sealed backup of this plan that nobody asked to keep.
+fn deletable<'a>(claim: &Claim<'a>) -> Result<(&'a str, i64), Refusal> {
+    let candidate = claim.candidate;
+    if candidate.namespace.starts_with("manual-") {
+        return Err(Refusal::Manual);
+    }
+    if (claim.held)(&candidate.namespace) {
+        return Err(Refusal::Held);
+    }
+    let (source, slot) =
+        read_name(claim.prefix, &candidate.namespace).ok_or(Refusal::NotABackupName)?;
+    if !(claim.selects)(source) {
+        return Err(Refusal::NotSelected);
+    }
+    if !made_for(slot, candidate.created_at) {
+        return Err(Refusal::NotOurs);
+    }
+    if !candidate.read_only {
+        return Err(Refusal::Unsealed);
+    }
+    Ok((source, slot))
+}
+
+/// The earlier of both clocks, if they agree: the one under which less is due.
+fn agreed_time(local: Timestamp, service: Option<Timestamp>) -> Option<Timestamp> {
+    let service = service?;
+    let apart = local.duration_since(service).abs();
+    let agree = apart <= SignedDuration::from_secs(CLOCKS_AGREE_WITHIN_SECONDS);
     agree.then_some(local.min(service))
+}
+
+fn lasts(lease: Lease, now: Timestamp) -> bool {
+    match lease {
+        Lease::NoJournal => true,
+        Lease::Until(end) => {
+            end.duration_since(now) >= SignedDuration::from_secs(LEASE_LEFT_SECONDS)
+        }
+    }
+}
+
+fn outside_window(existed: Timestamp, days: u32, today: Timestamp) -> bool {
+    let window = SignedDuration::from_secs(i64::from(days) * DAY_SECONDS);
+    today.duration_since(existed) > window
 }
 
 /// Source and slot, read from the end of the name backwards.
@@ -140,219 +228,99 @@ fn read_name<'a>(prefix: &str, name: &'a str) -> Option<(&'a str, i64)> {
 
 /// Whether a copy for `slot` could have been created at `created_at`.
 fn made_for(slot: i64, created_at: Timestamp) -> bool {
-    let after = created_at.as_second() - slot;
-    (-CLOCKS_AGREE_WITHIN_SECONDS..=MADE_WITHIN_SECONDS).contains(&after)
+    let earliest = Timestamp::from_second(slot - CLOCKS_AGREE_WITHIN_SECONDS);
+    let latest = Timestamp::from_second(slot + MADE_WITHIN_SECONDS);
+    earliest.is_ok_and(|earliest| earliest <= created_at)
+        && latest.is_ok_and(|latest| created_at <= latest)
 }
 
-/// Slots of the distinct, sealed, newer siblings of the same source, each with the second since which it has existed.
-fn newer_sealed_slots(claim: &Claim<'_>, source: &str, slot: i64) -> Vec<(i64, i64)> {
-    let mut newer: Vec<(i64, i64)> = claim
-        .siblings
-        .iter()
-        .filter(|sibling| {
-            sibling.read_only && agreed_time(claim.now, sibling.answered_at).is_some()
+/// A newer backup of the candidate's source.
+struct Newer {
+    slot: i64,
+    /// Since when it has existed: the later of its slot and its creation.
+    existed: Timestamp,
+    /// Sealed, by an answer whose time we believe.
+    sealed: bool,
+}
+
+/// The distinct newer siblings of the same source that are ours, oldest first. Of two answers about one backup the
+/// worse counts.
+fn newer_siblings(claim: &Claim<'_>, source: &str, slot: i64) -> Vec<Newer> {
+    let latest = claim.now.as_second() + CLOCKS_AGREE_WITHIN_SECONDS;
+    let read = |sibling: &Witness| {
+        let (of, at) = read_name(claim.prefix, &sibling.namespace)?;
+        let ours = of == source && at > slot && at <= latest && made_for(at, sibling.created_at);
+        let scheduled = Timestamp::from_second(at).ok()?;
+        ours.then(|| Newer {
+            slot: at,
+            existed: scheduled.max(sibling.created_at),
+            sealed: sibling.read_only && agreed_time(claim.now, sibling.answered_at).is_some(),
         })
-        .filter_map(|sibling| {
-            let (of, at) = read_name(claim.prefix, &sibling.namespace)?;
-            let proof = of == source
-                && at > slot
-                && at <= claim.now.as_second() + CLOCKS_AGREE_WITHIN_SECONDS
-                && made_for(at, sibling.created_at);
-            proof.then_some((at, at.max(sibling.created_at.as_second())))
-        })
-        .collect();
-    newer.sort_unstable();
-    newer.dedup_by_key(|(at, _)| *at);
+    };
+    let mut newer: Vec<Newer> = claim.siblings.iter().filter_map(read).collect();
+    newer.sort_unstable_by_key(|newer| (newer.slot, newer.sealed, Reverse(newer.existed)));
+    newer.dedup_by_key(|newer| newer.slot);
     newer
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+fn period_counts(claim: &Claim<'_>) -> [u32; 4] {
+    [claim.daily, claim.weekly, claim.monthly, claim.yearly]
+}
 
-    const NOW: &str = "2026-11-21T02:10:00Z";
-
-    fn at(text: &str) -> Timestamp {
-        text.parse().unwrap()
-    }
-
-    fn witness(source: &str, slot: &str) -> Witness {
-        Witness {
-            namespace: format!("backup-{source}-{:010}", at(slot).as_second()),
-            created_at: at(slot),
-            read_only: true,
-            answered_at: Some(at(NOW)),
+/// Whether the slot lies in one of the last periods of which the newest sealed backup stays, and nothing newer does.
+fn newest_of_a_kept_period(
+    claim: &Claim<'_>,
+    slot: i64,
+    newer: &[&Newer],
+    today: Timestamp,
+) -> bool {
+    let of = |second| calendar(claim.zone, second);
+    let newer: Vec<_> = newer.iter().map(|newer| of(newer.slot)).collect();
+    let periods = period_counts(claim)
+        .into_iter()
+        .zip(of(slot))
+        .zip(of(today.as_second()));
+    for (index, ((count, period), present)) in periods.enumerate() {
+        let kept = count > 0 && present - period < i64::from(count);
+        let newest = !newer.iter().any(|newer| newer.get(index) == Some(&period));
+        if kept && newest {
+            return true;
         }
     }
+    false
+}
 
-    fn old() -> Witness {
-        witness("acme", "2026-11-10T02:00:00Z")
-    }
+/// The local day, week, month and year of a Unix second, each as a number that grows by one.
+fn calendar(zone: &TimeZone, second: i64) -> [i64; 4] {
+    // Ten digits of seconds lie inside what a Timestamp holds, so the fallback is never taken.
+    let instant = Timestamp::from_second(second).unwrap_or(Timestamp::MAX);
+    let offset = i64::from(zone.to_offset(instant).seconds());
+    let day = (second + offset).div_euclid(DAY_SECONDS);
+    // Day 0, the first of 1970, was a Thursday; weeks begin on Mondays.
+    let week = (day + 3).div_euclid(7);
+    let (year, month) = year_and_month(day);
+    [day, week, year * 12 + month, year]
+}
 
-    fn siblings() -> Vec<Witness> {
-        vec![
-            witness("acme", "2026-11-11T02:00:00Z"),
-            witness("acme", "2026-11-21T02:00:00Z"),
-        ]
-    }
-
-    fn check(
-        candidate: &Witness,
-        siblings: &[Witness],
-        change: impl FnOnce(&mut Claim<'_>),
-    ) -> Result<(), Refusal> {
-        let mut claim = Claim {
-            candidate,
-            siblings,
-            prefix: "backup-",
-            selects: &|source| source.starts_with("acme"),
-            window_days: 7,
-            min: 1,
-            listing: &ReadToTheEnd::for_tests(),
-            now: at(NOW),
-        };
-        change(&mut claim);
-        certify(&claim).map(|certificate| assert_eq!(certificate.namespace(), candidate.namespace))
-    }
-
-    #[test]
-    fn a_superseded_sealed_backup_is_certified() {
-        assert_eq!(check(&old(), &siblings(), |_| ()), Ok(()));
-    }
-
-    #[test]
-    fn clocks_more_than_five_minutes_apart_refuse_either_way() {
-        for local in ["2026-11-21T02:04:59Z", "2026-11-21T02:15:01Z"] {
-            assert_eq!(
-                check(&old(), &siblings(), |claim| claim.now = at(local)),
-                Err(Refusal::ClocksDisagree)
-            );
-        }
-        let undated = Witness {
-            answered_at: None,
-            ..old()
-        };
-        assert_eq!(
-            check(&undated, &siblings(), |_| ()),
-            Err(Refusal::ClocksDisagree)
-        );
-    }
-
-    #[test]
-    fn names_of_others_refuse() {
-        for stray in [
-            "backup-",
-            "backup-0012345678",
-            "backup--1762740000",
-            "backup-acme-1_7_6_2_74",
-            "backup-acme-+762740000",
-            "backup-acme1762740000",
-            "other-acme-1762740000",
-            "",
-            "1762740000",
-            "backup-é-1762740000x",
-        ] {
-            let candidate = Witness {
-                namespace: stray.into(),
-                ..old()
-            };
-            let refused = check(&candidate, &siblings(), |_| ());
-            assert_eq!(refused, Err(Refusal::NotABackupName), "{stray:?}");
-        }
-        let unnamed = check(&old(), &siblings(), |claim| claim.prefix = "");
-        assert_eq!(
-            unnamed,
-            Err(Refusal::NotABackupName),
-            "an empty prefix owns nothing"
-        );
-    }
-
-    #[test]
-    fn a_source_outside_the_selectors_refuses() {
-        let candidate = witness("globex", "2026-11-10T02:00:00Z");
-        assert_eq!(
-            check(&candidate, &siblings(), |_| ()),
-            Err(Refusal::NotSelected)
-        );
-    }
-
-    #[test]
-    fn creation_that_the_name_cant_explain_refuses() {
-        for created_at in ["2026-11-10T01:54:59Z", "2026-11-17T02:00:01Z"] {
-            let candidate = Witness {
-                created_at: at(created_at),
-                ..old()
-            };
-            assert_eq!(
-                check(&candidate, &siblings(), |_| ()),
-                Err(Refusal::NotOurs),
-                "{created_at}"
-            );
-        }
-    }
-
-    #[test]
-    fn an_unsealed_candidate_refuses() {
-        let candidate = Witness {
-            read_only: false,
-            ..old()
-        };
-        assert_eq!(
-            check(&candidate, &siblings(), |_| ()),
-            Err(Refusal::Unsealed)
-        );
-    }
-
-    #[test]
-    fn only_a_sealed_newer_sibling_of_the_same_source_older_than_the_window_supersedes() {
-        let fresh = &siblings()[1..];
-        assert_eq!(
-            check(&old(), fresh, |_| ()),
-            Err(Refusal::NotSuperseded),
-            "superseded inside the window"
-        );
-        for spoil in [
-            |sibling: &mut Witness| sibling.read_only = false,
-            |sibling: &mut Witness| sibling.answered_at = None,
-            |sibling: &mut Witness| sibling.created_at = at("2026-11-19T02:00:00Z"),
-            |sibling: &mut Witness| *sibling = witness("acme-2", "2026-11-11T02:00:00Z"),
-            |sibling: &mut Witness| *sibling = witness("acme", "2026-11-09T02:00:00Z"),
-        ] {
-            let mut spoilt = siblings();
-            spoil(&mut spoilt[0]);
-            assert_eq!(
-                check(&old(), &spoilt, |_| ()),
-                Err(Refusal::NotSuperseded),
-                "{:?}",
-                spoilt[0]
-            );
-        }
-        assert_eq!(
-            check(&old(), &siblings(), |claim| claim.window_days = 0),
-            Err(Refusal::NotSuperseded)
-        );
-    }
-
-    #[test]
-    fn the_floor_holds_and_a_sibling_counts_once() {
-        assert_eq!(check(&old(), &siblings(), |claim| claim.min = 2), Ok(()));
-        assert_eq!(
-            check(&old(), &siblings(), |claim| claim.min = 3),
-            Err(Refusal::BelowFloor)
-        );
-        let mut twice = siblings();
-        twice.push(siblings()[0].clone());
-        assert_eq!(
-            check(&old(), &twice, |claim| claim.min = 3),
-            Err(Refusal::BelowFloor)
-        );
-        let future = [
-            siblings()[0].clone(),
-            witness("acme", "2026-12-21T02:00:00Z"),
-        ];
-        assert_eq!(
-            check(&old(), &future, |claim| claim.min = 2),
-            Err(Refusal::BelowFloor)
-        );
+/// The Gregorian year and month (1 to 12) of the days since 1970-01-01.
+///
+/// Years are taken to begin in March, so that the leap day comes last and months lengths repeat; 400 such years always
+/// have 146,097 days.
+fn year_and_month(day: i64) -> (i64, i64) {
+    let since = day + 719_468; // 0000-03-01
+    let era = since.div_euclid(146_097);
+    let of_era = since.rem_euclid(146_097);
+    let year_of_era = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;
+    let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month = (5 * of_year + 2) / 153; // from March
+    let year = era * 400 + year_of_era;
+    if month < 10 {
+        (year, month + 3)
+    } else {
+        (year + 1, month - 9)
     }
 }
+
+#[cfg(test)]
+#[path = "certificate_tests.rs"]
+mod tests;

@@ -13,7 +13,7 @@ use futures_util::stream::{self, StreamExt};
 use tokio::time::{Instant, timeout_at};
 use tracing::{info, warn};
 
-use crate::certificate::{self, Claim, Refusal, Witness};
+use crate::certificate::{self, Claim, Lease, Refusal, Witness};
 use crate::clock::Clock;
 use crate::journal::Lease;
 use crate::listing::{CompleteListing, ReadToTheEnd};
@@ -356,7 +356,14 @@ impl<S: Service> Pruning<'_, S> {
             prefix: self.target.prefix.as_str(),
             selects: &|source| self.plan.source.selectors.selects(source),
             window_days: policy.days.map_or(0, NonZeroU32::get),
+            daily: policy.periods.daily,
+            weekly: policy.periods.weekly,
+            monthly: policy.periods.monthly,
+            yearly: policy.periods.yearly,
+            zone: &policy.zone,
             min: policy.min.get(),
+            held: &|name| policy.hold.contains(name),
+            lease: Lease::NoJournal,
             listing: complete,
             now: self.clock.now(),
         });

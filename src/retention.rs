@@ -605,3 +605,7 @@ pub fn falls_due(
 #[cfg(test)]
 #[path = "retention_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "retention_properties.rs"]
+mod properties;

@@ -528,6 +528,14 @@ fn a_period_lasts_five_minutes_longer_for_the_sake_of_clocks() {
 }
 
 #[test]
+fn a_window_lasts_five_minutes_longer_too() {
+    let backups = every(24, "2026-11-10T02:00:00Z", "2026-11-11T02:00:00Z");
+    let due = |now: &str| due(&backups, &policy(7, 1), at(now)).len();
+    assert_eq!(due("2026-11-18T02:05:00Z"), 0);
+    assert_eq!(due("2026-11-18T02:05:00.001Z"), 1);
+}
+
+#[test]
 fn a_count_beyond_the_calendar_keeps_the_newest_of_all_its_periods() {
     let backups = every(12, "2026-11-19T02:00:00Z", NOW);
     for periods in [

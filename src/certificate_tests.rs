@@ -1,0 +1,430 @@
+//! Every refusal, once for itself, and the calendar that the certificate counts by.
+
+use std::sync::LazyLock;
+
+use super::*;
+
+const NOW: &str = "2026-11-21T02:10:00Z";
+
+fn at(text: &str) -> Timestamp {
+    text.parse().unwrap()
+}
+
+fn witness(source: &str, slot: &str) -> Witness {
+    Witness {
+        namespace: format!("backup-{source}-{:010}", at(slot).as_second()),
+        created_at: at(slot),
+        read_only: true,
+        answered_at: Some(at(NOW)),
+    }
+}
+
+fn old() -> Witness {
+    witness("acme", "2026-11-10T02:00:00Z")
+}
+
+fn siblings() -> Vec<Witness> {
+    vec![
+        witness("acme", "2026-11-11T02:00:00Z"),
+        witness("acme", "2026-11-21T02:00:00Z"),
+    ]
+}
+
+fn check<'a>(
+    candidate: &'a Witness,
+    siblings: &'a [Witness],
+    change: impl FnOnce(&mut Claim<'a>),
+) -> Result<(), Refusal> {
+    static UTC: TimeZone = TimeZone::UTC;
+    static LISTING: LazyLock<ReadToTheEnd> = LazyLock::new(ReadToTheEnd::for_tests);
+    let mut claim = Claim {
+        candidate,
+        siblings,
+        prefix: "backup-",
+        selects: &|source| source.starts_with("acme"),
+        window_days: 7,
+        daily: 0,
+        weekly: 0,
+        monthly: 0,
+        yearly: 0,
+        zone: &UTC,
+        min: 1,
+        held: &|_| false,
+        lease: Lease::NoJournal,
+        listing: &LISTING,
+        now: at(NOW),
+    };
+    change(&mut claim);
+    certify(&claim).map(|certificate| assert_eq!(certificate.namespace(), candidate.namespace))
+}
+
+#[test]
+fn a_superseded_sealed_backup_is_certified() {
+    assert_eq!(check(&old(), &siblings(), |_| ()), Ok(()));
+}
+
+#[test]
+fn clocks_more_than_five_minutes_apart_refuse_either_way() {
+    for local in ["2026-11-21T02:04:59Z", "2026-11-21T02:15:01Z"] {
+        assert_eq!(
+            check(&old(), &siblings(), |claim| claim.now = at(local)),
+            Err(Refusal::ClocksDisagree)
+        );
+    }
+    let undated = Witness {
+        answered_at: None,
+        ..old()
+    };
+    assert_eq!(
+        check(&undated, &siblings(), |_| ()),
+        Err(Refusal::ClocksDisagree)
+    );
+}
+
+#[test]
+fn names_of_others_refuse() {
+    for stray in [
+        "backup-",
+        "backup-0012345678",
+        "backup--1762740000",
+        "backup-acme-1_7_6_2_74",
+        "backup-acme-+762740000",
+        "backup-acme1762740000",
+        "other-acme-1762740000",
+        "",
+        "1762740000",
+        "backup-é-1762740000x",
+    ] {
+        let candidate = Witness {
+            namespace: stray.into(),
+            ..old()
+        };
+        let refused = check(&candidate, &siblings(), |_| ());
+        assert_eq!(refused, Err(Refusal::NotABackupName), "{stray:?}");
+    }
+    let unnamed = check(&old(), &siblings(), |claim| claim.prefix = "");
+    assert_eq!(
+        unnamed,
+        Err(Refusal::NotABackupName),
+        "an empty prefix owns nothing"
+    );
+}
+
+#[test]
+fn a_source_outside_the_selectors_refuses() {
+    let candidate = witness("globex", "2026-11-10T02:00:00Z");
+    assert_eq!(
+        check(&candidate, &siblings(), |_| ()),
+        Err(Refusal::NotSelected)
+    );
+}
+
+#[test]
+fn creation_that_the_name_cant_explain_refuses() {
+    for created_at in ["2026-11-10T01:54:59Z", "2026-11-17T02:00:01Z"] {
+        let candidate = Witness {
+            created_at: at(created_at),
+            ..old()
+        };
+        assert_eq!(
+            check(&candidate, &siblings(), |_| ()),
+            Err(Refusal::NotOurs),
+            "{created_at}"
+        );
+    }
+}
+
+#[test]
+fn an_unsealed_candidate_refuses() {
+    let candidate = Witness {
+        read_only: false,
+        ..old()
+    };
+    assert_eq!(
+        check(&candidate, &siblings(), |_| ()),
+        Err(Refusal::Unsealed)
+    );
+}
+
+#[test]
+fn only_a_sealed_newer_sibling_of_the_same_source_older_than_the_window_supersedes() {
+    let fresh = &siblings()[1..];
+    assert_eq!(
+        check(&old(), fresh, |_| ()),
+        Err(Refusal::NotSuperseded),
+        "superseded inside the window"
+    );
+    for spoil in [
+        |sibling: &mut Witness| sibling.read_only = false,
+        |sibling: &mut Witness| sibling.answered_at = None,
+        |sibling: &mut Witness| sibling.created_at = at("2026-11-19T02:00:00Z"),
+        |sibling: &mut Witness| *sibling = witness("acme-2", "2026-11-11T02:00:00Z"),
+        |sibling: &mut Witness| *sibling = witness("acme", "2026-11-09T02:00:00Z"),
+    ] {
+        let mut spoilt = siblings();
+        spoil(&mut spoilt[0]);
+        assert_eq!(
+            check(&old(), &spoilt, |_| ()),
+            Err(Refusal::NotSuperseded),
+            "{:?}",
+            spoilt[0]
+        );
+    }
+}
+
+#[test]
+fn the_floor_holds_and_a_sibling_counts_once() {
+    assert_eq!(check(&old(), &siblings(), |claim| claim.min = 2), Ok(()));
+    assert_eq!(
+        check(&old(), &siblings(), |claim| claim.min = 3),
+        Err(Refusal::BelowFloor)
+    );
+    let mut twice = siblings();
+    twice.push(siblings()[0].clone());
+    assert_eq!(
+        check(&old(), &twice, |claim| claim.min = 3),
+        Err(Refusal::BelowFloor)
+    );
+    let future = [
+        siblings()[0].clone(),
+        witness("acme", "2026-12-21T02:00:00Z"),
+    ];
+    assert_eq!(
+        check(&old(), &future, |claim| claim.min = 2),
+        Err(Refusal::BelowFloor)
+    );
+}
+
+#[test]
+fn a_policy_without_a_rule_refuses() {
+    let no_rule = |claim: &mut Claim<'_>| claim.window_days = 0;
+    assert_eq!(check(&old(), &siblings(), no_rule), Err(Refusal::NoRule));
+    let zero = check(&old(), &siblings(), |claim| {
+        claim.window_days = 0;
+        claim.min = 0;
+    });
+    assert_eq!(zero, Err(Refusal::NoRule));
+}
+
+#[test]
+fn held_and_manual_backups_refuse() {
+    let name = old().namespace;
+    let held = |held: &str| held == name;
+    assert_eq!(
+        check(&old(), &siblings(), |claim| claim.held = &held),
+        Err(Refusal::Held)
+    );
+    for prefix in ["backup-", "manual-", "manual-backup-", "m"] {
+        let manual = Witness {
+            namespace: format!("manual-{name}"),
+            ..old()
+        };
+        assert_eq!(
+            check(&manual, &siblings(), |claim| claim.prefix = prefix),
+            Err(Refusal::Manual)
+        );
+    }
+}
+
+#[test]
+fn a_lease_that_ends_within_a_minute_refuses() {
+    for (end, answer) in [
+        ("2026-11-21T02:11:00Z", Ok(())),
+        ("2026-11-21T02:10:59.999Z", Err(Refusal::LeaseLost)),
+        ("2026-11-21T02:10:00Z", Err(Refusal::LeaseLost)),
+        ("2026-11-20T02:10:00Z", Err(Refusal::LeaseLost)),
+    ] {
+        let until = |claim: &mut Claim<'_>| claim.lease = Lease::Until(at(end));
+        assert_eq!(check(&old(), &siblings(), until), answer, "{end}");
+    }
+}
+
+#[test]
+fn a_newest_backup_that_is_not_sealed_or_in_doubt_refuses() {
+    for spoil in [
+        |newest: &mut Witness| newest.read_only = false,
+        |newest: &mut Witness| newest.answered_at = None,
+        |newest: &mut Witness| newest.answered_at = Some(at("2026-11-21T02:04:59Z")),
+    ] {
+        let mut spoilt = siblings();
+        spoil(&mut spoilt[1]);
+        let refused = check(&old(), &spoilt, |_| ());
+        assert_eq!(refused, Err(Refusal::NewestUnsealed), "{:?}", spoilt[1]);
+    }
+    // What is not ours can't block: its creation is out of place, or it is another source's.
+    let mut foreign = siblings();
+    foreign.push(Witness {
+        created_at: at("2026-11-20T02:00:00Z"),
+        read_only: false,
+        ..witness("acme", "2026-11-21T02:05:00Z")
+    });
+    foreign.push(Witness {
+        read_only: false,
+        ..witness("acme-2", "2026-11-21T02:05:00Z")
+    });
+    assert_eq!(check(&old(), &foreign, |_| ()), Ok(()));
+}
+
+#[test]
+fn of_two_answers_about_one_backup_the_worse_counts() {
+    for worse in [
+        |sibling: &mut Witness| sibling.read_only = false,
+        |sibling: &mut Witness| sibling.created_at = at("2026-11-15T02:00:00Z"),
+    ] {
+        let mut siblings = siblings();
+        let mut other = siblings[0].clone();
+        worse(&mut other);
+        for at in [0, 3] {
+            siblings.insert(at.min(siblings.len()), other.clone());
+        }
+        assert_eq!(
+            check(&old(), &siblings, |_| ()),
+            Err(Refusal::NotSuperseded)
+        );
+    }
+}
+
+/// The candidate's slot, a newer one's, and the newest's; whether the first may go under `[days, weeks, months, years]`.
+fn may_go(zone: &str, counts: [u32; 4], slots: [&str; 3], now: &str) -> bool {
+    let zone = TimeZone::get(zone).unwrap();
+    let answered = |slot: &str| Witness {
+        answered_at: Some(at(now)),
+        ..witness("acme", slot)
+    };
+    let [candidate, newer, newest] = slots.map(answered);
+    let answer = check(&candidate, &[newer, newest], |claim| {
+        claim.window_days = 0;
+        [claim.daily, claim.weekly, claim.monthly, claim.yearly] = counts;
+        claim.zone = &zone;
+        claim.now = at(now);
+    });
+    assert!(
+        matches!(answer, Ok(()) | Err(Refusal::NewestOfPeriod)),
+        "{answer:?}"
+    );
+    answer.is_ok()
+}
+
+#[test]
+fn the_newest_sealed_of_a_kept_period_refuses() {
+    let now = "2026-11-21T02:10:00Z"; // a Saturday
+    let table = "
+        daily   2 UTC           2026-11-20T00:00:00Z 2026-11-20T23:59:59Z goes  a newer one the same day
+        daily   2 UTC           2026-11-20T23:59:59Z 2026-11-21T00:00:00Z stays
+        daily   2 UTC           2026-11-19T23:59:59Z 2026-11-20T00:00:00Z goes  the third day
+        daily   3 Europe/Berlin 2026-11-19T23:00:00Z 2026-11-20T22:59:59Z goes  the same day in Berlin
+        daily   3 Europe/Berlin 2026-11-19T22:59:59Z 2026-11-19T23:00:00Z stays
+        weekly  2 UTC           2026-11-15T23:59:59Z 2026-11-16T00:00:00Z stays Sunday to Monday
+        weekly  2 UTC           2026-11-09T00:00:00Z 2026-11-15T23:59:59Z goes  Monday to Sunday
+        weekly  2 UTC           2026-11-08T23:59:59Z 2026-11-09T00:00:00Z goes  the third week
+        monthly 2 UTC           2026-10-31T23:59:59Z 2026-11-01T00:00:00Z stays
+        monthly 2 UTC           2026-10-01T00:00:00Z 2026-10-31T23:59:59Z goes
+        monthly 2 UTC           2026-09-30T23:59:59Z 2026-10-01T00:00:00Z goes  the third month
+        yearly  2 UTC           2025-12-31T23:59:59Z 2026-01-01T00:00:00Z stays
+        yearly  2 UTC           2025-01-01T00:00:00Z 2025-12-31T23:59:59Z goes
+        yearly  2 UTC           2024-12-31T23:59:59Z 2025-01-01T00:00:00Z goes  the third year
+        yearly  4294967295 UTC  1970-01-01T00:00:00Z 1971-01-01T00:00:00Z stays for ever
+    ";
+    for line in table.lines().filter(|line| !line.trim().is_empty()) {
+        let mut words = line.split_whitespace();
+        let [rule, count, zone, candidate, newer, answer] = [(); 6].map(|()| words.next().unwrap());
+        let count = count.parse().unwrap();
+        let counts = ["daily", "weekly", "monthly", "yearly"]
+            .map(|each| if each == rule { count } else { 0 });
+        let slots = [candidate, newer, "2026-11-21T02:00:00Z"];
+        assert_eq!(may_go(zone, counts, slots, now), answer == "goes", "{line}");
+    }
+    let slots = [
+        "2025-12-31T23:59:59Z",
+        "2026-01-01T00:00:00Z",
+        "2026-11-21T02:00:00Z",
+    ];
+    assert!(
+        !may_go("UTC", [1, 1, 1, 2], slots, now),
+        "any one rule is enough"
+    );
+}
+
+#[test]
+fn clocks_that_change_and_days_that_never_were_are_counted_alike() {
+    for (what, zone, counts, slots, now, goes) in [
+        (
+            "the hour that comes twice",
+            "Europe/Berlin",
+            [2, 0, 0, 0],
+            [
+                "2026-10-25T00:30:00Z",
+                "2026-10-25T01:30:00Z",
+                "2026-10-26T01:30:00Z",
+            ],
+            "2026-10-26T02:00:00Z",
+            true,
+        ),
+        (
+            "the last hour of a day of 25",
+            "Europe/Berlin",
+            [2, 0, 0, 0],
+            [
+                "2026-10-25T22:59:59Z",
+                "2026-10-25T23:00:00Z",
+                "2026-10-26T01:30:00Z",
+            ],
+            "2026-10-26T02:00:00Z",
+            false,
+        ),
+        (
+            "of the 30th of December 2011 Samoa has nothing, but it counts",
+            "Pacific/Apia",
+            [3, 0, 0, 0],
+            [
+                "2011-12-29T23:00:00Z",
+                "2011-12-30T23:00:00Z",
+                "2011-12-31T23:00:00Z",
+            ],
+            "2011-12-31T23:10:00Z",
+            true,
+        ),
+        (
+            "so the 29th is the fourth day",
+            "Pacific/Apia",
+            [4, 0, 0, 0],
+            [
+                "2011-12-29T23:00:00Z",
+                "2011-12-30T23:00:00Z",
+                "2011-12-31T23:00:00Z",
+            ],
+            "2011-12-31T23:10:00Z",
+            false,
+        ),
+        (
+            "the third of January is in week 53 of the year before",
+            "UTC",
+            [0, 2, 0, 0],
+            [
+                "2027-01-02T02:00:00Z",
+                "2027-01-03T02:00:00Z",
+                "2027-01-04T02:00:00Z",
+            ],
+            "2027-01-04T02:10:00Z",
+            true,
+        ),
+    ] {
+        assert_eq!(may_go(zone, counts, slots, now), goes, "{what}");
+    }
+}
+
+#[test]
+fn years_and_months_are_those_of_the_calendar() {
+    let mut date = jiff::civil::date(1600, 1, 1);
+    let mut day = -135_140; // to 1970
+    while date.year() < 2401 {
+        let months = i64::from(date.month());
+        assert_eq!(
+            year_and_month(day),
+            (i64::from(date.year()), months),
+            "{date}"
+        );
+        date = date.tomorrow().unwrap();
+        day += 1;
+    }
+}
