@@ -12,6 +12,7 @@
 //!
 //! Doing:
 //! - [`mod@run`] drives [`listing`], [`backup`] (copy, compare, seal), [`verify`] and [`prune`].
+//! - [`journal`] what a later invocation must know of a run, who works on a plan, how runs ended.
 //! - [`service`] what a vector database must offer, and turbopuffer; [`secret`] API keys; [`clock`] and [`telemetry`].
 //!
 //! The doors are `main.rs` (Lambda) and `bin/lifeboat.rs` (a terminal); both build the same [`event::Request`] and hand
@@ -21,6 +22,7 @@ pub mod backup;
 pub mod certificate;
 pub mod clock;
 pub mod event;
+pub mod journal;
 pub mod limiter;
 pub mod listing;
 pub mod name;

@@ -100,7 +100,8 @@ impl BackupPrefix {
 }
 
 /// Whether retention may ever look at a backup.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Class {
     /// Made by a schedule; pruned by the plan's retention.
     Scheduled,

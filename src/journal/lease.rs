@@ -1,0 +1,308 @@
+//! The lease of a plan: at most one run works on a plan at a time, and a dead one holds it for three minutes at most.
+//!
+//! What it must never do: let two holders both believe that it is theirs, or give a lost lease back. A holder stops
+//! believing a minute before its lease runs out, which is as far as two machines' clocks may disagree.
+
+use std::collections::hash_map::RandomState;
+use std::hash::BuildHasher;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use object_store::path::Path;
+use serde::{Deserialize, Serialize};
+use tokio::sync::Mutex;
+
+use super::store::{Found, Put, Store};
+use super::{Journal, JournalError};
+
+/// How long a lease lasts from its taking or renewal.
+pub const LEASE_TIME: SignedDuration = SignedDuration::from_mins(3);
+/// How often it is to be renewed: two renewals may fail before its holder stops believing.
+pub const RENEW_EVERY: Duration = Duration::from_secs(45);
+/// How far two machines' clocks may disagree, and how long a request decided under the lease may take.
+const MARGIN: SignedDuration = SignedDuration::from_secs(60);
+/// In place of an expiry: the lease is lost for ever.
+const LOST: i64 = i64::MIN;
+
+/// Why there is no lease to be had.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum LeaseError {
+    /// Another run has it.
+    #[error(
+        "plan `{plan}` is being worked on by run {holder}, until {until:.0} or longer; try again then, or delete {object} \
+         if that run is known to be dead"
+    )]
+    Held {
+        /// The plan.
+        plan: String,
+        /// The run.
+        holder: String,
+        /// When its lease runs out unless renewed.
+        until: Timestamp,
+        /// The lease's object.
+        object: String,
+    },
+    /// Its object holds something else.
+    #[error("{object}, where the plan's lease should be, {fault}; look what it is, and delete it")]
+    Corrupt {
+        /// The object.
+        object: String,
+        /// What is wrong with it.
+        fault: String,
+    },
+    /// The journal can't be used.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+}
+
+impl LeaseError {
+    /// One short word for logs, reports and alarms; stable.
+    #[must_use]
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Held { .. } => "lease_held",
+            Self::Corrupt { .. } => "lease_corrupt",
+            Self::Journal(error) => error.word(),
+        }
+    }
+}
+
+/// A lease as it is written.
+#[derive(Debug, Serialize, Deserialize)]
+struct Written {
+    plan: String,
+    holder: String,
+    fence: u64,
+    /// Tells two takings apart that are alike in everything else.
+    nonce: u64,
+    expires_at: Timestamp,
+}
+
+/// The lease of a plan, held until it is released, lost or runs out.
+#[derive(Debug)]
+pub struct Lease {
+    held: Arc<Held>,
+}
+
+/// What a lease and the runs that are open under it share.
+#[derive(Debug)]
+pub(super) struct Held {
+    store: Arc<Store>,
+    path: Path,
+    plan: String,
+    holder: String,
+    fence: u64,
+    nonce: u64,
+    /// Milliseconds since 1970, or [`LOST`].
+    until: AtomicI64,
+    /// One renewal at a time.
+    renewing: Mutex<()>,
+}
+
+impl Journal {
+    /// Takes the lease of a plan for the run `holder`: it is free, or its holder let it run out.
+    ///
+    /// The same holder asking again is refused like any other: it may be the same event, delivered twice.
+    pub async fn acquire(
+        &self,
+        plan: &str,
+        holder: &str,
+        now: Timestamp,
+    ) -> Result<Lease, LeaseError> {
+        let path = self.store.path(["leases", &format!("{plan}.json")]);
+        let object = || self.store.name_of(&path);
+        let found = self.store.read(&path).await?;
+        let fence = match &found {
+            None => u64::try_from(now.as_second()).unwrap_or_default(),
+            Some(found) => {
+                let other = understood(found, plan, object)?;
+                if now < other.expires_at {
+                    return Err(refused(other, object()));
+                }
+                other.fence.saturating_add(1)
+            }
+        };
+        let held = Held {
+            store: Arc::clone(&self.store),
+            plan: plan.to_owned(),
+            holder: holder.to_owned(),
+            fence,
+            nonce: RandomState::new().hash_one(holder),
+            until: AtomicI64::new(LOST),
+            renewing: Mutex::new(()),
+            path: path.clone(),
+        };
+        let until = after(now);
+        match self
+            .store
+            .put(&path, &held.body(until), found.as_ref())
+            .await?
+        {
+            Put::Done => {
+                held.until.store(until.as_millisecond(), Ordering::Release);
+                let held = Arc::new(held);
+                Ok(Lease { held })
+            }
+            Put::Beaten(Some(other)) => Err(refused(understood(&other, plan, object)?, object())),
+            Put::Beaten(None) => Err(self
+                .store
+                .unreachable(format!("{} was deleted just now", object()))
+                .into()),
+        }
+    }
+}
+
+fn understood(
+    found: &Found,
+    plan: &str,
+    object: impl Fn() -> String,
+) -> Result<Written, LeaseError> {
+    let corrupt = |fault: String| LeaseError::Corrupt {
+        object: object(),
+        fault,
+    };
+    let written: Written = serde_json::from_slice(&found.body)
+        .map_err(|error| corrupt(format!("can't be read as a lease ({error})")))?;
+    if written.plan != plan {
+        return Err(corrupt(format!("is the lease of plan `{}`", written.plan)));
+    }
+    Ok(written)
+}
+
+fn refused(other: Written, object: String) -> LeaseError {
+    LeaseError::Held {
+        plan: other.plan,
+        holder: other.holder,
+        until: other.expires_at,
+        object,
+    }
+}
+
+fn after(now: Timestamp) -> Timestamp {
+    now.saturating_add(LEASE_TIME).unwrap_or(now)
+}
+
+impl Lease {
+    /// Whether it is ours for at least another minute. Nothing that needs the lease may be begun without asking.
+    #[must_use]
+    pub fn is_ours(&self, now: Timestamp) -> bool {
+        self.until().duration_since(now) > MARGIN
+    }
+
+    /// When it runs out unless renewed; far in the past once it is lost.
+    #[must_use]
+    pub fn until(&self) -> Timestamp {
+        let until = self.held.until.load(Ordering::Acquire);
+        Timestamp::from_millisecond(until).unwrap_or(Timestamp::UNIX_EPOCH)
+    }
+
+    /// A number higher than that of every earlier lease of this plan.
+    #[must_use]
+    pub fn fence(&self) -> u64 {
+        self.held.fence
+    }
+
+    /// The plan.
+    #[must_use]
+    pub fn plan(&self) -> &str {
+        &self.held.plan
+    }
+
+    /// The run that holds it.
+    #[must_use]
+    pub fn holder(&self) -> &str {
+        &self.held.holder
+    }
+
+    /// Makes it last from `now` on, which is the time before this call.
+    ///
+    /// [`JournalError::LeaseLost`] is for ever: another run has it, or somebody deleted it. After any other error the
+    /// lease is what it was, runs out in time, and the next renewal may succeed.
+    pub async fn renew(&self, now: Timestamp) -> Result<(), JournalError> {
+        self.held.rewrite(after(now)).await
+    }
+
+    /// Lets the next run have it at once. Its object stays, for its fence.
+    pub async fn release(self) -> Result<(), JournalError> {
+        self.held.rewrite(Timestamp::UNIX_EPOCH).await
+    }
+
+    pub(super) fn held(&self) -> &Arc<Held> {
+        &self.held
+    }
+}
+
+impl Held {
+    pub(super) fn fence(&self) -> u64 {
+        self.fence
+    }
+
+    pub(super) fn holder(&self) -> &str {
+        &self.holder
+    }
+
+    /// Whether it was seen in other hands. Under a lost lease nothing more is written.
+    pub(super) fn if_not_lost(&self) -> Result<(), JournalError> {
+        if self.until.load(Ordering::Acquire) == LOST {
+            return Err(self.lost());
+        }
+        Ok(())
+    }
+
+    pub(super) fn lost(&self) -> JournalError {
+        JournalError::LeaseLost {
+            plan: self.plan.clone(),
+        }
+    }
+
+    fn lose(&self) -> JournalError {
+        self.until.store(LOST, Ordering::Release);
+        self.lost()
+    }
+
+    fn body(&self, expires_at: Timestamp) -> Vec<u8> {
+        let written = Written {
+            plan: self.plan.clone(),
+            holder: self.holder.clone(),
+            fence: self.fence,
+            nonce: self.nonce,
+            expires_at,
+        };
+        super::json(&written)
+    }
+
+    /// Changes the expiry of what is ours. It is read first, because an earlier renewal may have been heard although
+    /// its answer was lost.
+    async fn rewrite(&self, expires_at: Timestamp) -> Result<(), JournalError> {
+        let _alone = self.renewing.lock().await;
+        self.if_not_lost()?;
+        let found = self.store.read(&self.path).await?;
+        let Some(found) = found.filter(|found| self.is_this(found)) else {
+            return Err(self.lose());
+        };
+        match self
+            .store
+            .put(&self.path, &self.body(expires_at), Some(&found))
+            .await?
+        {
+            Put::Done => {
+                self.until
+                    .store(expires_at.as_millisecond(), Ordering::Release);
+                Ok(())
+            }
+            Put::Beaten(Some(other)) if self.is_this(&other) => Err(self
+                .store
+                .unreachable("an earlier renewal of this lease was carried out only now".into())),
+            Put::Beaten(_) => Err(self.lose()),
+        }
+    }
+
+    fn is_this(&self, found: &Found) -> bool {
+        serde_json::from_slice(&found.body).is_ok_and(|written: Written| {
+            (written.fence, written.nonce) == (self.fence, self.nonce)
+                && written.holder == self.holder
+        })
+    }
+}

@@ -1,0 +1,477 @@
+//! A run's log and its place in history: opened, written, closed, and swept away.
+//!
+//! What it must never do: say that something is written before it is, or leave a run between open and finished. A run is
+//! finished once its history is written; whatever a kill leaves behind that point is found by its open mark, which is
+//! therefore the last thing to go.
+
+use std::cmp::Reverse;
+use std::sync::{Arc, PoisonError};
+
+use futures_util::future::try_join;
+use futures_util::stream::{self, StreamExt, TryStreamExt};
+use jiff::Timestamp;
+use object_store::path::Path;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use tokio::sync::{Mutex, oneshot};
+use tracing::warn;
+
+use super::lease::Held;
+use super::store::{Found, Put, Store};
+use super::{Entry, Journal, JournalError, Lease, OpenRun, OpenRuns, RunKey, RunRecord, json};
+use crate::name::Class;
+use crate::slot::Slot;
+
+/// Finished runs that are remembered, of each plan.
+pub(super) const HISTORY: usize = 100;
+/// Objects read at once.
+const READS: usize = 16;
+/// Segments that may turn up where ours should go before something is wrong.
+const MOST_COLLISIONS: u64 = 100;
+
+const MANUAL: &str = "-manual";
+
+/// The mark of an open run.
+#[derive(Debug, Serialize, Deserialize)]
+struct Mark {
+    #[serde(flatten)]
+    key: RunKey,
+    opened_at: Timestamp,
+    /// Of the latest invocation.
+    fence: u64,
+    holder: String,
+}
+
+/// A record as history holds it.
+#[derive(Debug, Serialize, Deserialize)]
+struct Filed {
+    fence: u64,
+    #[serde(flatten)]
+    record: RunRecord,
+}
+
+/// What a mark and a record have in common: the lease they were written under.
+#[derive(Debug, Deserialize)]
+struct Fenced {
+    fence: u64,
+}
+
+/// The log of one run in one invocation.
+#[derive(Debug)]
+pub struct RunLog {
+    store: Arc<Store>,
+    lease: Arc<Held>,
+    key: RunKey,
+    opened_at: Timestamp,
+    entries: Vec<Entry>,
+    unreadable: usize,
+    earlier: Option<RunRecord>,
+    queue: std::sync::Mutex<Vec<Waiting>>,
+    writer: Mutex<Writer>,
+}
+
+/// An entry on its way, and who waits for it.
+#[derive(Debug)]
+struct Waiting {
+    line: Vec<u8>,
+    tell: oneshot::Sender<Result<(), JournalError>>,
+}
+
+/// Whoever holds it writes for all.
+#[derive(Debug)]
+struct Writer {
+    next: u64,
+    /// What is being written. It outlives a caller that was dropped in the middle; then the next one writes it.
+    batch: Vec<Waiting>,
+}
+
+impl Journal {
+    /// Every run of every plan that has begun and not ended: one request when there is none. Changes nothing.
+    pub async fn open_runs(&self) -> Result<OpenRuns, JournalError> {
+        let marks = self.store.list(&self.store.path(["open"])).await?;
+        let looks = stream::iter(marks).map(|path| self.look_at_mark(path));
+        let mut found = OpenRuns::default();
+        let mut looks = looks.buffered(READS);
+        while let Some(look) = looks.next().await {
+            match look? {
+                Look::Open(run) => found.runs.push(run),
+                Look::Foreign(object) => found.ignored.push(object),
+                Look::Finished => {}
+            }
+        }
+        found.runs.sort_by_key(|run| run.key.slot);
+        Ok(found)
+    }
+
+    async fn look_at_mark(&self, path: Path) -> Result<Look, JournalError> {
+        let foreign = || Look::Foreign(self.store.name_of(&path));
+        if run_named(&path, ".json").is_none() {
+            return Ok(foreign());
+        }
+        let Some(found) = self.store.read(&path).await? else {
+            return Ok(Look::Finished);
+        };
+        let Some(mark) =
+            read::<Mark>(&found).filter(|mark| mark_path(&self.store, &mark.key) == path)
+        else {
+            return Ok(foreign());
+        };
+        let record = self
+            .store
+            .read(&record_path(&self.store, &mark.key))
+            .await?;
+        if is_finished(&mark, record.as_ref()) {
+            return Ok(Look::Finished);
+        }
+        Ok(Look::Open(OpenRun {
+            key: mark.key,
+            opened_at: mark.opened_at,
+        }))
+    }
+
+    /// Opens a run, or carries on with it: marks it open under this lease, and reads what earlier invocations wrote.
+    ///
+    /// `opened_at` counts only when the run is new. A run that was finished before begins anew, with an empty log and
+    /// [`RunLog::earlier`] to tell.
+    pub async fn open_run(
+        &self,
+        lease: &Lease,
+        key: &RunKey,
+        opened_at: Timestamp,
+    ) -> Result<RunLog, JournalError> {
+        let (store, lease) = (&self.store, lease.held());
+        lease.if_not_lost()?;
+        let (path, filed) = (mark_path(store, key), record_path(store, key));
+        let (mut found, record) = try_join(store.read(&path), store.read(&filed)).await?;
+        let mut mark = found.as_ref().and_then(read::<Mark>);
+        if mark.as_ref().is_some_and(|mark| mark.fence > lease.fence()) {
+            return Err(lease.lost());
+        }
+        if mark
+            .as_ref()
+            .is_some_and(|mark| is_finished(mark, record.as_ref()))
+        {
+            sweep(store, key).await?;
+            (found, mark) = (None, None);
+        }
+        let opened_at = mark.map_or(opened_at, |mark| mark.opened_at);
+        let ours = Mark {
+            key: key.clone(),
+            opened_at,
+            fence: lease.fence(),
+            holder: lease.holder().to_owned(),
+        };
+        if let Put::Beaten(_) = store.put(&path, &json(&ours), found.as_ref()).await? {
+            return Err(lease.lost());
+        }
+        let mut log = RunLog {
+            store: Arc::clone(store),
+            lease: Arc::clone(lease),
+            key: key.clone(),
+            opened_at,
+            entries: Vec::new(),
+            unreadable: 0,
+            earlier: record
+                .as_ref()
+                .and_then(read::<Filed>)
+                .map(|filed| filed.record),
+            queue: std::sync::Mutex::default(),
+            writer: Mutex::new(Writer {
+                next: 0,
+                batch: Vec::new(),
+            }),
+        };
+        log.replay().await?;
+        Ok(log)
+    }
+
+    /// Writes a run's history and sweeps its log away. The record's key is the log's.
+    ///
+    /// An error may come after the history was written; then the rest is swept when the next run of the plan closes.
+    pub async fn close_run(&self, log: RunLog, record: RunRecord) -> Result<(), JournalError> {
+        log.lease.if_not_lost()?;
+        let filed = Filed {
+            fence: log.lease.fence(),
+            record: RunRecord {
+                key: log.key.clone(),
+                ..record
+            },
+        };
+        self.file(&log, &filed).await?;
+        sweep(&self.store, &log.key).await?;
+        self.sweep_finished(&log.key.plan).await?;
+        self.trim(&log.key.plan).await
+    }
+
+    /// Writes the record, unless the run has been opened or closed under a later lease.
+    async fn file(&self, log: &RunLog, filed: &Filed) -> Result<(), JournalError> {
+        let (mark, path) = (
+            mark_path(&self.store, &log.key),
+            record_path(&self.store, &log.key),
+        );
+        let (mark, found) = try_join(self.store.read(&mark), self.store.read(&path)).await?;
+        let under = [&mark, &found].map(|found| found.as_ref().and_then(read::<Fenced>));
+        if under
+            .into_iter()
+            .flatten()
+            .any(|under| under.fence > filed.fence)
+        {
+            return Err(log.lease.lost());
+        }
+        match self.store.put(&path, &json(filed), found.as_ref()).await? {
+            Put::Done => Ok(()),
+            Put::Beaten(_) => Err(log.lease.lost()),
+        }
+    }
+
+    /// Sweeps what killed invocations left of runs that were finished.
+    async fn sweep_finished(&self, plan: &str) -> Result<(), JournalError> {
+        for path in self.store.list(&self.store.path(["open", plan])).await? {
+            let Some(found) = self.store.read(&path).await? else {
+                continue;
+            };
+            let Some(mark) = read::<Mark>(&found) else {
+                continue;
+            };
+            let record = self
+                .store
+                .read(&record_path(&self.store, &mark.key))
+                .await?;
+            if mark.key.plan == plan && is_finished(&mark, record.as_ref()) {
+                sweep(&self.store, &mark.key).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Forgets all but the newest runs. Their segments too: a run that had lost its lease may have written late ones.
+    async fn trim(&self, plan: &str) -> Result<(), JournalError> {
+        for (key, path) in self.filed(plan).await?.into_iter().skip(HISTORY) {
+            sweep(&self.store, &key).await?;
+            self.store.delete(vec![path]).await?;
+        }
+        Ok(())
+    }
+
+    /// The newest `most` runs of a plan that have ended, newest slot first; the last 100 are kept.
+    pub async fn history(&self, plan: &str, most: usize) -> Result<Vec<RunRecord>, JournalError> {
+        let filed = self.filed(plan).await?;
+        let records = stream::iter(filed).map(|(key, path)| async move {
+            let found = self.store.read(&path).await?;
+            let record = found
+                .as_ref()
+                .and_then(read::<Filed>)
+                .map(|filed| filed.record);
+            let record = record.filter(|record| record.key == key);
+            if found.is_some() && record.is_none() {
+                warn!(
+                    object = self.store.name_of(&path),
+                    "an object in the journal's history is no record and is ignored"
+                );
+            }
+            Ok(record)
+        });
+        let records = records
+            .buffered(READS)
+            .try_filter_map(async |record| Ok(record));
+        records.take(most).try_collect().await
+    }
+
+    /// The objects of a plan's history, newest first, and nothing that is not named like one.
+    async fn filed(&self, plan: &str) -> Result<Vec<(RunKey, Path)>, JournalError> {
+        let paths = self.store.list(&self.store.path(["history", plan])).await?;
+        let mut filed: Vec<(RunKey, Path)> = paths
+            .into_iter()
+            .filter_map(|path| {
+                let (slot, class) = run_named(&path, ".json")?;
+                let plan = plan.to_owned();
+                let key = RunKey { plan, slot, class };
+                (record_path(&self.store, &key) == path).then_some((key, path))
+            })
+            .collect();
+        filed.sort_by_key(|(key, _)| Reverse(key.slot));
+        Ok(filed)
+    }
+}
+
+/// What an object among the open marks is.
+enum Look {
+    Open(OpenRun),
+    Finished,
+    Foreign(String),
+}
+
+impl RunLog {
+    /// What earlier invocations wrote, in order.
+    #[must_use]
+    pub fn entries(&self) -> &[Entry] {
+        &self.entries
+    }
+
+    /// Lines and objects of theirs that can't be read and are left out.
+    #[must_use]
+    pub fn unreadable(&self) -> usize {
+        self.unreadable
+    }
+
+    /// How this run ended when it was finished before and has begun anew.
+    #[must_use]
+    pub fn earlier(&self) -> Option<&RunRecord> {
+        self.earlier.as_ref()
+    }
+
+    /// When the run's first invocation opened it.
+    #[must_use]
+    pub fn opened_at(&self) -> Timestamp {
+        self.opened_at
+    }
+
+    /// Writes an entry down, and returns once it is durable.
+    ///
+    /// Entries that come while a write is under way go into the next one together, so any number of jobs may call
+    /// this at once. After an error the entry may still turn up later.
+    pub async fn append(&self, entry: &Entry) -> Result<(), JournalError> {
+        let (tell, mut told) = oneshot::channel();
+        let line = json(entry);
+        self.queued().push(Waiting { line, tell });
+        let mut writer = self.writer.lock().await;
+        // Whoever held the writer before may have written for us.
+        if let Ok(outcome) = told.try_recv() {
+            return outcome;
+        }
+        writer.batch.append(&mut self.queued());
+        let outcome = self.write(&mut writer).await;
+        for waiting in writer.batch.drain(..) {
+            // One who has gone away need not be told.
+            let _ = waiting.tell.send(outcome.clone());
+        }
+        outcome
+    }
+
+    fn queued(&self) -> std::sync::MutexGuard<'_, Vec<Waiting>> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Writes the batch as one segment, under the first number that is free.
+    async fn write(&self, writer: &mut Writer) -> Result<(), JournalError> {
+        self.lease.if_not_lost()?;
+        let lines: Vec<&[u8]> = writer.batch.iter().map(|waiting| &*waiting.line).collect();
+        let body = [lines.join(&b'\n'), b"\n".to_vec()].concat();
+        for _ in 0..MOST_COLLISIONS {
+            let path = self.segment(writer.next);
+            let put = self.store.put(&path, &body, None).await?;
+            writer.next += 1;
+            if matches!(put, Put::Done) {
+                return Ok(());
+            }
+        }
+        Err(JournalError::Unreadable {
+            object: self.store.name_of(&self.segment(writer.next)),
+            fault: "and a hundred before it stand where this run's log goes".into(),
+        })
+    }
+
+    fn segment(&self, number: u64) -> Path {
+        let folder = log_folder(&self.store, &self.key);
+        folder.join(format!("{:010}-{number:06}.jsonl", self.lease.fence()))
+    }
+
+    /// Reads every segment, in order of fence and number, and finds the number of our next one.
+    async fn replay(&mut self) -> Result<(), JournalError> {
+        let listed = self.store.list(&log_folder(&self.store, &self.key)).await?;
+        let mut segments: Vec<((u64, u64), Path)> = Vec::new();
+        for path in listed {
+            match segment_named(&path) {
+                Some(number) => segments.push((number, path)),
+                None => self.unreadable += 1,
+            }
+        }
+        segments.sort_unstable();
+        let ours = segments
+            .iter()
+            .filter(|((fence, _), _)| *fence == self.lease.fence());
+        let next = ours.map(|((_, number), _)| number + 1).max().unwrap_or(0);
+        self.writer.get_mut().next = next;
+        let store = &self.store;
+        let reads = stream::iter(&segments).map(|(_, path)| store.read(path));
+        let bodies: Vec<Option<Found>> = reads.buffered(READS).try_collect().await?;
+        for found in bodies.into_iter().flatten() {
+            self.replay_lines(&found.body);
+        }
+        if self.unreadable > 0 {
+            warn!(
+                plan = self.key.plan,
+                slot = %self.key.slot,
+                unreadable = self.unreadable,
+                "the run's log holds lines that can't be read and are left out"
+            );
+        }
+        Ok(())
+    }
+
+    fn replay_lines(&mut self, body: &[u8]) {
+        let lines = body
+            .split(|byte| *byte == b'\n')
+            .filter(|line| !line.is_empty());
+        for line in lines {
+            match serde_json::from_slice(line) {
+                Ok(entry) => self.entries.push(entry),
+                Err(_) => self.unreadable += 1,
+            }
+        }
+    }
+}
+
+/// Removes a run's log, then its open mark. The mark is last, because it is what a killed sweep is found by.
+async fn sweep(store: &Store, key: &RunKey) -> Result<(), JournalError> {
+    store
+        .delete(store.list(&log_folder(store, key)).await?)
+        .await?;
+    store.delete(vec![mark_path(store, key)]).await
+}
+
+/// Finished is what was filed under a fence no lower than the mark's. A higher mark was set by a run that began anew.
+fn is_finished(mark: &Mark, record: Option<&Found>) -> bool {
+    record
+        .and_then(read::<Fenced>)
+        .is_some_and(|filed| filed.fence >= mark.fence)
+}
+
+fn read<T: DeserializeOwned>(found: &Found) -> Option<T> {
+    serde_json::from_slice(&found.body).ok()
+}
+
+fn run_name(key: &RunKey) -> String {
+    let class = match key.class {
+        Class::Scheduled => "",
+        Class::Manual => MANUAL,
+    };
+    format!("{}{class}", key.slot)
+}
+
+/// Reads a run's name from the end of a path.
+fn run_named(path: &Path, extension: &str) -> Option<(Slot, Class)> {
+    let name = path.filename()?.strip_suffix(extension)?;
+    let (digits, class) = match name.strip_suffix(MANUAL) {
+        Some(digits) => (digits, Class::Manual),
+        None => (name, Class::Scheduled),
+    };
+    Some((Slot::from_digits(digits)?, class))
+}
+
+fn segment_named(path: &Path) -> Option<(u64, u64)> {
+    let (fence, number) = path.filename()?.strip_suffix(".jsonl")?.split_once('-')?;
+    Some((fence.parse().ok()?, number.parse().ok()?))
+}
+
+fn mark_path(store: &Store, key: &RunKey) -> Path {
+    store.path(["open", &key.plan, &format!("{}.json", run_name(key))])
+}
+
+fn record_path(store: &Store, key: &RunKey) -> Path {
+    store.path(["history", &key.plan, &format!("{}.json", run_name(key))])
+}
+
+fn log_folder(store: &Store, key: &RunKey) -> Path {
+    store.path(["runs", &key.plan, &run_name(key)])
+}

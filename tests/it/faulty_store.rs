@@ -1,0 +1,268 @@
+//! An object store that fails as real ones do: before the commit, after it, late, never; by chance from a seed, or as told.
+//!
+//! Only writes (one put, or one object's deletion) have a fate of their own; reads and lists fail by chance, or with the
+//! whole process.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures_util::stream::{BoxStream, StreamExt, TryStreamExt};
+use object_store::memory::InMemory;
+use object_store::path::Path;
+use object_store::{
+    CopyOptions, Error, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta,
+    ObjectStore, ObjectStoreExt, PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
+};
+use tokio::time::sleep;
+
+/// What becomes of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fate {
+    /// It is carried out and answered.
+    Passes,
+    /// It is not carried out.
+    FailsBefore,
+    /// It is carried out and its answer lost.
+    FailsAfter,
+    /// It is said to have failed, and is carried out right before the next write that passes. Puts only.
+    ComesLate,
+    /// Everything in the store is gone, then it is carried out.
+    WipedFirst,
+    /// Neither it nor any later request is carried out or answered: the process was killed.
+    KilledBefore,
+    /// It is carried out and never answered, nor is any later request.
+    KilledAfter,
+}
+
+/// How often requests fail by chance, in percent, and how long they may take.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Chances {
+    pub(crate) fails_before: u8,
+    pub(crate) fails_after: u8,
+    pub(crate) longest_delay: Duration,
+}
+
+/// Requests so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Counts {
+    pub(crate) gets: u64,
+    pub(crate) lists: u64,
+    pub(crate) writes: u64,
+}
+
+/// The store. A clone is the same one.
+#[derive(Clone, Debug)]
+pub(crate) struct FaultyStore {
+    objects: Arc<InMemory>,
+    state: Arc<Mutex<State>>,
+}
+
+#[derive(Debug)]
+struct State {
+    random: fastrand::Rng,
+    chances: Chances,
+    told: VecDeque<Fate>,
+    late: Vec<(Path, PutPayload, PutOptions)>,
+    dead: bool,
+    counts: Counts,
+}
+
+impl FaultyStore {
+    /// Over objects that outlive it, as a bucket outlives a process. Nothing fails until it is told to.
+    pub(crate) fn over(objects: &Arc<InMemory>, seed: u64) -> Self {
+        Self {
+            objects: Arc::clone(objects),
+            state: Arc::new(Mutex::new(State {
+                random: fastrand::Rng::with_seed(seed),
+                chances: Chances::default(),
+                told: VecDeque::new(),
+                late: Vec::new(),
+                dead: false,
+                counts: Counts::default(),
+            })),
+        }
+    }
+
+    /// From now on this may happen to every request.
+    pub(crate) fn chances(&self, chances: Chances) {
+        self.state().chances = chances;
+    }
+
+    /// What becomes of the next writes; after them, chance decides.
+    pub(crate) fn next_writes(&self, fates: impl IntoIterator<Item = Fate>) {
+        self.state().told.extend(fates);
+    }
+
+    /// Everything is gone.
+    pub(crate) async fn wipe(&self) {
+        let all: Vec<ObjectMeta> = self.objects.list(None).try_collect().await.unwrap();
+        for object in all {
+            self.objects.delete(&object.location).await.unwrap();
+        }
+    }
+
+    /// Requests so far.
+    pub(crate) fn counts(&self) -> Counts {
+        self.state().counts
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap()
+    }
+
+    /// Counts a request, waits as long as it takes, and says what becomes of it.
+    async fn fate(&self, is_write: bool, count: impl FnOnce(&mut Counts)) -> Fate {
+        let (fate, delay) = {
+            let mut state = self.state();
+            count(&mut state.counts);
+            let told = is_write.then(|| state.told.pop_front()).flatten();
+            let fate = told.unwrap_or_else(|| state.by_chance());
+            state.dead |= fate == Fate::KilledBefore;
+            (fate, state.delay())
+        };
+        sleep(delay).await;
+        self.if_alive().await;
+        if fate == Fate::WipedFirst {
+            self.wipe().await;
+        }
+        fate
+    }
+
+    /// Never returns in a process that was killed.
+    async fn if_alive(&self) {
+        if self.state().dead {
+            std::future::pending::<()>().await;
+        }
+    }
+
+    /// What came of a request that was carried out.
+    async fn answer<T>(&self, fate: Fate, outcome: Result<T>) -> Result<T> {
+        match fate {
+            Fate::FailsAfter => Err(failure("the connection was reset before the answer")),
+            Fate::KilledAfter => {
+                self.state().dead = true;
+                std::future::pending().await
+            }
+            _ => outcome,
+        }
+    }
+
+    async fn carry_out_late_puts(&self) {
+        let late = std::mem::take(&mut self.state().late);
+        for (location, payload, options) in late {
+            // Nobody hears whether it succeeded.
+            let _ = self.objects.put_opts(&location, payload, options).await;
+        }
+    }
+
+    async fn delete_one(self, location: Path) -> Result<Path> {
+        let fate = self.fate(true, |counts| counts.writes += 1).await;
+        if fate == Fate::FailsBefore {
+            return Err(failure("the connection was refused"));
+        }
+        let outcome = self.objects.delete(&location).await;
+        self.answer(fate, outcome.map(|()| location)).await
+    }
+}
+
+impl State {
+    fn by_chance(&mut self) -> Fate {
+        let roll = self.random.u8(0..100);
+        let Chances {
+            fails_before,
+            fails_after,
+            ..
+        } = self.chances;
+        match roll {
+            roll if roll < fails_before => Fate::FailsBefore,
+            roll if roll < fails_before + fails_after => Fate::FailsAfter,
+            _ => Fate::Passes,
+        }
+    }
+
+    fn delay(&mut self) -> Duration {
+        self.chances.longest_delay.mul_f64(self.random.f64())
+    }
+}
+
+fn failure(message: &'static str) -> Error {
+    Error::Generic {
+        store: "FaultyStore",
+        source: message.into(),
+    }
+}
+
+impl fmt::Display for FaultyStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("FaultyStore")
+    }
+}
+
+#[async_trait]
+impl ObjectStore for FaultyStore {
+    async fn put_opts(
+        &self,
+        location: &Path,
+        payload: PutPayload,
+        options: PutOptions,
+    ) -> Result<PutResult> {
+        let fate = self.fate(true, |counts| counts.writes += 1).await;
+        if fate == Fate::ComesLate {
+            self.state().late.push((location.clone(), payload, options));
+            return Err(failure("no answer"));
+        }
+        if fate == Fate::FailsBefore {
+            return Err(failure("the connection was refused"));
+        }
+        self.carry_out_late_puts().await;
+        let outcome = self.objects.put_opts(location, payload, options).await;
+        self.answer(fate, outcome).await
+    }
+
+    async fn get_opts(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
+        match self.fate(false, |counts| counts.gets += 1).await {
+            Fate::Passes => self.objects.get_opts(location, options).await,
+            _ => Err(failure("the connection was reset")),
+        }
+    }
+
+    fn delete_stream(
+        &self,
+        locations: BoxStream<'static, Result<Path>>,
+    ) -> BoxStream<'static, Result<Path>> {
+        let store = self.clone();
+        locations
+            .and_then(move |location| store.clone().delete_one(location))
+            .boxed()
+    }
+
+    fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
+        let (store, prefix) = (self.clone(), prefix.cloned());
+        let listed = async move {
+            match store.fate(false, |counts| counts.lists += 1).await {
+                Fate::Passes => Ok(store.objects.list(prefix.as_ref())),
+                _ => Err(failure("the connection was reset")),
+            }
+        };
+        futures_util::stream::once(listed).try_flatten().boxed()
+    }
+
+    async fn list_with_delimiter(&self, prefix: Option<&Path>) -> Result<ListResult> {
+        self.objects.list_with_delimiter(prefix).await
+    }
+
+    async fn put_multipart_opts(
+        &self,
+        location: &Path,
+        options: PutMultipartOptions,
+    ) -> Result<Box<dyn MultipartUpload>> {
+        self.objects.put_multipart_opts(location, options).await
+    }
+
+    async fn copy_opts(&self, from: &Path, to: &Path, options: CopyOptions) -> Result<()> {
+        self.objects.copy_opts(from, to, options).await
+    }
+}
