@@ -25,9 +25,16 @@ def package() -> Path:
 
 
 @pytest.fixture(scope="session")
-def aws(package: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Aws]:
+def account(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Aws]:
+    """A local AWS with nothing in it."""
     with local_aws.running(tmp_path_factory.mktemp("aws")) as aws:
         yield aws
+
+
+@pytest.fixture(scope="session")
+def aws(package: Path, account: Aws) -> Aws:
+    """The same, where the package can be run."""
+    return account
 
 
 @pytest.fixture
