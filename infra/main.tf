@@ -68,6 +68,7 @@ resource "aws_lambda_function" "backup" {
       TURBOPUFFER_API_KEY_SECRET       = var.api_key_secret_arn
       TURBOPUFFER_API_KEY_SECRET_FIELD = var.api_key_secret_field
       TURBOPUFFER_BASE_URL             = var.base_url
+      LIFEBOAT_JOURNAL                 = "s3://${aws_s3_bucket.journal.bucket}/lifeboat"
       # One bundle instead of a search through certificate directories, which costs tens of ms at every cold start.
       SSL_CERT_FILE = "/etc/pki/tls/certs/ca-bundle.crt"
     }
@@ -120,6 +121,82 @@ resource "aws_scheduler_schedule" "backup" {
   }
 }
 
+# Goes on with copies that outlast an invocation, and with what a killed one left. Idle, it costs one request.
+resource "aws_scheduler_schedule" "resume" {
+  name                = "${var.name}-resume"
+  description         = "Goes on with the open runs of ${var.name}"
+  schedule_expression = "rate(5 minutes)"
+
+  flexible_time_window {
+    mode = "OFF"
+  }
+
+  target {
+    arn      = aws_lambda_function.backup.arn
+    role_arn = aws_iam_role.schedule.arn
+    input    = "{\"action\":\"resume\"}"
+
+    # A tick that is lost is made up for by the next one.
+    retry_policy {
+      maximum_retry_attempts       = 0
+      maximum_event_age_in_seconds = 300
+    }
+
+    dead_letter_config {
+      arn = aws_sqs_queue.dead_letters.arn
+    }
+  }
+}
+
+# What long copies and histories are remembered by. No backup is in it, and losing it loses none.
+resource "aws_s3_bucket" "journal" {
+  bucket_prefix = "${lower(substr(var.name, 0, 28))}-journal-"
+  force_destroy = true
+  tags          = local.tags
+}
+
+resource "aws_s3_bucket_public_access_block" "journal" {
+  bucket                  = aws_s3_bucket.journal.id
+  block_public_acls       = true
+  block_public_policy     = true
+  ignore_public_acls      = true
+  restrict_public_buckets = true
+}
+
+resource "aws_s3_bucket_lifecycle_configuration" "journal" {
+  bucket = aws_s3_bucket.journal.id
+
+  # A run is given up after seven days; what a killed process left of its log goes then, too.
+  rule {
+    id     = "logs"
+    status = "Enabled"
+
+    filter {
+      prefix = "lifeboat/runs/"
+    }
+
+    expiration {
+      days = 30
+    }
+  }
+}
+
+resource "aws_s3_bucket_policy" "journal" {
+  bucket = aws_s3_bucket.journal.id
+
+  policy = jsonencode({
+    Version = "2012-10-17"
+    Statement = [{
+      Sid       = "EncryptedConnectionsOnly"
+      Effect    = "Deny"
+      Principal = "*"
+      Action    = "s3:*"
+      Resource  = [aws_s3_bucket.journal.arn, "${aws_s3_bucket.journal.arn}/*"]
+      Condition = { Bool = { "aws:SecureTransport" = "false" } }
+    }]
+  })
+}
+
 # All that the function may do. What it does to your data, it does with the API key.
 resource "aws_iam_role" "backup" {
   name_prefix = "${substr(var.name, 0, 30)}-run-"
@@ -148,6 +225,19 @@ resource "aws_iam_role_policy" "backup" {
         Effect   = "Allow"
         Action   = "secretsmanager:GetSecretValue"
         Resource = var.api_key_secret_arn
+      },
+      {
+        Sid      = "KeepTheJournal"
+        Effect   = "Allow"
+        Action   = ["s3:GetObject", "s3:PutObject", "s3:DeleteObject"]
+        Resource = "${aws_s3_bucket.journal.arn}/lifeboat/*"
+      },
+      {
+        Sid    = "ListTheJournal"
+        Effect = "Allow"
+        # Without it, S3 answers 403 instead of 404 for an object that isn't there.
+        Action   = "s3:ListBucket"
+        Resource = aws_s3_bucket.journal.arn
       },
       {
         Sid    = "WriteTheLog"

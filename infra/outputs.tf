@@ -13,6 +13,11 @@ output "dead_letter_queue" {
   value       = aws_sqs_queue.dead_letters.url
 }
 
+output "journal_bucket" {
+  description = "What long copies and histories are remembered by"
+  value       = aws_s3_bucket.journal.bucket
+}
+
 output "dry_run" {
   description = "Shows what a run would copy and delete, and changes nothing"
   # A synchronous call may take as long as the function's time-out, and the AWS CLI gives up after 60 s unless told.

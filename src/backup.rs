@@ -9,12 +9,14 @@
 
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use tokio::time::{Instant, sleep, timeout_at};
 use tracing::{info, warn};
 
 use crate::clock::Clock;
+use crate::journal::Entry;
 use crate::name::{BackupName, BackupPrefix, Class, NameTooLong, Namespace};
+use crate::resume::{self, Notes, Past};
 use crate::retention::{Backup, Evidence};
 use crate::service::{
     Copied, CopyOrder, LONGEST_RETRY_AFTER, Pace, Progress, Service, ServiceError, Started,
@@ -30,6 +32,8 @@ const LOOKS_AFTER_A_LOST_ANSWER: u32 = 6;
 const UNSEEN_FOR: Duration = Duration::from_mins(10);
 /// A found copy that has not grown for this long will not become equal by waiting.
 const STALLED_AFTER: Duration = Duration::from_mins(1);
+/// Two terabytes take eleven hours (contract section 6); a copy that is not whole after a day is none.
+const LONGEST_COPY: SignedDuration = SignedDuration::from_hours(24);
 const FIRST_LOOK: Duration = Duration::from_millis(250);
 const LONGEST_LOOK: Duration = Duration::from_secs(30);
 
@@ -87,9 +91,28 @@ pub enum JobError {
         "time ran out; a copy that was started goes on at the service, and an event with the same scheduled_time compares and seals it"
     )]
     OutOfTime,
+    /// The copy goes on at the service.
+    #[error(
+        "the copy is still being made; a `resume` event, or one with the same scheduled_time, compares and seals it when it is complete"
+    )]
+    StillCopying,
     /// The invocation ended before this job's turn.
     #[error("time ran out before its turn; an event with the same scheduled_time copies it")]
     NotStarted,
+}
+
+impl JobState {
+    /// The report's and the journal's word for it.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Sealed => "sealed",
+            Self::AlreadySealed => "already_sealed",
+            Self::Failed => "failed",
+            Self::Incomplete => "incomplete",
+            Self::Vanished => "vanished",
+        }
+    }
 }
 
 impl JobError {
@@ -104,6 +127,7 @@ impl JobError {
             Self::Occupied { .. } => "occupied",
             Self::Unseen(_) => "unseen",
             Self::SealNotShown(_) => "seal_not_shown",
+            Self::StillCopying => "copying",
             Self::OutOfTime | Self::NotStarted => "out_of_time",
         }
     }
@@ -128,6 +152,8 @@ pub struct JobRecord {
     pub evidence: Option<Evidence>,
     /// Older backups that bore a flag they had inherited, were not what the source is, and lost it.
     pub unsealed: Vec<BackupName>,
+    /// How far the service last said the copy was, in its own words.
+    pub progress: Option<String>,
     /// Why it did not end sealed.
     pub error: Option<JobError>,
 }
@@ -147,14 +173,54 @@ pub struct Jobs<'a, S> {
     pub source: &'a S,
     /// The region of the backups.
     pub target: &'a S,
+    /// The target's name, in the journal.
+    pub target_name: &'a str,
     /// What every backup's name begins with.
     pub prefix: &'a BackupPrefix,
+    /// What kind of backup is made.
+    pub class: Class,
     /// The run's slot.
     pub slot: Slot,
     /// When to stop working.
     pub until: Instant,
+    /// How long to wait for a copy that an earlier invocation started; `None` waits until the end of the time.
+    pub patience: Option<Duration>,
     /// The local clock.
     pub clock: &'a Clock,
+    /// Where what must outlive this invocation is written down.
+    pub notes: &'a Notes,
+}
+
+/// The source of a job, as it is now and as it was before its copy was started.
+struct Origin {
+    now: Observation,
+    before: Observation,
+    looked_at: Timestamp,
+    /// An earlier invocation looked, and perhaps started the copy.
+    written_down: bool,
+    /// The copy may bear a read-only flag that it inherited and that no comparison gave.
+    flag_is_doubtful: bool,
+}
+
+impl Origin {
+    fn of(now: Observation, past: Option<&Past>, clock: &Clock) -> Self {
+        if let Some(before) = past.and_then(|past| past.before.as_ref()) {
+            return Self {
+                now,
+                before: resume::as_observed(before),
+                looked_at: before.looked_at,
+                written_down: true,
+                flag_is_doubtful: before.read_only,
+            };
+        }
+        Self {
+            before: now.clone(),
+            looked_at: now.metadata.answered_at.unwrap_or_else(|| clock.now()),
+            now,
+            written_down: false,
+            flag_is_doubtful: false,
+        }
+    }
 }
 
 /// How a destination came to be there.
@@ -164,6 +230,8 @@ enum Made {
     Here(Copied),
     /// By a copy whose end we did not see.
     Before,
+    /// By a copy of which the service has forgotten the token, if at all.
+    Unknown,
 }
 
 /// A destination that was compared.
@@ -174,8 +242,14 @@ struct Compared {
 }
 
 impl<S: Service> Jobs<'_, S> {
-    /// Runs one job to its end, or to the end of the time. `known` are the source's backups in the target's listing.
-    pub async fn back_up(&self, source: &Namespace, known: &[Backup]) -> JobRecord {
+    /// Runs one job to its end, or to the end of the time. `known` are the source's backups in the target's listing,
+    /// `past` is what an earlier invocation of this run wrote down.
+    pub async fn back_up(
+        &self,
+        source: &Namespace,
+        known: &[Backup],
+        past: Option<&Past>,
+    ) -> JobRecord {
         let mut record = JobRecord {
             source: source.clone(),
             backup: None,
@@ -185,28 +259,48 @@ impl<S: Service> Jobs<'_, S> {
             drift: None,
             evidence: None,
             unsealed: Vec::new(),
+            progress: None,
             error: None,
         };
-        let ended = match BackupName::of(self.prefix, Class::Scheduled, source, self.slot) {
-            Ok(name) => {
-                record.backup = Some(name.clone());
-                let work = self.work(&name, known, &mut record);
-                timeout_at(self.until, work)
-                    .await
-                    .unwrap_or(Err(JobError::OutOfTime))
+        let name = match BackupName::of(self.prefix, self.class, source, self.slot) {
+            Ok(name) => name,
+            Err(too_long) => {
+                record.error = Some(too_long.into());
+                return self.end(record, past).await;
             }
-            Err(too_long) => Err(too_long.into()),
         };
-        match ended {
+        record.backup = Some(name.clone());
+        let stands = known.iter().any(|backup| backup.name == name);
+        if stands && past.is_some_and(Past::is_sealed) {
+            record.state = JobState::AlreadySealed;
+            return record;
+        }
+        let work = self.work(&name, known, past, &mut record);
+        let ended = timeout_at(self.until, work).await;
+        match ended.unwrap_or(Err(JobError::OutOfTime)) {
             Ok(state) => record.state = state,
+            Err(JobError::OutOfTime) if record.progress.is_some() => {
+                record.state = JobState::Incomplete;
+                record.error = Some(JobError::StillCopying);
+            }
             Err(error) => {
-                if matches!(error, JobError::OutOfTime | JobError::NotStarted) {
+                if let JobError::OutOfTime | JobError::NotStarted | JobError::StillCopying = error {
                     record.state = JobState::Incomplete;
                 }
                 record.error = Some(error);
             }
         }
+        self.end(record, past).await
+    }
+
+    /// Says how a job ended, to whoever watches and to whoever carries on.
+    async fn end(&self, record: JobRecord, past: Option<&Past>) -> JobRecord {
         self.log(&record);
+        let now = self.clock.now();
+        let began = past.and_then(|past| past.before.as_ref());
+        let began = began.map_or(now, |before| before.looked_at);
+        let line = resume::line(self.target_name, self.target.region(), &record, began, now);
+        self.notes.ended(line).await;
         record
     }
 
@@ -214,23 +308,27 @@ impl<S: Service> Jobs<'_, S> {
         &self,
         name: &BackupName,
         known: &[Backup],
+        past: Option<&Past>,
         record: &mut JobRecord,
     ) -> Result<JobState, JobError> {
         if Instant::now() >= self.until {
             return Err(JobError::NotStarted);
         }
-        let Some(before) = verify::observe(self.source, name.source(), self.clock).await? else {
+        let Some(now) = verify::observe(self.source, name.source(), self.clock).await? else {
             return self.vanished(name.source()).await;
         };
-        if !before.metadata.read_only {
-            return self.copy_and_seal(name, known, &before, record).await;
+        let origin = Origin::of(now, past, self.clock);
+        let token = past.and_then(Past::copying);
+        let ended = self.copy_and_seal(name, known, &origin, token, record);
+        if !origin.now.metadata.read_only {
+            return ended.await;
         }
-        let ended = self.copy_and_seal(name, known, &before, record).await;
+        let ended = ended.await;
         let made_here = !known.iter().any(|backup| backup.name == *name);
         if ended.is_err() && made_here {
             self.clear_inherited_flag(name).await?;
         }
-        record.unsealed = self.unseal_what_differs(name, known, &before).await?;
+        record.unsealed = self.unseal_what_differs(name, known, &origin.now).await?;
         ended
     }
 
@@ -251,27 +349,32 @@ impl<S: Service> Jobs<'_, S> {
         &self,
         name: &BackupName,
         known: &[Backup],
-        before: &Observation,
+        origin: &Origin,
+        token: Option<&str>,
         record: &mut JobRecord,
     ) -> Result<JobState, JobError> {
-        let looked_at = before
-            .metadata
-            .answered_at
-            .unwrap_or_else(|| self.clock.now());
         let exists = known.iter().any(|backup| backup.name == *name);
-        let made = if exists {
-            Made::Before
-        } else {
-            self.copy(name).await?
+        let made = match token {
+            Some(token) => self.follow(name, token, self.patience, record).await?,
+            None if exists => Made::Before,
+            None => self.copy(name, origin, record).await?,
         };
+        let made = match made {
+            // Perhaps the copy goes on without its token, perhaps it is gone: asking for it again tells.
+            Made::Unknown if !self.appears(name, false).await? => {
+                self.copy(name, origin, record).await?
+            }
+            made => made,
+        };
+        record.progress = None;
         let compared = match made {
             Made::Here(copied) => {
                 record.copied = copied;
-                self.compare(name, before, looked_at, copied).await?
+                self.compare(name, origin, copied).await?
             }
-            Made::Before => {
+            Made::Before | Made::Unknown => {
                 record.adopted = true;
-                self.adopt(name, before).await?
+                self.adopt(name, origin).await?
             }
         };
         record.copied.rows = compared.copy.rows;
@@ -291,7 +394,16 @@ impl<S: Service> Jobs<'_, S> {
     }
 
     /// Starts the copy and follows it. Every further start comes after a look that found nothing.
-    async fn copy(&self, name: &BackupName) -> Result<Made, JobError> {
+    async fn copy(
+        &self,
+        name: &BackupName,
+        origin: &Origin,
+        record: &mut JobRecord,
+    ) -> Result<Made, JobError> {
+        if origin.written_down && self.appears(name, true).await? {
+            return Ok(Made::Before);
+        }
+        self.write_down_intent(name, origin).await;
         let order = CopyOrder {
             source: name.source(),
             destination: name.namespace(),
@@ -300,7 +412,10 @@ impl<S: Service> Jobs<'_, S> {
         for start in 1.. {
             let error = match self.target.start_copy(&order).await {
                 Ok(Started::Finished(copied)) => return Ok(Made::Here(copied)),
-                Ok(Started::Running(token)) => return self.follow(name, &token).await,
+                Ok(Started::Running(token)) => {
+                    self.write_down_token(name, &token).await;
+                    return self.follow(name, &token, None, record).await;
+                }
                 Err(ServiceError::AlreadyExists { .. }) => return Ok(Made::Before),
                 Err(error) if error.passes() => error,
                 Err(error) => return Err(error.into()),
@@ -316,6 +431,26 @@ impl<S: Service> Jobs<'_, S> {
             sleep(wish.max(pace.next())).await;
         }
         Err(JobError::OutOfTime)
+    }
+
+    /// Before the copy is asked for, so that a later invocation knows what it must be compared with.
+    async fn write_down_intent(&self, name: &BackupName, origin: &Origin) {
+        let intent = Entry::Intended {
+            target: self.target_name.to_owned(),
+            source: name.source().to_string(),
+            before: resume::written_down(&origin.before, origin.looked_at),
+        };
+        self.notes.write(intent).await;
+    }
+
+    /// Before the copy is asked after, so that a later invocation can go on asking.
+    async fn write_down_token(&self, name: &BackupName, token: &str) {
+        let started = Entry::Started {
+            target: self.target_name.to_owned(),
+            source: name.source().to_string(),
+            token: token.to_owned(),
+        };
+        self.notes.write(started).await;
     }
 
     /// Looks for a destination: once, or for a while if a copy may have been started.
@@ -338,8 +473,16 @@ impl<S: Service> Jobs<'_, S> {
     }
 
     /// Asks the service until the copy has ended. A token that the service forgot sends us to the destination.
-    async fn follow(&self, name: &BackupName, token: &str) -> Result<Made, JobError> {
+    async fn follow(
+        &self,
+        name: &BackupName,
+        token: &str,
+        patience: Option<Duration>,
+        record: &mut JobRecord,
+    ) -> Result<Made, JobError> {
         let mut pace = Pace::new(FIRST_LOOK, LONGEST_LOOK);
+        let give_up = patience.map(|patience| Instant::now() + patience);
+        record.progress = Some(String::new());
         let mut shown = None;
         loop {
             match self.target.poll_copy(name.namespace(), token).await {
@@ -350,14 +493,20 @@ impl<S: Service> Jobs<'_, S> {
                 Ok(Progress::Failed(error)) => return Err(JobError::CopyFailed(error)),
                 Ok(Progress::Running(progress)) if progress != shown => {
                     info!(job = name.source().as_str(), backup = %name, region = self.target.region(), progress = progress.as_deref(), "copying");
+                    record
+                        .progress
+                        .clone_from(&progress.clone().or(Some(String::new())));
                     shown = progress;
                 }
                 Ok(Progress::Running(_)) => {}
                 Err(ServiceError::NotFound { .. }) => {
                     warn!(job = name.source().as_str(), backup = %name, region = self.target.region(), "the service forgot the copy's token; looking at the destination");
-                    return Ok(Made::Before);
+                    return Ok(Made::Unknown);
                 }
                 Err(error) => return Err(error.into()),
+            }
+            if give_up.is_some_and(|at| Instant::now() >= at) {
+                return Err(JobError::StillCopying);
             }
             sleep(pace.next()).await;
         }
@@ -367,8 +516,7 @@ impl<S: Service> Jobs<'_, S> {
     async fn compare(
         &self,
         name: &BackupName,
-        before: &Observation,
-        since: Timestamp,
+        origin: &Origin,
         copied: Copied,
     ) -> Result<Compared, JobError> {
         let copy = self.look(name).await?.ok_or(Mismatch::Missing)?;
@@ -376,7 +524,7 @@ impl<S: Service> Jobs<'_, S> {
             self.clear_inherited_flag(name).await?;
         }
         let verdict = self
-            .judge(name, before, &copy, since, Some(copied.rows))
+            .judge(name, origin, &copy, origin.looked_at, Some(copied.rows))
             .await?;
         let drift = accepted(verdict)?;
         Ok(Compared {
@@ -389,13 +537,13 @@ impl<S: Service> Jobs<'_, S> {
     async fn judge(
         &self,
         name: &BackupName,
-        before: &Observation,
+        origin: &Origin,
         copy: &Observation,
         still_since: Timestamp,
         vouched: Option<u64>,
     ) -> Result<Verdict, ServiceError> {
         let comparison = Comparison {
-            before,
+            before: &origin.before,
             copy,
             still_since,
             vouched,
@@ -414,17 +562,24 @@ impl<S: Service> Jobs<'_, S> {
     }
 
     /// Compares a copy whose end we did not see: it may still be growing, be another event's, or be sealed already.
-    async fn adopt(&self, name: &BackupName, before: &Observation) -> Result<Compared, JobError> {
+    async fn adopt(&self, name: &BackupName, origin: &Origin) -> Result<Compared, JobError> {
         let mut pace = Pace::new(FIRST_LOOK, LONGEST_LOOK);
         let unseen_until = Instant::now() + UNSEEN_FOR;
+        let give_up = Instant::now() + self.patience.unwrap_or(UNSEEN_FOR);
         let mut grew_at = Instant::now();
         let mut rows = None;
         loop {
             if let Some(copy) = self.look(name).await? {
                 self.refuse_foreign(name, &copy)?;
-                let since = copy.metadata.created_at;
-                let verdict = self.judge(name, before, &copy, since, None).await?;
-                let trusted = verdict == Verdict::Equal || self.was_written_since_the_slot(before);
+                let since = if origin.written_down {
+                    origin.looked_at
+                } else {
+                    copy.metadata.created_at
+                };
+                let verdict = self.judge(name, origin, &copy, since, None).await?;
+                let may_differ =
+                    self.was_written_since_the_slot(&origin.now) && !origin.flag_is_doubtful;
+                let trusted = verdict == Verdict::Equal || may_differ;
                 if copy.metadata.read_only && trusted {
                     return Ok(Compared {
                         copy,
@@ -439,18 +594,34 @@ impl<S: Service> Jobs<'_, S> {
                     grew_at = Instant::now();
                 }
                 if verdict == Verdict::Equal || grew_at.elapsed() >= STALLED_AFTER {
-                    let drift = accepted(verdict)?;
-                    return Ok(Compared {
-                        copy,
-                        drift,
-                        sealed_before: false,
-                    });
+                    let began = copy.metadata.created_at.min(origin.looked_at);
+                    return match accepted(verdict) {
+                        Err(_) if self.may_still_grow(began) => Err(JobError::StillCopying),
+                        Err(error) => Err(error),
+                        Ok(drift) => Ok(Compared {
+                            copy,
+                            drift,
+                            sealed_before: false,
+                        }),
+                    };
                 }
             } else if Instant::now() >= unseen_until {
-                return Err(JobError::Unseen(name.to_string()));
+                return Err(if self.may_still_grow(origin.looked_at) {
+                    JobError::StillCopying
+                } else {
+                    JobError::Unseen(name.to_string())
+                });
+            }
+            if Instant::now() >= give_up && self.may_still_grow(origin.looked_at) {
+                return Err(JobError::StillCopying);
             }
             sleep(pace.next()).await;
         }
+    }
+
+    /// Whether a copy whose end nobody saw may go on. Only a run that stays open can wait and see.
+    fn may_still_grow(&self, began: Timestamp) -> bool {
+        self.notes.are_kept() && self.clock.now().duration_since(began) < LONGEST_COPY
     }
 
     async fn look(&self, name: &BackupName) -> Result<Option<Observation>, ServiceError> {

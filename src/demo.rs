@@ -14,12 +14,12 @@ use tokio::net::TcpListener;
 use turbopuffer::Client;
 use turbopuffer::types::{DistanceMetric, Row};
 
-use crate::Lifeboat;
 use crate::clock::Clock;
 use crate::event::{Action, Request};
 use crate::plan::Settings;
 use crate::report::{Line, Report, Size};
 use crate::terminal::{self, table};
+use crate::{Answer, Lifeboat};
 
 const SOURCE_REGION: &str = "aws-us-east-1";
 const BACKUP_REGION: &str = "aws-eu-west-1";
@@ -243,7 +243,12 @@ impl Stage {
             .lifeboat
             .handle(&request, "demo".into(), ONE_RUN, Size::Whole, &|_| ())
             .await;
-        report.map_err(|refused| DemoError::Story(refused.to_string()))
+        match report.map_err(|refused| DemoError::Story(refused.to_string()))? {
+            Answer::Run(report) => Ok(*report),
+            other => Err(DemoError::Story(format!(
+                "a run was answered with {other:?}"
+            ))),
+        }
     }
 }
 

@@ -10,27 +10,42 @@ use serde::de::{Deserializer, MapAccess, Visitor};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::plan::Plan;
+
 /// What to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Action {
     /// Copy, compare, seal, then prune.
     Backup,
+    /// Go on with every run that an earlier invocation left open.
+    Resume,
     /// Only prune.
     Prune,
     /// Show what stands and why; changes nothing.
     List,
+    /// Show the jobs that the journal remembers.
+    Jobs,
     /// Show the configuration; sends nothing.
     Check,
 }
 
-const ACTIONS: [(&str, Action); 4] = [
+const ACTIONS: [(&str, Action); 6] = [
     ("backup", Action::Backup),
+    ("resume", Action::Resume),
     ("prune", Action::Prune),
     ("list", Action::List),
+    ("jobs", Action::Jobs),
     ("check", Action::Check),
 ];
-const FIELDS: [&str; 4] = ["action", "plan", "scheduled_time", "dry_run"];
+const FIELDS: [&str; 6] = [
+    "action",
+    "plan",
+    "scheduled_time",
+    "dry_run",
+    "manual",
+    "approve",
+];
 /// What EventBridge puts around a `detail`.
 const ENVELOPE: [&str; 9] = [
     "version",
@@ -117,21 +132,27 @@ impl<'de> Deserialize<'de> for Entries {
 pub struct Request {
     /// What to do.
     pub action: Action,
-    /// For which plan.
-    pub plan: String,
+    /// For which plan; `None` is the only one, or the one called `default`, and every one for `resume` and `jobs`.
+    pub plan: Option<String>,
     /// The scheduled instant; `None` means now.
     pub scheduled_time: Option<Timestamp>,
     /// Decide and show, but change nothing.
     pub dry_run: bool,
+    /// Make backups that retention never looks at.
+    pub manual: bool,
+    /// The hash of a list of due backups that may be deleted, and no other.
+    pub approve: Option<String>,
 }
 
 impl Default for Request {
     fn default() -> Self {
         Self {
             action: Action::Backup,
-            plan: "default".into(),
+            plan: None,
             scheduled_time: None,
             dry_run: false,
+            manual: false,
+            approve: None,
         }
     }
 }
@@ -174,6 +195,20 @@ pub enum EventError {
         /// The nearest one that is configured.
         nearest: String,
     },
+    /// Several plans, and none of them named.
+    #[error("the event names no plan and none is called `default`; name one of: {plans}")]
+    NoPlanNamed {
+        /// The plans that are configured.
+        plans: String,
+    },
+    /// A field that would have been ignored.
+    #[error("the event's field `{field}` {why}; leave it out, or send another event")]
+    Pointless {
+        /// The field.
+        field: &'static str,
+        /// Why it means nothing here.
+        why: &'static str,
+    },
     /// A field of another type, or without sense.
     #[error("the event's field `{field}` is {found}; {wanted}")]
     WrongValue {
@@ -203,25 +238,59 @@ impl Request {
             return Err(EventError::RepeatedField(field.clone()));
         }
         let object = object(&event.value)?;
-        if object.contains_key("detail-type") {
-            Self::from_envelope(object)
+        let request = if object.contains_key("detail-type") {
+            Self::from_envelope(object)?
         } else {
-            Self::from_fields(object)
-        }
+            Self::from_fields(object)?
+        };
+        request.sensible()
     }
 
-    /// Refuses a plan that is not configured, before anything is done.
-    pub fn check_plan(&self, configured: &[&str]) -> Result<(), EventError> {
-        if configured.contains(&self.plan.as_str()) {
-            return Ok(());
+    /// The plan that is meant, before anything is done.
+    pub fn choose<'a>(&self, plans: &'a [Plan]) -> Result<&'a Plan, EventError> {
+        let names: Vec<&str> = plans.iter().map(|plan| plan.name.as_str()).collect();
+        let wanted = match (&self.plan, plans) {
+            (Some(name), _) => name.as_str(),
+            (None, [only]) => return Ok(only),
+            (None, _) => "default",
+        };
+        if let Some(plan) = plans.iter().find(|plan| plan.name == wanted) {
+            return Ok(plan);
         }
-        let nearest = nearest(&self.plan, configured)
-            .unwrap_or("default")
-            .to_owned();
-        Err(EventError::UnknownPlan {
-            plan: self.plan.clone(),
-            nearest,
+        Err(match &self.plan {
+            None => EventError::NoPlanNamed {
+                plans: names.join(", "),
+            },
+            Some(plan) => EventError::UnknownPlan {
+                plan: plan.clone(),
+                nearest: nearest(plan, &names).unwrap_or("default").to_owned(),
+            },
         })
+    }
+
+    /// Refuses what would otherwise be ignored, because an ignored `dry_run` deletes.
+    fn sensible(self) -> Result<Self, EventError> {
+        let deletes = matches!(self.action, Action::Backup | Action::Prune) && !self.manual;
+        let pointless = |field, why| Err(EventError::Pointless { field, why });
+        if self.manual && self.action != Action::Backup {
+            return pointless("manual", "is only for the action `backup`");
+        }
+        if self.approve.is_some() && !deletes {
+            return pointless(
+                "approve",
+                "is only for events that delete: `prune`, or a `backup` that is not manual",
+            );
+        }
+        if self.approve.is_some() && self.dry_run {
+            return pointless(
+                "approve",
+                "approves deletions, and a dry run deletes nothing",
+            );
+        }
+        if self.dry_run && matches!(self.action, Action::Resume | Action::Jobs) {
+            return pointless("dry_run", "is not for the actions `resume` and `jobs`");
+        }
+        Ok(self)
     }
 
     /// The classic envelope: its time is the slot, its detail (an object, or a string that holds one) the request.
@@ -274,23 +343,15 @@ impl Request {
         for (field, value) in fields {
             match field.as_str() {
                 "action" => request.action = action(value)?,
-                "plan" => {
-                    let plan = value
-                        .as_str()
-                        .ok_or_else(|| wrong("plan", value, "it should be a plan's name"))?;
-                    plan.clone_into(&mut request.plan);
-                }
+                "plan" => request.plan = Some(text("plan", value, "it should be a plan's name")?),
                 "scheduled_time" => {
                     request.scheduled_time = Some(instant("scheduled_time", value)?);
                 }
-                "dry_run" => {
-                    request.dry_run = value.as_bool().ok_or_else(|| {
-                        wrong(
-                            "dry_run",
-                            value,
-                            "it should be true or false, without quotes",
-                        )
-                    })?;
+                "dry_run" => request.dry_run = yes_or_no("dry_run", value)?,
+                "manual" => request.manual = yes_or_no("manual", value)?,
+                "approve" => {
+                    let wanted = "it should be the hash that a dry run printed";
+                    request.approve = Some(text("approve", value, wanted)?);
                 }
                 unknown => {
                     let nearest = nearest(unknown, &FIELDS).unwrap_or("action");
@@ -327,6 +388,18 @@ fn action(value: &Value) -> Result<Action, EventError> {
             action: word.to_owned(),
             nearest: nearest(word, &ACTIONS.map(|(name, _)| name)).unwrap_or("backup"),
         })
+}
+
+fn text(field: &'static str, value: &Value, wanted: &'static str) -> Result<String, EventError> {
+    let text = value.as_str().filter(|text| !text.trim().is_empty());
+    text.map(|text| text.trim().to_owned())
+        .ok_or_else(|| wrong(field, value, wanted))
+}
+
+fn yes_or_no(field: &'static str, value: &Value) -> Result<bool, EventError> {
+    value
+        .as_bool()
+        .ok_or_else(|| wrong(field, value, "it should be true or false, without quotes"))
 }
 
 fn instant(field: &'static str, value: &Value) -> Result<Timestamp, EventError> {
@@ -386,6 +459,7 @@ mod tests {
         let event = json!({"action": "prune", "plan": "default", "scheduled_time": "2026-11-21T02:00:00Z", "dry_run": true});
         let request = Request {
             action: Action::Prune,
+            plan: Some("default".into()),
             dry_run: true,
             scheduled_time: Some(at("2026-11-21T02:00:00Z")),
             ..Request::default()
@@ -473,18 +547,64 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_plan_is_refused() {
-        let request = Request {
-            plan: "nightly".into(),
-            ..Request::default()
+    fn what_an_action_would_ignore_is_refused() {
+        for (event, says) in [
+            (json!({"action": "prune", "manual": true}), "`manual`"),
+            (json!({"action": "list", "approve": "0123"}), "`approve`"),
+            (json!({"manual": true, "approve": "0123"}), "`approve`"),
+            (json!({"approve": "0123", "dry_run": true}), "`approve`"),
+            (json!({"action": "resume", "dry_run": true}), "`dry_run`"),
+            (json!({"approve": ""}), "hash"),
+            (json!({"approve": 7}), "hash"),
+        ] {
+            let said = read(&event).unwrap_err();
+            assert!(said.contains(says), "{event}: {said}");
+        }
+    }
+
+    #[test]
+    fn an_unnamed_plan_is_the_only_one_or_the_default() {
+        let named = |name: &str| {
+            let environment = [
+                ("SOURCE_REGION", "aws-us-east-1"),
+                ("BACKUP_REGION", "aws-eu-west-1"),
+                ("SOURCE_PREFIX", "acme-"),
+                ("TURBOPUFFER_API_KEY", "tpuf_abc"),
+            ]
+            .map(|(name, value)| (name.to_owned(), value.to_owned()));
+            let mut plan = crate::plan::Settings::from_environment(&environment)
+                .unwrap()
+                .plans
+                .remove(0);
+            plan.name = name.into();
+            plan
         };
-        assert!(
+        let choose = |plan: Option<&str>, plans: &[Plan]| {
+            let request = Request {
+                plan: plan.map(str::to_owned),
+                ..Request::default()
+            };
             request
-                .check_plan(&["default"])
-                .unwrap_err()
-                .to_string()
-                .contains("`default`")
+                .choose(plans)
+                .map(|plan| plan.name.clone())
+                .map_err(|error| error.to_string())
+        };
+        let (one, three) = (
+            [named("nightly")],
+            [named("nightly"), named("default"), named("weekly")],
         );
-        assert!(Request::default().check_plan(&["default"]).is_ok());
+        assert_eq!(choose(None, &one), Ok("nightly".into()));
+        assert_eq!(choose(None, &three), Ok("default".into()));
+        assert_eq!(choose(Some("weekly"), &three), Ok("weekly".into()));
+        assert!(
+            choose(Some("weakly"), &three)
+                .unwrap_err()
+                .contains("`weekly`")
+        );
+        assert!(
+            choose(None, &[named("a"), named("b")])
+                .unwrap_err()
+                .contains("a, b")
+        );
     }
 }

@@ -298,7 +298,7 @@ pub struct OpenRuns {
 pub enum Entry {
     /// Written before the request that starts a copy.
     Intended {
-        /// The target's region.
+        /// The target's name.
         target: String,
         /// The namespace to copy.
         source: String,
@@ -307,7 +307,7 @@ pub enum Entry {
     },
     /// Written before the first question how a copy is doing.
     Started {
-        /// The target's region.
+        /// The target's name.
         target: String,
         /// The namespace that is copied.
         source: String,
@@ -319,6 +319,8 @@ pub enum Entry {
         /// How.
         job: JobLine,
     },
+    /// The invocation ended in order, and only copies that the service goes on with are left.
+    Waiting,
 }
 
 /// A source as it was before it was copied.

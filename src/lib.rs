@@ -4,11 +4,13 @@
 //!
 //! # Layout
 //! What is asked for, and what is answered:
-//! - [`event`] an event becomes a request; [`plan`] the environment becomes a plan; [`report`] what a run says of itself.
+//! - [`event`] an event becomes a request; [`plan`] the environment, or a document, becomes plans; [`report`] what a run
+//!   says of itself; [`preflight`] what could keep the first one from working.
 //!
 //! Deciding, without network or clock:
 //! - [`slot`] the scheduled instant; [`name`] the codec of backup names; [`retention`] what is due and why the rest stays;
-//!   [`certificate`] the second opinion before each DELETE; [`limiter`] requests in flight.
+//!   [`approval`] whether all of it may go at once; [`certificate`] the second opinion before each DELETE;
+//!   [`limiter`] requests in flight.
 //!
 //! Doing:
 //! - [`mod@run`] drives [`listing`], [`backup`] (copy, compare, seal), [`verify`] and [`prune`].
@@ -18,6 +20,7 @@
 //! The doors are `main.rs` (Lambda) and `bin/lifeboat.rs` (a terminal); both build the same [`event::Request`] and hand
 //! it to [`Lifeboat`].
 
+pub mod approval;
 pub mod backup;
 pub mod certificate;
 pub mod clock;
@@ -27,8 +30,10 @@ pub mod limiter;
 pub mod listing;
 pub mod name;
 pub mod plan;
+pub mod preflight;
 pub mod prune;
 pub mod report;
+pub mod resume;
 pub mod retention;
 pub mod run;
 pub mod secret;
@@ -37,73 +42,109 @@ pub mod slot;
 pub mod telemetry;
 pub mod verify;
 
+#[cfg(test)]
+mod cases;
 #[cfg(feature = "terminal")]
 pub mod demo;
 #[cfg(feature = "terminal")]
 pub mod terminal;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
+use serde::Serialize;
+use tokio::time::Instant;
 
 use crate::clock::Clock;
-use crate::event::Request;
-use crate::plan::{Encryption, Settings};
+use crate::event::{Action, Request};
+use crate::journal::{Journal, RunRecord};
+use crate::name::Class;
+use crate::plan::{Encryption, Plan, Settings};
 use crate::report::{Report, Size};
 use crate::run::{Refused, Step, World, run};
-use crate::secret::{ApiKey, KeySource};
+use crate::secret::ApiKey;
 use crate::service::Patient;
 use crate::service::turbopuffer::{CopySource, Turbopuffer, customer_managed, http_client};
 
-/// Both regions of a plan, connected once per process.
+/// Finished runs of a plan that `jobs` shows.
+const RUNS_SHOWN: usize = 20;
+
+/// What a request is answered with.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+pub enum Answer {
+    /// What one run did.
+    Run(Box<Report>),
+    /// What was carried on with.
+    Resumed(Resumed),
+    /// What the journal remembers.
+    Jobs(JobList),
+}
+
+impl Answer {
+    /// The reports of the runs, one each.
+    pub fn reports(&self) -> impl Iterator<Item = &Report> {
+        let (one, many): (Option<&Report>, &[Report]) = match self {
+            Self::Run(report) => (Some(report), &[]),
+            Self::Resumed(resumed) => (None, &resumed.runs),
+            Self::Jobs(_) => (None, &[]),
+        };
+        one.into_iter().chain(many)
+    }
+}
+
+/// What a `resume` did.
+#[derive(Debug, Serialize)]
+pub struct Resumed {
+    /// Always `resume`.
+    pub action: Action,
+    /// Names this invocation in every log line.
+    pub run_id: String,
+    /// Runs that were open, of all plans.
+    pub open_runs: usize,
+    /// Objects in the journal that stand among the open runs and are none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub ignored: Vec<String>,
+    /// What was done for each.
+    pub runs: Vec<Report>,
+}
+
+/// Open and finished runs, newest first within each plan.
+#[derive(Debug, Default, Serialize)]
+pub struct JobList {
+    /// The runs with their jobs.
+    pub runs: Vec<RunRecord>,
+}
+
+/// Every plan with its regions, connected once per process.
 #[derive(Debug)]
 pub struct Lifeboat {
     settings: Settings,
-    source: Patient<Turbopuffer>,
-    target: Patient<Turbopuffer>,
+    connected: BTreeMap<String, Connected>,
+    journal: Option<Journal>,
     clock: Clock,
+}
+
+/// The regions of one plan.
+#[derive(Debug)]
+struct Connected {
+    source: Patient<Turbopuffer>,
+    targets: Vec<Patient<Turbopuffer>>,
 }
 
 impl Lifeboat {
     /// Builds the clients; sends nothing yet.
     pub fn connect(settings: Settings, clock: Clock) -> Result<Self, String> {
         let http = http_client()?;
-        let key = |source: &KeySource| Arc::new(ApiKey::new(source.clone()));
-        let plan = &settings.plan;
-        let source_key = key(&settings.api_key);
-        // A key of their own means that the backups stand in another organisation, which must be shown the source's.
-        let (target_key, shown_key) = match &settings.backup_api_key {
-            Some(own) => (key(own), Some(Arc::clone(&source_key))),
-            None => (Arc::clone(&source_key), None),
-        };
-        let copies = CopySource {
-            region: plan.source.region.clone(),
-            api_key: shown_key,
-            encryption: match &plan.target.encryption {
-                None => None,
-                Some(Encryption::Default) => Some(turbopuffer::types::Encryption::Default),
-                Some(Encryption::CustomerManaged(key)) => Some(customer_managed(key)?),
-            },
-        };
-        let source = Turbopuffer::new(
-            plan.source.region.clone(),
-            plan.source.base_url.clone(),
-            http.clone(),
-            source_key,
-            None,
-        );
-        let target = Turbopuffer::new(
-            plan.target.region.clone(),
-            plan.target.base_url.clone(),
-            http,
-            target_key,
-            Some(copies),
-        );
-        let concurrency = plan.concurrency;
+        let connected = settings
+            .plans
+            .iter()
+            .map(|plan| Ok((plan.name.clone(), connect(plan, &http)?)));
         Ok(Self {
-            source: Patient::new(source, concurrency),
-            target: Patient::new(target, concurrency),
+            connected: connected.collect::<Result<_, String>>()?,
+            journal: settings.journal.as_ref().map(Journal::open),
             settings,
             clock,
         })
@@ -117,12 +158,38 @@ impl Lifeboat {
         time_left: Duration,
         size: Size,
         watch: &dyn Fn(Step<'_>),
+    ) -> Result<Answer, Refused> {
+        match request.action {
+            Action::Resume => {
+                let resumed = self.resume(request, run_id, time_left, size, watch);
+                resumed.boxed_local().await.map(Answer::Resumed)
+            }
+            Action::Jobs => self.jobs(request).boxed_local().await.map(Answer::Jobs),
+            _ => {
+                let plan = request.choose(&self.settings.plans)?;
+                let report = self.run(request, plan, run_id, time_left, size, watch);
+                Ok(Answer::Run(Box::new(report.await?)))
+            }
+        }
+    }
+
+    async fn run(
+        &self,
+        request: &Request,
+        plan: &Plan,
+        run_id: String,
+        time_left: Duration,
+        size: Size,
+        watch: &dyn Fn(Step<'_>),
     ) -> Result<Report, Refused> {
-        let plan = &self.settings.plan;
+        let Some(connected) = self.connected.get(&plan.name) else {
+            unreachable!("every plan was connected")
+        };
         let world = World {
             plan,
-            source: &self.source,
-            target: &self.target,
+            source: &connected.source,
+            targets: &connected.targets,
+            journal: self.journal.as_ref(),
             clock: self.clock.clone(),
             report: size,
             watch,
@@ -131,9 +198,110 @@ impl Lifeboat {
         run(request, &world, run_id, time_left).boxed_local().await
     }
 
+    /// Goes on with every open run, one after the other. Costs one request when there is none.
+    async fn resume(
+        &self,
+        request: &Request,
+        run_id: String,
+        time_left: Duration,
+        size: Size,
+        watch: &dyn Fn(Step<'_>),
+    ) -> Result<Resumed, Refused> {
+        let ends = Instant::now() + time_left;
+        let journal = self.journal.as_ref().ok_or(Refused::NoJournal)?;
+        let open = journal.open_runs().await?;
+        let mut resumed = Resumed {
+            action: Action::Resume,
+            run_id,
+            open_runs: open.runs.len(),
+            ignored: open.ignored,
+            runs: Vec::new(),
+        };
+        for open in open.runs {
+            let plan = self
+                .settings
+                .plans
+                .iter()
+                .find(|plan| plan.name == open.key.plan);
+            let wanted = request
+                .plan
+                .as_ref()
+                .is_none_or(|wanted| *wanted == open.key.plan);
+            let Some(plan) = plan.filter(|_| wanted) else {
+                continue;
+            };
+            let request = Request {
+                action: Action::Resume,
+                plan: Some(plan.name.clone()),
+                scheduled_time: Some(open.key.slot.instant()),
+                manual: open.key.class == Class::Manual,
+                ..Request::default()
+            };
+            let left = ends.saturating_duration_since(Instant::now());
+            let run_id = resumed.run_id.clone();
+            let report = self.run(&request, plan, run_id, left, size, watch).await?;
+            resumed.runs.push(report);
+        }
+        Ok(resumed)
+    }
+
+    /// What the journal remembers of the plans' jobs, newest run first.
+    async fn jobs(&self, request: &Request) -> Result<JobList, Refused> {
+        let journal = self.journal.as_ref().ok_or(Refused::NoJournal)?;
+        let mut list = JobList::default();
+        for plan in &self.settings.plans {
+            if request
+                .plan
+                .as_ref()
+                .is_none_or(|wanted| *wanted == plan.name)
+            {
+                list.runs
+                    .extend(resume::open_records(journal, &plan.name).await?);
+                list.runs
+                    .extend(journal.history(&plan.name, RUNS_SHOWN).await?);
+            }
+        }
+        Ok(list)
+    }
+
     /// The configuration in force.
     #[must_use]
     pub fn settings(&self) -> &Settings {
         &self.settings
     }
+}
+
+fn connect(plan: &Plan, http: &reqwest::Client) -> Result<Connected, String> {
+    let source_key = Arc::new(ApiKey::new(plan.source.api_key.clone()));
+    let region = |region: &str, base_url: &str, key, copies| {
+        let (region, base_url) = (region.to_owned(), base_url.to_owned());
+        let service = Turbopuffer::new(region, base_url, http.clone(), key, copies);
+        Patient::new(service, plan.concurrency)
+    };
+    let targets = plan.targets.iter().map(|target| {
+        // A key of its own means that the backups stand in another organisation, which must be shown the source's.
+        let (key, shown_key) = match &target.api_key {
+            Some(own) => (
+                Arc::new(ApiKey::new(own.clone())),
+                Some(Arc::clone(&source_key)),
+            ),
+            None => (Arc::clone(&source_key), None),
+        };
+        let copies = CopySource {
+            region: plan.source.region.clone(),
+            api_key: shown_key,
+            encryption: match &target.encryption {
+                None => None,
+                Some(Encryption::Default) => Some(turbopuffer::types::Encryption::Default),
+                Some(Encryption::CustomerManaged(key)) => Some(customer_managed(key)?),
+            },
+        };
+        Ok(region(&target.region, &target.base_url, key, Some(copies)))
+    });
+    let targets = targets.collect::<Result<_, String>>()?;
+    let source = &plan.source;
+    Ok(Connected {
+        source: region(&source.region, &source.base_url, source_key, None),
+        targets,
+    })
 }

@@ -6,12 +6,12 @@
 use std::time::{Duration, SystemTime};
 
 use lambda_runtime::{Diagnostic, Error, LambdaEvent, service_fn};
-use lifeboat::Lifeboat;
 use lifeboat::clock::Clock;
 use lifeboat::event::{Event, Request};
 use lifeboat::plan::Settings;
 use lifeboat::report::{Outcome, Report, Size};
 use lifeboat::telemetry;
+use lifeboat::{Answer, Lifeboat};
 
 /// Kept back from an invocation's time for the report.
 const FOR_THE_REPORT: Duration = Duration::from_secs(20);
@@ -32,7 +32,7 @@ async fn main() -> Result<(), Error> {
 async fn answer(
     lifeboat: &Result<Lifeboat, String>,
     event: LambdaEvent<Event>,
-) -> Result<Report, Diagnostic> {
+) -> Result<Answer, Diagnostic> {
     let run_id = event.context.request_id.clone();
     let refused = |error: &str, message: String| {
         tracing::error!(
@@ -49,16 +49,25 @@ async fn answer(
     let request = Request::from_event(&event.payload)
         .map_err(|error| refused("BadEvent", error.to_string()))?;
     let time_left = time_left(event.context.deadline());
-    let report = lifeboat
+    let answer = lifeboat
         .handle(&request, run_id.clone(), time_left, Size::Bounded, &|_| ())
         .await;
-    let report = report.map_err(|error| refused("BadEvent", error.to_string()))?;
-    telemetry::log_report(&report)
-        .map_err(|error| diagnostic("Log", format!("the report can't be logged: {error}")))?;
+    let answer = answer.map_err(|error| refused(error.word(), error.to_string()))?;
+    for report in answer.reports() {
+        telemetry::log_report(report)
+            .map_err(|error| diagnostic("Log", format!("the report can't be logged: {error}")))?;
+    }
+    let failed = answer.reports().find_map(failure);
+    failed.map_or(Ok(answer), Err)
+}
+
+/// What makes an invocation an error. A run that stays open in the journal is none: the next `resume` carries on.
+fn failure(report: &Report) -> Option<Diagnostic> {
     match report.outcome {
-        Outcome::Succeeded => Ok(report),
-        Outcome::Failed => Err(diagnostic("RunFailed", report.summary())),
-        Outcome::Incomplete => Err(diagnostic("RunIncomplete", report.summary())),
+        Outcome::Succeeded => None,
+        Outcome::Incomplete if report.stays_open => None,
+        Outcome::Incomplete => Some(diagnostic("RunIncomplete", report.summary())),
+        Outcome::Failed => Some(diagnostic("RunFailed", report.summary())),
     }
 }
 

@@ -1,9 +1,12 @@
 //! Deletes what retention no longer needs from one target, with a certificate for each deletion.
 //!
-//! Sources are independent. Evidence is read only where a name alone can't settle it; right before each DELETE the
+//! First every source is decided about, then the whole list is judged (`approval`), then it is deleted. Sources are
+//! independent. Evidence is read only where a name alone can't settle it; right before each DELETE the
 //! backup and the siblings that make it superfluous are read again, and after it, whether it is gone.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::num::NonZeroU32;
+use std::sync::Arc;
 
 use futures_util::FutureExt;
 use futures_util::stream::{self, StreamExt};
@@ -12,9 +15,10 @@ use tracing::{info, warn};
 
 use crate::certificate::{self, Claim, Refusal, Witness};
 use crate::clock::Clock;
+use crate::journal::Lease;
 use crate::listing::{CompleteListing, ReadToTheEnd};
 use crate::name::{BackupName, Namespace};
-use crate::plan::Plan;
+use crate::plan::{Plan, Target};
 use crate::retention::{self, Backup, Decision, Evidence, Keep, Superseded, Verdict};
 use crate::service::{Metadata, Service, ServiceError};
 
@@ -32,11 +36,11 @@ pub struct Inventory {
 impl Inventory {
     /// Sorts a complete listing. A name belongs to the plan only by the exact grammar and the plan's selectors.
     #[must_use]
-    pub fn of(plan: &Plan, listing: CompleteListing) -> Self {
+    pub fn of(plan: &Plan, target: &Target, listing: CompleteListing) -> Self {
         let mut sources: BTreeMap<Namespace, Vec<Backup>> = BTreeMap::new();
         let mut strays = Vec::new();
         for text in listing.names {
-            match BackupName::parse(&plan.target.prefix, &text) {
+            match BackupName::parse(&target.prefix, &text) {
                 Some(name) if plan.source.selectors.selects(name.source().as_str()) => {
                     sources
                         .entry(name.source().clone())
@@ -119,20 +123,45 @@ pub enum Mode {
     Delete,
 }
 
-/// What all deletions of a run share.
+/// What all deletions in one target share.
 pub struct Pruning<'a, S> {
-    /// The plan whose retention decides.
+    /// The plan whose selectors say what is ours.
     pub plan: &'a Plan,
-    /// The region of the backups.
-    pub target: &'a S,
+    /// The target whose retention decides.
+    pub target: &'a Target,
+    /// The target's region.
+    pub service: &'a S,
     /// Why nothing of a source may be deleted in this run, if that is so.
     pub hold: &'a dyn Fn(&Namespace) -> Option<Keep>,
     /// The local clock.
-    pub clock: &'a Clock,
+    pub clock: Clock,
+    /// The plan's lease, if there is a journal.
+    pub lease: Option<Arc<Lease>>,
     /// When to stop working.
     pub until: Instant,
     /// Show or delete.
     pub mode: Mode,
+}
+
+/// What was decided about one source.
+#[derive(Debug, Default)]
+pub struct Decided {
+    /// What was decided about each backup.
+    pub decisions: Vec<Decision>,
+    /// Evidence could not be read, so nothing of this source was decided.
+    pub unread: Option<ServiceError>,
+    /// Time ran out before this source's turn.
+    pub not_reached: bool,
+}
+
+/// The due backups of one source, and what they were judged by.
+#[derive(Debug)]
+pub struct DueOfSource {
+    /// The source.
+    pub source: Namespace,
+    /// Its due backups, oldest first, each with what made it superfluous.
+    pub due: Vec<(BackupName, Superseded)>,
+    backups: Vec<Backup>,
 }
 
 /// What became of one backup that was due.
@@ -150,65 +179,80 @@ pub enum Deletion {
     OutOfTime,
 }
 
-/// What pruning did for one source.
-#[derive(Debug, Default)]
-pub struct Pruned {
-    /// What was decided about each backup.
-    pub decisions: Vec<Decision>,
-    /// What became of those that were due.
-    pub deletions: Vec<(BackupName, Deletion)>,
-    /// Evidence could not be read, so nothing of this source was decided.
-    pub unread: Option<ServiceError>,
-    /// Time ran out before this source's turn.
-    pub not_reached: bool,
-}
-
 impl<S: Service> Pruning<'_, S> {
-    /// Prunes every source; one that fails never stops another. Each result goes to `report` as it comes.
-    pub async fn prune(&self, inventory: &Inventory, mut report: impl FnMut(&Namespace, Pruned)) {
-        let in_flight = usize::try_from(self.plan.concurrency).unwrap_or(1).max(1);
+    /// Decides about every source; one that can't be read never stops another. Each decision goes to `report` as it
+    /// comes, and what is due comes back. Nothing is deleted.
+    pub async fn decide(
+        &self,
+        inventory: &Inventory,
+        mut report: impl FnMut(&Namespace, &[Backup], &Decided),
+    ) -> Vec<DueOfSource> {
         let sources = stream::iter(&inventory.sources);
-        let mut pruned = sources
+        let mut decided = sources
             .map(|(source, backups)| {
-                let pruned = self.prune_source(source, backups, inventory);
-                pruned.map(move |pruned| (source, pruned)).boxed_local()
+                let decided = self.decide_source(source, backups, &inventory.planned);
+                decided.map(move |decided| (source, decided)).boxed_local()
             })
-            .buffer_unordered(in_flight);
-        while let Some((source, pruned)) = pruned.next().await {
-            report(source, pruned);
+            .buffer_unordered(self.in_flight());
+        let mut due = Vec::new();
+        while let Some((source, (backups, decided))) = decided.next().await {
+            report(source, &backups, &decided);
+            due.extend(due_of(source, backups, decided.decisions));
+        }
+        due
+    }
+
+    /// Deletes what is due, source by source; one that fails never stops another.
+    pub async fn delete(
+        &self,
+        due: &[DueOfSource],
+        inventory: &Inventory,
+        mut report: impl FnMut(&Namespace, Vec<(BackupName, Deletion)>),
+    ) {
+        let sources = stream::iter(due);
+        let mut deleted = sources
+            .map(|due| {
+                let deletions = self.delete_due(due, &inventory.complete);
+                deletions
+                    .map(move |deletions| (&due.source, deletions))
+                    .boxed_local()
+            })
+            .buffer_unordered(self.in_flight());
+        while let Some((source, deletions)) = deleted.next().await {
+            report(source, deletions);
         }
     }
 
-    async fn prune_source(
+    fn in_flight(&self) -> usize {
+        usize::try_from(self.plan.concurrency).unwrap_or(1).max(1)
+    }
+
+    async fn decide_source(
         &self,
         source: &Namespace,
         backups: &[Backup],
-        inventory: &Inventory,
-    ) -> Pruned {
-        let (planned, complete) = (&inventory.planned, &inventory.complete);
+        planned: &BTreeSet<Namespace>,
+    ) -> (Vec<Backup>, Decided) {
+        let not_reached = || Decided {
+            not_reached: true,
+            ..Decided::default()
+        };
         if Instant::now() >= self.until {
-            return Pruned {
-                not_reached: true,
-                ..Pruned::default()
-            };
+            return (Vec::new(), not_reached());
         }
         let backups = match timeout_at(self.until, self.with_evidence(backups)).await {
             Ok(Ok(backups)) => backups,
             Ok(Err(error)) => {
-                warn!(job = source.as_str(), error = error.word(), detail = %error, "evidence unread; nothing of this source is deleted");
-                return Pruned {
+                warn!(job = source.as_str(), region = self.service.region(), error = error.word(), detail = %error, "evidence unread; nothing of this source is deleted");
+                let unread = Decided {
                     unread: Some(error),
-                    ..Pruned::default()
+                    ..Decided::default()
                 };
+                return (Vec::new(), unread);
             }
-            Err(_) => {
-                return Pruned {
-                    not_reached: true,
-                    ..Pruned::default()
-                };
-            }
+            Err(_) => return (Vec::new(), not_reached()),
         };
-        let mut decisions = retention::plan(&backups, self.plan.target.retention, self.clock.now());
+        let mut decisions = retention::plan(&backups, &self.target.retention, self.clock.now());
         if let Some(reason) = (self.hold)(source) {
             keep_all(&mut decisions, &reason);
         }
@@ -218,16 +262,11 @@ impl<S: Service> Pruning<'_, S> {
         {
             decision.verdict = Verdict::Keep(vec![Keep::Planned]);
         }
-        let deletions = match self.mode {
-            Mode::Show => Vec::new(),
-            Mode::Delete => self.delete_due(&backups, &decisions, complete).await,
-        };
-        Pruned {
+        let decided = Decided {
             decisions,
-            deletions,
-            unread: None,
-            not_reached: false,
-        }
+            ..Decided::default()
+        };
+        (backups, decided)
     }
 
     /// Reads what the planner needs to know, or everything when everything is to be shown. A backup that is gone by
@@ -244,7 +283,7 @@ impl<S: Service> Pruning<'_, S> {
                     })
                     .collect(),
                 Mode::Delete => {
-                    retention::unasked(&backups, self.plan.target.retention, self.clock.now())
+                    retention::unasked(&backups, &self.target.retention, self.clock.now())
                 }
             };
             if unasked.is_empty() {
@@ -270,7 +309,7 @@ impl<S: Service> Pruning<'_, S> {
     }
 
     async fn read(&self, namespace: &Namespace) -> Result<Option<Metadata>, ServiceError> {
-        let metadata = self.target.metadata(namespace).await?;
+        let metadata = self.service.metadata(namespace).await?;
         self.clock
             .compare(metadata.as_ref().and_then(|metadata| metadata.answered_at));
         Ok(metadata)
@@ -279,27 +318,19 @@ impl<S: Service> Pruning<'_, S> {
     /// Deletes one source's due backups, oldest first, one after the other.
     async fn delete_due(
         &self,
-        backups: &[Backup],
-        decisions: &[Decision],
+        due: &DueOfSource,
         complete: &ReadToTheEnd,
     ) -> Vec<(BackupName, Deletion)> {
         let mut deletions = Vec::new();
-        for decision in decisions {
-            let Verdict::Due(superseded) = &decision.verdict else {
-                continue;
-            };
-            let deletion = timeout_at(
-                self.until,
-                self.delete_one(&decision.name, superseded, backups, complete),
-            )
-            .await;
-            let deletion = match deletion {
+        for (name, superseded) in &due.due {
+            let deletion = self.delete_one(name, superseded, &due.backups, complete);
+            let deletion = match timeout_at(self.until, deletion).await {
                 Ok(Ok(deletion)) => deletion,
                 Ok(Err(error)) => Deletion::Failed(error),
                 Err(_) => Deletion::OutOfTime,
             };
-            log(&decision.name, self.target.region(), &deletion);
-            deletions.push((decision.name.clone(), deletion));
+            log(name, self.service.region(), &deletion);
+            deletions.push((name.clone(), deletion));
         }
         deletions
     }
@@ -315,21 +346,17 @@ impl<S: Service> Pruning<'_, S> {
             return Ok(Deletion::Deleted(superseded.clone()));
         };
         let mut siblings = Vec::new();
-        for sibling in self.vouching(name, superseded, backups) {
-            siblings.extend(self.witness(sibling).await?);
+        let policy = &self.target.retention;
+        for sibling in retention::vouching(name, backups, policy, self.clock.now()) {
+            siblings.extend(self.witness(sibling.namespace()).await?);
         }
         let certified = certificate::certify(&Claim {
             candidate: &candidate,
             siblings: &siblings,
-            prefix: self.plan.target.prefix.as_str(),
+            prefix: self.target.prefix.as_str(),
             selects: &|source| self.plan.source.selectors.selects(source),
-            window_days: self
-                .plan
-                .target
-                .retention
-                .days
-                .map_or(0, std::num::NonZeroU32::get),
-            min: self.plan.target.retention.min.get(),
+            window_days: policy.days.map_or(0, NonZeroU32::get),
+            min: policy.min.get(),
             listing: complete,
             now: self.clock.now(),
         });
@@ -340,35 +367,13 @@ impl<S: Service> Pruning<'_, S> {
         if !self.clock.agrees() {
             return Ok(Deletion::Refused(Refusal::ClocksDisagree));
         }
-        self.target.delete(&certificate).await?;
+        self.service.delete(&certificate).await?;
         let gone = self.read(name.namespace()).await?.is_none();
         Ok(if gone {
             Deletion::Deleted(superseded.clone())
         } else {
             Deletion::StillThere
         })
-    }
-
-    /// The backups that make `name` superfluous: its successor, and as many of the newest as the floor asks for.
-    fn vouching<'b>(
-        &self,
-        name: &BackupName,
-        superseded: &Superseded,
-        backups: &'b [Backup],
-    ) -> Vec<&'b Namespace> {
-        let floor = usize::try_from(self.plan.target.retention.min.get()).unwrap_or(usize::MAX);
-        let good = backups
-            .iter()
-            .rev()
-            .filter(|backup| retention::good(backup, self.clock.now()));
-        let newer = good.filter(|backup| backup.name.slot() > name.slot());
-        let mut vouching = Vec::new();
-        for (rank, backup) in newer.enumerate() {
-            if rank < floor || backup.name.namespace().as_str() == superseded.by {
-                vouching.push(backup.name.namespace());
-            }
-        }
-        vouching
     }
 
     async fn witness(&self, namespace: &Namespace) -> Result<Option<Witness>, ServiceError> {
@@ -380,6 +385,26 @@ impl<S: Service> Pruning<'_, S> {
             answered_at: metadata.answered_at,
         }))
     }
+}
+
+/// What of a source's decisions is due, if anything.
+fn due_of(
+    source: &Namespace,
+    backups: Vec<Backup>,
+    decisions: Vec<Decision>,
+) -> Option<DueOfSource> {
+    let due = decisions
+        .into_iter()
+        .filter_map(|decision| match decision.verdict {
+            Verdict::Due(superseded) => Some((decision.name, superseded)),
+            Verdict::Keep(_) => None,
+        });
+    let due: Vec<_> = due.collect();
+    (!due.is_empty()).then(|| DueOfSource {
+        source: source.clone(),
+        due,
+        backups,
+    })
 }
 
 /// Adds a reason to keep to every decision.

@@ -2,15 +2,18 @@
 //!
 //! Counts are complete; lists are cut at a stated length and say how much they leave out.
 
+use std::ops::AddAssign;
+
 use jiff::Timestamp;
 use serde::Serialize;
 
+use crate::approval::PlanHash;
 use crate::backup::{JobRecord, JobState};
 use crate::event::{Action, Request};
-use crate::name::Namespace;
-use crate::plan::Plan;
-use crate::prune::{Deletion, Pruned};
-use crate::retention::{Keep, Superseded, Verdict};
+use crate::name::{BackupName, Namespace};
+use crate::plan::{Plan, Target};
+use crate::prune::{Decided, Deletion, Inventory};
+use crate::retention::{Decision, Keep, Superseded, Verdict};
 use crate::slot::Slot;
 use crate::verify::Drift;
 
@@ -38,6 +41,18 @@ pub enum Outcome {
     Failed,
     /// Time ran out; an event for the same slot carries on.
     Incomplete,
+}
+
+impl Outcome {
+    /// The word that reports and the journal use.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Succeeded => "succeeded",
+            Self::Failed => "failed",
+            Self::Incomplete => "incomplete",
+        }
+    }
 }
 
 /// The beginning of a list, and how much of it is left out.
@@ -100,6 +115,39 @@ pub struct JobCounts {
     pub drifted: u64,
 }
 
+impl JobCounts {
+    fn add(&mut self, job: &JobRecord) {
+        let counted = match job.state {
+            JobState::Sealed => &mut self.sealed,
+            JobState::AlreadySealed => &mut self.already_sealed,
+            JobState::Failed => &mut self.failed,
+            JobState::Incomplete => &mut self.incomplete,
+            JobState::Vanished => &mut self.vanished,
+        };
+        *counted += 1;
+        self.adopted += u64::from(job.state == JobState::Sealed && job.adopted);
+        self.drifted += u64::from(job.drift.is_some());
+    }
+
+    /// Jobs in all.
+    #[must_use]
+    pub fn all(&self) -> u64 {
+        self.sealed + self.already_sealed + self.failed + self.incomplete + self.vanished
+    }
+}
+
+impl AddAssign for JobCounts {
+    fn add_assign(&mut self, other: Self) {
+        self.sealed += other.sealed;
+        self.already_sealed += other.already_sealed;
+        self.failed += other.failed;
+        self.incomplete += other.incomplete;
+        self.vanished += other.vanished;
+        self.adopted += other.adopted;
+        self.drifted += other.drifted;
+    }
+}
+
 /// What the service billed for the copies of this run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Volume {
@@ -109,6 +157,24 @@ pub struct Volume {
     pub bytes_written: u64,
     /// Billed logical bytes read in the source region and sent over.
     pub bytes_returned: u64,
+}
+
+impl Volume {
+    fn add(&mut self, job: &JobRecord) {
+        if job.state == JobState::Sealed {
+            self.rows += job.copied.rows;
+        }
+        self.bytes_written += job.copied.bytes_written;
+        self.bytes_returned += job.copied.bytes_returned;
+    }
+}
+
+impl AddAssign for Volume {
+    fn add_assign(&mut self, other: Self) {
+        self.rows += other.rows;
+        self.bytes_written += other.bytes_written;
+        self.bytes_returned += other.bytes_returned;
+    }
 }
 
 /// What pruning did.
@@ -137,9 +203,97 @@ pub struct PruneCounts {
     pub gone_sources: u64,
 }
 
+impl PruneCounts {
+    fn add_decided(&mut self, decided: &Decided) {
+        self.undecided_sources += u64::from(decided.unread.is_some() || decided.not_reached);
+        let held = |reason: &Keep| {
+            matches!(
+                reason,
+                Keep::SourceGone | Keep::JobNotSealed | Keep::Unsealed
+            )
+        };
+        let newest = decided.decisions.last().map(|decision| &decision.verdict);
+        self.held_sources +=
+            u64::from(matches!(newest, Some(Verdict::Keep(reasons)) if reasons.iter().any(held)));
+        let due = decided
+            .decisions
+            .iter()
+            .filter(|decision| matches!(decision.verdict, Verdict::Due(_)));
+        self.due += u64::try_from(due.count()).unwrap_or(u64::MAX);
+    }
+
+    fn add_deletion(&mut self, deletion: &Deletion) {
+        match deletion {
+            Deletion::Deleted(_) => self.deleted += 1,
+            Deletion::Refused(_) => self.refused += 1,
+            Deletion::Failed(_) | Deletion::StillThere | Deletion::OutOfTime => self.failed += 1,
+        }
+    }
+}
+
+impl AddAssign for PruneCounts {
+    fn add_assign(&mut self, other: Self) {
+        self.backups += other.backups;
+        self.strays += other.strays;
+        self.due += other.due;
+        self.deleted += other.deleted;
+        self.refused += other.refused;
+        self.failed += other.failed;
+        if let Some(unsealed) = other.unsealed {
+            *self.unsealed.get_or_insert(0) += unsealed;
+        }
+        self.held_sources += other.held_sources;
+        self.undecided_sources += other.undecided_sources;
+        self.gone_sources += other.gone_sources;
+    }
+}
+
+/// What happened in one target.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct TargetReport {
+    /// Its name.
+    pub target: String,
+    /// Region of the backups.
+    pub region: String,
+    /// Jobs by how they ended.
+    pub jobs: JobCounts,
+    /// What was copied.
+    pub copied: Volume,
+    /// What pruning did.
+    pub pruning: PruneCounts,
+    /// Why nothing was deleted, if that was so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub deletion_stopped: Option<String>,
+    /// Stands for the list of due backups; `approve` takes it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub deletion_plan: Option<PlanHash>,
+}
+
+impl TargetReport {
+    fn of(target: &Target) -> Self {
+        Self {
+            target: target.name.clone(),
+            region: target.region.clone(),
+            jobs: JobCounts::default(),
+            copied: Volume::default(),
+            pruning: PruneCounts::default(),
+            deletion_stopped: None,
+            deletion_plan: None,
+        }
+    }
+
+    /// Says why nothing is deleted here; the first reason stands.
+    pub fn stop_deletion(&mut self, why: &str) {
+        self.deletion_stopped.get_or_insert_with(|| why.to_owned());
+    }
+}
+
 /// One thing that was not done.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Failure {
+    /// The target concerned, if it is one alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub target: Option<String>,
     /// The namespace concerned, if it is one alone.
     pub source: Option<String>,
     /// The backup concerned.
@@ -155,6 +309,8 @@ pub struct Failure {
 pub struct Line {
     /// Its name.
     pub backup: String,
+    /// The target it stands in.
+    pub target: String,
     /// The namespace it is a backup of.
     pub source: String,
     /// The instant it stands for.
@@ -170,6 +326,9 @@ pub struct Line {
     /// What made it superfluous.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub superseded: Option<Superseded>,
+    /// In how many days it falls due, if that is soon and nothing else changes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub due_in_days: Option<u32>,
 }
 
 /// A copy of a source that was written meanwhile.
@@ -197,25 +356,24 @@ pub struct Report {
     pub slot: Timestamp,
     /// How it ended.
     pub outcome: Outcome,
+    /// Whether the run stays open in the journal, so that a `resume` event carries on.
+    pub stays_open: bool,
     /// Region of the sources.
     pub source_region: String,
-    /// Region of the backups.
-    pub backup_region: String,
     /// Beginning, UTC.
     pub started_at: Timestamp,
     /// End, UTC.
     pub finished_at: Timestamp,
     /// Sources selected.
     pub sources: u64,
-    /// Jobs by how they ended.
+    /// Jobs by how they ended, in all targets.
     pub jobs: JobCounts,
-    /// What was copied.
+    /// What was copied, to all targets.
     pub copied: Volume,
-    /// What pruning did.
+    /// What pruning did in all targets.
     pub pruning: PruneCounts,
-    /// Why nothing at all was deleted, if that was so.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub deletion_stopped: Option<String>,
+    /// The same for each target.
+    pub targets: Vec<TargetReport>,
     /// Local clock less the services', seconds, at its worst.
     pub clock_difference_seconds: i64,
     /// HTTP requests sent, repeats included.
@@ -239,6 +397,9 @@ pub struct Report {
     /// Failures for which more time is no remedy.
     #[serde(skip)]
     not_for_want_of_time: u64,
+    /// Jobs of which only the service's own copying is not done.
+    #[serde(skip)]
+    copying: u64,
 }
 
 impl Report {
@@ -263,15 +424,15 @@ impl Report {
             plan: plan.name.clone(),
             slot: slot.instant(),
             outcome: Outcome::Succeeded,
+            stays_open: false,
             source_region: plan.source.region.clone(),
-            backup_region: plan.target.region.clone(),
             started_at: now,
             finished_at: now,
             sources: 0,
             jobs: JobCounts::default(),
             copied: Volume::default(),
             pruning: PruneCounts::default(),
-            deletion_stopped: None,
+            targets: plan.targets.iter().map(TargetReport::of).collect(),
             clock_difference_seconds: 0,
             requests: 0,
             retries: 0,
@@ -282,27 +443,17 @@ impl Report {
             strays: Bounded::of_at_most(list),
             decisions: Bounded::of_at_most(decisions),
             not_for_want_of_time: 0,
+            copying: 0,
         }
     }
 
-    /// Counts a job.
-    pub fn add_job(&mut self, job: &JobRecord) {
-        let counted = match job.state {
-            JobState::Sealed => &mut self.jobs.sealed,
-            JobState::AlreadySealed => &mut self.jobs.already_sealed,
-            JobState::Failed => &mut self.jobs.failed,
-            JobState::Incomplete => &mut self.jobs.incomplete,
-            JobState::Vanished => &mut self.jobs.vanished,
-        };
-        *counted += 1;
-        if job.state == JobState::Sealed {
-            self.jobs.adopted += u64::from(job.adopted);
-            self.copied.rows += job.copied.rows;
+    /// Counts a job of the target at `at` among the plan's.
+    pub fn add_job(&mut self, at: usize, job: &JobRecord) {
+        if let Some(target) = self.targets.get_mut(at) {
+            target.jobs.add(job);
+            target.copied.add(job);
         }
-        self.copied.bytes_written += job.copied.bytes_written;
-        self.copied.bytes_returned += job.copied.bytes_returned;
         if let Some(drift) = job.drift {
-            self.jobs.drifted += 1;
             self.drifts.push(Drifted {
                 source: job.source.to_string(),
                 drift,
@@ -310,118 +461,124 @@ impl Report {
         }
         for unsealed in &job.unsealed {
             let message = "bore the read-only flag of its frozen source without having been compared, and differs from it; it lost the flag and counts as unsealed";
-            self.fail(
-                Some(&job.source),
-                Some(unsealed.to_string()),
+            self.fail_job(
+                at,
+                &job.source,
+                Some(unsealed),
                 "unsealed",
-                message.into(),
+                message.to_owned(),
             );
         }
         if let Some(error) = &job.error {
-            let backup = job.backup.as_ref().map(ToString::to_string);
-            self.fail(Some(&job.source), backup, error.word(), error.to_string());
+            let message = error.to_string();
+            self.fail_job(at, &job.source, job.backup.as_ref(), error.word(), message);
         }
     }
 
-    /// Counts what pruning did for a source.
-    pub fn add_pruned(&mut self, source: &Namespace, pruned: &Pruned, show: bool) {
-        if let Some(error) = &pruned.unread {
-            self.fail(
-                Some(source),
-                None,
-                error.word(),
-                format!("its backups could not be read, so none was deleted: {error}"),
-            );
+    /// Counts what was decided about one source in the target at `at`.
+    pub fn add_decided(&mut self, at: usize, source: &Namespace, decided: &Decided) {
+        if let Some(error) = &decided.unread {
+            let message = format!("its backups could not be read, so none was deleted: {error}");
+            self.fail_job(at, source, None, error.word(), message);
         }
-        self.pruning.undecided_sources += u64::from(pruned.unread.is_some() || pruned.not_reached);
-        let newest = pruned.decisions.last().map(|decision| &decision.verdict);
-        let held = |reason: &Keep| {
-            matches!(
-                reason,
-                Keep::SourceGone | Keep::JobNotSealed | Keep::Unsealed
-            )
+        if let Some(target) = self.targets.get_mut(at) {
+            target.pruning.add_decided(decided);
+        }
+    }
+
+    /// Shows what happens to one source's backups, as a dry run does. `soon` says what falls due in how many days.
+    pub fn show_decisions(
+        &mut self,
+        at: usize,
+        source: &Namespace,
+        decisions: &[Decision],
+        soon: impl Fn(&BackupName) -> Option<u32>,
+    ) {
+        let Some(target) = self.targets.get_mut(at) else {
+            return;
         };
-        self.pruning.held_sources +=
-            u64::from(matches!(newest, Some(Verdict::Keep(reasons)) if reasons.iter().any(held)));
-        for decision in &pruned.decisions {
-            let keep = match &decision.verdict {
-                Verdict::Keep(reasons) => reasons.clone(),
-                Verdict::Due(_) => Vec::new(),
-            };
-            let superseded = match &decision.verdict {
-                Verdict::Due(superseded) => Some(superseded.clone()),
-                Verdict::Keep(_) => None,
+        for decision in decisions {
+            let (keep, superseded) = match &decision.verdict {
+                Verdict::Keep(reasons) => (reasons.clone(), None),
+                Verdict::Due(superseded) => (Vec::new(), Some(superseded.clone())),
             };
             let unsealed = keep.contains(&Keep::Unsealed);
-            self.pruning.due += u64::from(superseded.is_some());
-            if show {
-                *self.pruning.unsealed.get_or_insert(0) += u64::from(unsealed);
-                self.decisions.push(Line {
-                    backup: decision.name.to_string(),
-                    source: source.to_string(),
-                    slot: decision.name.slot().instant(),
-                    sealed: (!keep.contains(&Keep::NotAsked)).then_some(!unsealed),
-                    due: superseded.is_some(),
-                    keep,
-                    superseded,
-                });
-            }
-        }
-        for (name, deletion) in &pruned.deletions {
-            let (error, message) = match deletion {
-                Deletion::Deleted(_) => {
-                    self.pruning.deleted += 1;
-                    self.deleted.push(name.to_string());
-                    continue;
-                }
-                Deletion::Refused(refusal) => {
-                    self.pruning.refused += 1;
-                    ("deletion_refused", format!("not deleted: {refusal}"))
-                }
-                Deletion::Failed(error) => {
-                    self.pruning.failed += 1;
-                    (
-                        error.word(),
-                        format!(
-                            "the deletion was not confirmed; the next run looks again: {error}"
-                        ),
-                    )
-                }
-                Deletion::StillThere => {
-                    self.pruning.failed += 1;
-                    (
-                        "still_there",
-                        "the service answered the deletion and still shows the backup".to_owned(),
-                    )
-                }
-                Deletion::OutOfTime => {
-                    self.pruning.failed += 1;
-                    (
-                        "out_of_time",
-                        "time ran out during the deletion; the next run looks whether it stands"
-                            .to_owned(),
-                    )
-                }
-            };
-            self.fail(Some(source), Some(name.to_string()), error, message);
+            *target.pruning.unsealed.get_or_insert(0) += u64::from(unsealed);
+            self.decisions.push(Line {
+                backup: decision.name.to_string(),
+                target: target.target.clone(),
+                source: source.to_string(),
+                slot: decision.name.slot().instant(),
+                sealed: (!keep.contains(&Keep::NotAsked)).then_some(!unsealed),
+                due: superseded.is_some(),
+                keep,
+                superseded,
+                due_in_days: soon(&decision.name),
+            });
         }
     }
 
-    /// Adds a failure.
-    pub fn fail(
+    /// Counts what became of one source's due backups in the target at `at`.
+    pub fn add_deletions(
         &mut self,
-        source: Option<&Namespace>,
-        backup: Option<String>,
+        at: usize,
+        source: &Namespace,
+        deletions: &[(BackupName, Deletion)],
+    ) {
+        for (name, deletion) in deletions {
+            if let Some(target) = self.targets.get_mut(at) {
+                target.pruning.add_deletion(deletion);
+            }
+            match not_deleted(deletion) {
+                Some((error, message)) => self.fail_job(at, source, Some(name), error, message),
+                None => self.deleted.push(name.to_string()),
+            }
+        }
+    }
+
+    fn fail_job(
+        &mut self,
+        at: usize,
+        source: &Namespace,
+        backup: Option<&BackupName>,
         error: &'static str,
         message: String,
     ) {
-        self.not_for_want_of_time += u64::from(error != "out_of_time");
-        self.failures.push(Failure {
-            source: source.map(ToString::to_string),
-            backup,
+        self.add_failure(Failure {
+            target: self.targets.get(at).map(|target| target.target.clone()),
+            source: Some(source.to_string()),
+            backup: backup.map(ToString::to_string),
             error,
             message,
         });
+    }
+
+    /// Adds a failure of the target at `at` as a whole.
+    pub fn fail_target(&mut self, at: usize, error: &'static str, message: String) {
+        self.add_failure(Failure {
+            target: self.targets.get(at).map(|target| target.target.clone()),
+            source: None,
+            backup: None,
+            error,
+            message,
+        });
+    }
+
+    /// Adds a failure of the run as a whole.
+    pub fn fail(&mut self, error: &'static str, message: String) {
+        self.add_failure(Failure {
+            target: None,
+            source: None,
+            backup: None,
+            error,
+            message,
+        });
+    }
+
+    fn add_failure(&mut self, failure: Failure) {
+        self.copying += u64::from(failure.error == "copying");
+        self.not_for_want_of_time += u64::from(!matches!(failure.error, "out_of_time" | "copying"));
+        self.failures.push(failure);
     }
 
     /// Adds a warning.
@@ -430,9 +587,49 @@ impl Report {
         self.warnings.push(message);
     }
 
-    /// Adds names that are no backups of the plan.
-    pub fn add_strays(&mut self, strays: &[String], show: bool) {
-        self.pruning.strays = u64::try_from(strays.len()).unwrap_or(u64::MAX);
+    /// Counts sources that have backups in the target at `at` and no longer exist.
+    pub fn add_gone(&mut self, at: usize, sources: usize) {
+        if let Some(target) = self.targets.get_mut(at) {
+            target.pruning.gone_sources = u64::try_from(sources).unwrap_or(u64::MAX);
+        }
+    }
+
+    /// Counts what stands in the target at `at` before pruning.
+    pub fn add_inventory(&mut self, at: usize, inventory: &Inventory, show: bool) {
+        self.add_strays(at, &inventory.strays, show);
+        if let Some(target) = self.targets.get_mut(at) {
+            target.pruning.backups = u64::try_from(inventory.backups()).unwrap_or(u64::MAX);
+        }
+    }
+
+    /// Whether something forbids deletion in the target at `at`.
+    #[must_use]
+    pub fn deletion_is_stopped(&self, at: usize) -> bool {
+        let target = self.targets.get(at);
+        target.is_none_or(|target| target.deletion_stopped.is_some())
+    }
+
+    /// Backups that stood in the target at `at`, and jobs that this run sealed there.
+    #[must_use]
+    pub fn standing_and_sealed(&self, at: usize) -> (u64, u64) {
+        let target = self.targets.get(at);
+        target.map_or((0, 0), |target| {
+            (target.pruning.backups, target.jobs.sealed)
+        })
+    }
+
+    /// Notes the hash of what is due in the target at `at`.
+    pub fn set_deletion_plan(&mut self, at: usize, hash: PlanHash) {
+        if let Some(target) = self.targets.get_mut(at) {
+            target.deletion_plan = Some(hash);
+        }
+    }
+
+    /// Adds names in the target at `at` that are no backups of the plan.
+    pub fn add_strays(&mut self, at: usize, strays: &[String], show: bool) {
+        if let Some(target) = self.targets.get_mut(at) {
+            target.pruning.strays = u64::try_from(strays.len()).unwrap_or(u64::MAX);
+        }
         if show {
             for stray in strays {
                 self.strays.push(stray.clone());
@@ -440,14 +637,49 @@ impl Report {
         }
     }
 
-    /// Settles how the run ended.
-    pub fn finish(&mut self, now: Timestamp) {
-        self.finished_at = now;
-        self.outcome = match (self.failures.is_empty(), self.not_for_want_of_time) {
+    /// Counts a copy that goes on at the service.
+    pub fn add_waiting(&mut self, at: usize, name: &BackupName, progress: Option<&str>) {
+        if let Some(target) = self.targets.get_mut(at) {
+            target.jobs.incomplete += 1;
+        }
+        let progress = progress.unwrap_or("no word how far it is");
+        let message =
+            format!("the copy is still being made ({progress}); a `resume` event looks again");
+        self.fail_job(at, name.source(), Some(name), "copying", message);
+    }
+
+    /// How the run ends if nothing else happens.
+    #[must_use]
+    pub fn outcome_so_far(&self) -> Outcome {
+        match (self.failures.is_empty(), self.not_for_want_of_time) {
             (true, _) => Outcome::Succeeded,
             (false, 0) => Outcome::Incomplete,
             (false, _) => Outcome::Failed,
-        };
+        }
+    }
+
+    /// Jobs for which time ran out.
+    #[must_use]
+    pub fn incomplete_jobs(&self) -> u64 {
+        let targets = self.targets.iter();
+        targets.map(|target| target.jobs.incomplete).sum()
+    }
+
+    /// Whether time ran out for nothing but the service's own copying.
+    #[must_use]
+    pub fn only_copies_are_left(&self) -> bool {
+        self.incomplete_jobs() == self.copying
+    }
+
+    /// Settles how the run ended.
+    pub fn finish(&mut self, now: Timestamp) {
+        self.finished_at = now;
+        self.outcome = self.outcome_so_far();
+        for target in &self.targets {
+            self.jobs += target.jobs;
+            self.copied += target.copied;
+            self.pruning += target.pruning;
+        }
     }
 
     /// One line for an error message: how much failed, and the first reasons.
@@ -467,11 +699,31 @@ impl Report {
         format!(
             "{} of {} jobs sealed, {} failed, {} incomplete, {} backups deleted; {} failures: {first}",
             jobs.sealed + jobs.already_sealed,
-            self.sources,
+            jobs.all(),
             jobs.failed,
             jobs.incomplete,
             self.pruning.deleted,
             self.failures.len(),
         )
     }
+}
+
+/// Why a due backup may still stand, in a stable word and a sentence; `None` when it is gone.
+fn not_deleted(deletion: &Deletion) -> Option<(&'static str, String)> {
+    Some(match deletion {
+        Deletion::Deleted(_) => return None,
+        Deletion::Refused(refusal) => ("deletion_refused", format!("not deleted: {refusal}")),
+        Deletion::Failed(error) => (
+            error.word(),
+            format!("the deletion was not confirmed; the next run looks again: {error}"),
+        ),
+        Deletion::StillThere => (
+            "still_there",
+            "the service answered the deletion and still shows the backup".to_owned(),
+        ),
+        Deletion::OutOfTime => (
+            "out_of_time",
+            "time ran out during the deletion; the next run looks whether it stands".to_owned(),
+        ),
+    })
 }

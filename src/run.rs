@@ -3,25 +3,40 @@
 //! One failing source never stops another, and nothing is deleted where this run could not prove a newer good backup.
 //! Every run ends in exactly one report.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::convert::Infallible;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
+use futures_util::future::{join_all, pending};
 use futures_util::stream::{self, StreamExt, TryStreamExt};
-use tokio::time::{Instant, timeout_at};
-use tracing::{Instrument, error, info, info_span};
+use tokio::time::{Instant, sleep, timeout_at};
+use tracing::{Instrument, error, info, info_span, warn};
 
+use jiff::Timestamp;
+
+use crate::approval::{DueList, Leave, PlanHash};
 use crate::backup::{JobRecord, Jobs};
 use crate::clock::Clock;
-use crate::event::{Action, EventError, Request};
+use crate::event::{Action, Request};
+use crate::journal::{
+    Entry, JobLine, Journal, Lease, LeaseError, RENEW_EVERY, RunKey, RunLog, RunRecord,
+};
 use crate::listing::{self, CompleteListing, ListingError};
 use crate::name::{BackupName, Class, Namespace};
-use crate::plan::Plan;
-use crate::prune::{Inventory, Mode, Pruning};
+use crate::plan::{Plan, Target};
+use crate::prune::{DueOfSource, Inventory, Mode, Pruning};
 use crate::report::{Report, Size};
-use crate::retention::{Evidence, Keep};
-use crate::service::{Patient, Service};
+use crate::resume::{Notes, Pasts};
+use crate::retention::{self, Backup, Evidence, Keep, Policy};
+use crate::service::{Patient, Progress, Service};
 use crate::slot::{Slot, SlotError};
+
+/// How long a `resume` waits for a copy that an earlier invocation started: one more look, not its end.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// How far ahead a dry run says what falls due.
+const DAYS_AHEAD: u32 = 7;
 
 /// What a run works with. Built once per process, or once per test.
 pub struct World<'a, S> {
@@ -29,8 +44,10 @@ pub struct World<'a, S> {
     pub plan: &'a Plan,
     /// The region of the sources.
     pub source: &'a Patient<S>,
-    /// The region of the backups.
-    pub target: &'a Patient<S>,
+    /// The regions of the backups, in the order of the plan's targets.
+    pub targets: &'a [Patient<S>],
+    /// Where long copies are remembered; without one, a run has one invocation.
+    pub journal: Option<&'a Journal>,
     /// The local clock.
     pub clock: Clock,
     /// How long the report may be.
@@ -55,12 +72,32 @@ pub enum Step<'a> {
 /// Why a request can't even begin. Nothing was done.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refused {
-    /// The event makes no sense.
+    /// The event names no plan, or one that is not configured.
     #[error(transparent)]
-    Event(#[from] EventError),
+    Event(#[from] crate::event::EventError),
+    /// There is no journal to read.
+    #[error(
+        "no journal is configured, so there is nothing to carry on with or to show; set LIFEBOAT_JOURNAL, such as `s3://bucket/lifeboat`"
+    )]
+    NoJournal,
+    /// The journal can't be read.
+    #[error(transparent)]
+    Journal(#[from] crate::journal::JournalError),
     /// The scheduled time can't be a slot.
     #[error(transparent)]
     Slot(#[from] SlotError),
+}
+
+impl Refused {
+    /// The error type that Lambda reports.
+    #[must_use]
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Event(_) | Self::Slot(_) => "BadEvent",
+            Self::NoJournal => "Configuration",
+            Self::Journal(_) => "Journal",
+        }
+    }
 }
 
 /// Carries a request out. `time_left` is how long it may work.
@@ -70,9 +107,11 @@ pub async fn run<S: Service>(
     run_id: String,
     time_left: Duration,
 ) -> Result<Report, Refused> {
-    request.check_plan(&[&world.plan.name])?;
     let begun = world.clock.now();
-    let slot = Slot::of_run(request.scheduled_time, begun)?;
+    let slot = match (request.action, request.scheduled_time) {
+        (Action::Resume, Some(slot)) => Slot::of(slot)?,
+        (_, scheduled) => Slot::of_run(scheduled, begun)?,
+    };
     let report = Report::begin(
         request,
         world.plan,
@@ -88,18 +127,23 @@ pub async fn run<S: Service>(
         slot,
         copy_until: Instant::now() + time_left.saturating_sub(time_left / 10),
         until: Instant::now() + time_left,
+        lease: None,
+        notes: Notes::default(),
+        pasts: Pasts::default(),
         report,
     };
     let before = run.attempts();
     let span = info_span!("run", run_id, plan = world.plan.name, slot = %slot.instant());
     let work = async {
-        match request.action {
-            Action::Backup => run.back_up().await,
-            Action::Prune => run.prune_only().await,
-            Action::List => run.list().await,
-            Action::Check => {}
+        if run.open().await {
+            let renewals = renew(run.lease.clone(), run.clock.clone());
+            tokio::select! {
+                biased;
+                () = run.work().boxed_local() => {}
+                never = renewals => match never {},
+            }
         }
-        run.close(before)
+        run.close(before).await
     };
     Ok(work.instrument(span).await)
 }
@@ -112,95 +156,255 @@ struct Run<'a, 'w, S> {
     /// When copying ends, so that pruning has its turn.
     copy_until: Instant,
     until: Instant,
+    /// The plan's lease; `None` without a journal, or with one out of order.
+    lease: Option<Arc<Lease>>,
+    notes: Notes,
+    pasts: Pasts,
     report: Report,
+}
+
+/// Makes the lease last for as long as the run works.
+async fn renew(lease: Option<Arc<Lease>>, clock: Clock) -> Infallible {
+    let Some(lease) = lease else {
+        return pending().await;
+    };
+    loop {
+        sleep(RENEW_EVERY).await;
+        if let Err(error) = lease.renew(clock.now()).await {
+            warn!(error = error.word(), detail = %error, "the lease was not renewed");
+        }
+    }
 }
 
 /// Sources that a complete listing shows.
 type Live = BTreeSet<Namespace>;
 
-impl<S: Service> Run<'_, '_, S> {
-    /// Lists both sides, runs every job, then prunes.
-    async fn back_up(&mut self) {
-        let (live, inventory) = self.list_both().await;
-        let mut inventory = match inventory {
-            Ok(inventory) => Some(inventory),
-            // Its names are in doubt, so nothing may be deleted; copying needs no list of what is there.
-            Err(error @ ListingError::Broken { .. }) => {
-                self.fail_listing(&error);
-                None
-            }
-            Err(error) => return self.fail_listing(&error),
+/// One target of the plan during a run.
+struct Side<'a, S> {
+    /// Its place among the plan's targets, and in the report.
+    at: usize,
+    target: &'a Target,
+    service: &'a Patient<S>,
+    /// What stands there; `None` when its listing is not complete, so that nothing may be deleted.
+    inventory: Option<Inventory>,
+    /// Sources without a sealed backup of this slot.
+    unsealed: BTreeSet<Namespace>,
+}
+
+impl<S> Side<'_, S> {
+    fn known(&self, source: &Namespace) -> &[Backup] {
+        self.inventory
+            .as_ref()
+            .map(|inventory| inventory.backups_of(source))
+            .unwrap_or_default()
+    }
+
+    fn has_backup_of(&self, source: &Namespace, slot: Slot) -> bool {
+        let newest = self.known(source).last();
+        newest.is_some_and(|newest| newest.name.slot() >= slot)
+    }
+}
+
+impl<'w, S: Service> Run<'_, 'w, S> {
+    /// Takes the plan's lease and opens the run in the journal. `false` when another invocation is at work.
+    async fn open(&mut self) -> bool {
+        let changes = match self.request.action {
+            Action::Backup | Action::Prune => !self.request.dry_run,
+            Action::Resume => true,
+            Action::List | Action::Jobs | Action::Check => false,
         };
+        let (Some(journal), true) = (self.world.journal, changes) else {
+            return true;
+        };
+        let now = self.clock.now();
+        let lease = journal.acquire(&self.world.plan.name, &self.report.run_id, now);
+        let opened = match lease.await {
+            Ok(lease) => {
+                let lease = self.lease.insert(Arc::new(lease));
+                if self.request.action == Action::Prune {
+                    return true;
+                }
+                let key = RunKey {
+                    plan: self.world.plan.name.clone(),
+                    slot: self.slot,
+                    class: class(self.request),
+                };
+                journal.open_run(lease, &key, now).await
+            }
+            Err(held @ LeaseError::Held { .. }) => {
+                self.report.fail(held.word(), held.to_string());
+                for at in 0..self.world.targets.len() {
+                    self.stop_deletion_at(at, "another invocation has the plan's lease");
+                }
+                return false;
+            }
+            Err(error) => {
+                self.doubt_the_journal(error.word(), error.to_string());
+                return true;
+            }
+        };
+        match opened {
+            Ok(log) => {
+                self.pasts = Pasts::of(log.entries());
+                self.notes = Notes::new(Some(log));
+            }
+            Err(error) => self.doubt_the_journal(error.word(), error.to_string()),
+        }
+        true
+    }
+
+    /// Copying goes on without a journal; but nobody knows now who else is at work, so nothing is deleted.
+    fn doubt_the_journal(&mut self, word: &'static str, message: String) {
+        error!(error = word, detail = message, "the journal can't be used");
+        self.report.fail(word, message);
+        for at in 0..self.world.targets.len() {
+            self.stop_deletion_at(at, "the journal can't be used");
+        }
+    }
+
+    async fn work(&mut self) {
+        if self.request.action == Action::Resume {
+            if self.is_too_late() {
+                return self.abandon();
+            }
+            if self.only_waits().await {
+                return;
+            }
+        }
+        match self.request.action {
+            Action::Backup | Action::Resume if self.request.manual => self.back_up_for_ever().await,
+            Action::Backup | Action::Resume => self.back_up().await,
+            Action::Prune => self.prune_only().await,
+            Action::List => self.list().await,
+            Action::Jobs | Action::Check => {}
+        }
+    }
+
+    /// Whether a copy made now would show another state than the slot's.
+    fn is_too_late(&self) -> bool {
+        Slot::of_run(Some(self.slot.instant()), self.clock.now()).is_err()
+    }
+
+    fn abandon(&mut self) {
+        let slot = self.slot.instant();
+        self.report.fail("abandoned", format!(
+            "the run of {slot} was not finished within seven days and is given up; what it sealed stands, and the next run copies the rest"
+        ));
+    }
+
+    /// Whether nothing is left to do but wait for copies, and none has ended. Costs one question for each of them.
+    async fn only_waits(&mut self) -> bool {
+        if !(self.pasts.only_copies_are_left && self.pasts.all_have_tokens()) {
+            return false;
+        }
+        let world = self.world;
+        let mut waiting = Vec::new();
+        for (at, (target, service)) in world.plan.targets.iter().zip(world.targets).enumerate() {
+            for (source, token) in self.pasts.copying(&target.name) {
+                let Ok(name) =
+                    BackupName::of(&target.prefix, class(self.request), &source, self.slot)
+                else {
+                    continue;
+                };
+                match service.poll_copy(name.namespace(), token).await {
+                    Ok(Progress::Running(progress)) => waiting.push((at, name, progress)),
+                    _ => return false,
+                }
+            }
+        }
+        for (at, name, progress) in &waiting {
+            self.report.add_waiting(*at, name, progress.as_deref());
+        }
+        !waiting.is_empty()
+    }
+
+    /// Lists all sides, runs every job, then prunes.
+    async fn back_up(&mut self) {
+        let (live, mut sides) = self.list_sides(&[Class::Scheduled]).await;
         let Some(live) = live else { return };
         self.warn_about(&live);
-        let mut unsealed = BTreeSet::new();
         if !self.request.dry_run {
-            unsealed = self.run_jobs(&live, inventory.as_mut()).await;
+            self.run_jobs(&live, &mut sides).await;
         }
-        match inventory {
-            Some(inventory) => self.prune(inventory, &live, &unsealed).await,
-            None => self.stop_deletion("the backups could not be listed to the end"),
+        self.prune(&mut sides, &live).await;
+    }
+
+    /// Backups that retention never looks at, so nothing is pruned either.
+    async fn back_up_for_ever(&mut self) {
+        let (live, mut sides) = self.list_sides(&[Class::Manual]).await;
+        let Some(live) = live else { return };
+        self.warn_about(&live);
+        if !self.request.dry_run {
+            self.run_jobs(&live, &mut sides).await;
+        }
+        for side in &sides {
+            self.stop_deletion_at(side.at, "a manual backup deletes nothing");
         }
     }
 
     async fn prune_only(&mut self) {
-        if let (Some(live), Ok(inventory)) = self.list_both_or_fail().await {
-            self.prune(inventory, &live, &BTreeSet::new()).await;
+        let (live, mut sides) = self.list_sides(&[Class::Scheduled]).await;
+        if let Some(live) = live {
+            self.prune(&mut sides, &live).await;
         }
     }
 
     /// Shows every backup with its reasons; deletes nothing, dry run or not.
     async fn list(&mut self) {
-        if let (Some(live), Ok(inventory)) = self.list_both_or_fail().await {
-            self.report.add_strays(&inventory.strays, true);
-            self.pruning(&inventory, &live, &BTreeSet::new(), Mode::Show)
-                .await;
+        let (live, sides) = self.list_sides(&[Class::Scheduled, Class::Manual]).await;
+        let Some(live) = live else { return };
+        for side in &sides {
+            if let Some(inventory) = &side.inventory {
+                self.report.add_strays(side.at, &inventory.strays, true);
+                self.decide(side, inventory, &live, Mode::Show).await;
+            }
         }
     }
 
-    async fn list_both_or_fail(&mut self) -> (Option<Live>, Result<Inventory, ListingError>) {
-        let (live, inventory) = self.list_both().await;
-        if let Err(error) = &inventory {
-            self.fail_listing(error);
-        }
-        (live, inventory)
-    }
-
-    /// Both sides, completely or not at all. What is wrong with the sources is reported here.
-    async fn list_both(&mut self) -> (Option<Live>, Result<Inventory, ListingError>) {
-        let plan = self.world.plan;
-        let backup_prefixes = plan.backup_prefixes();
+    /// The sources, completely or not at all, and every target that can be used. What is wrong is reported here.
+    async fn list_sides(&mut self, classes: &[Class]) -> (Option<Live>, Vec<Side<'w, S>>) {
+        let (world, until) = (self.world, self.until);
+        let plan = world.plan;
+        let targets = plan.targets.iter().zip(world.targets);
+        let backups = join_all(targets.map(|(target, service)| {
+            let prefixes = plan.backup_prefixes(target, classes);
+            async move { list_all(service, &prefixes, until).await }.boxed_local()
+        }));
         let (sources, backups) = futures_util::join!(
-            self.list_all(self.world.source, plan.source.selectors.prefixes())
-                .boxed_local(),
-            self.list_all(self.world.target, &backup_prefixes)
-                .boxed_local()
+            list_all(world.source, plan.source.selectors.prefixes(), until).boxed_local(),
+            backups
         );
-        let inventory = backups.map(|listing| Inventory::of(plan, listing));
+        let targets = plan.targets.iter().zip(world.targets);
+        let mut sides = Vec::new();
+        for ((at, (target, service)), backups) in targets.enumerate().zip(backups) {
+            let inventory = match backups {
+                Ok(listing) => Some(Inventory::of(plan, target, listing)),
+                Err(error) => {
+                    self.fail_listing_at(at, &error);
+                    // A listing in doubt forbids deletion; copying needs none. A region that can't even be listed is left alone.
+                    if !matches!(error, ListingError::Broken { .. }) {
+                        continue;
+                    }
+                    None
+                }
+            };
+            sides.push(Side {
+                at,
+                target,
+                service,
+                inventory,
+                unsealed: BTreeSet::new(),
+            });
+        }
         let live = match sources {
             Ok(listing) => self.selected(listing.names),
             Err(error) => {
                 self.fail_listing(&error);
-                return (None, inventory);
+                return (None, sides);
             }
         };
-        if let Ok(inventory) = &inventory {
-            self.look_for_the_gone(&live, inventory).boxed_local().await;
-        }
-        (Some(live), inventory)
-    }
-
-    async fn list_all(
-        &self,
-        service: &Patient<S>,
-        prefixes: &[String],
-    ) -> Result<CompleteListing, ListingError> {
-        let listing = timeout_at(self.until, listing::list_prefixes(service, prefixes)).await;
-        listing.unwrap_or_else(|_| {
-            Err(ListingError::OutOfTime {
-                region: service.region().to_owned(),
-            })
-        })
+        self.look_for_the_gone(&live, &sides).boxed_local().await;
+        (Some(live), sides)
     }
 
     /// What the plan selects. A prefix that selects nothing is an alarm: it is misspelt, or its namespaces are gone.
@@ -214,8 +418,8 @@ impl<S: Service> Run<'_, '_, S> {
         self.report.sources = u64::try_from(names.len()).unwrap_or(u64::MAX);
         for prefix in selectors.prefixes() {
             if !names.iter().any(|name| name.starts_with(prefix.as_str())) {
-                self.report.fail(None, None, "nothing_selected", format!(
-                    "no namespace in {region} that begins with `{prefix}` is selected, so nothing of it is protected; check SOURCE_PREFIX, SOURCE_EXCLUDE, SOURCE_REGION and the key's organisation"
+                self.report.fail("nothing_selected", format!(
+                    "no namespace in {region} that begins with `{prefix}` is selected, so nothing of it is protected; check the plan's source prefixes and exclusions, its region and the key's organisation"
                 ));
             }
         }
@@ -227,7 +431,7 @@ impl<S: Service> Run<'_, '_, S> {
                     let message = format!(
                         "{region} lists {name:?}, which is no namespace name; it is not backed up"
                     );
-                    self.report.fail(None, None, "illegal_name", message);
+                    self.report.fail("illegal_name", message);
                 }
             }
         }
@@ -235,21 +439,21 @@ impl<S: Service> Run<'_, '_, S> {
     }
 
     /// A source that has backups and is not listed is asked for by name: a listing that left it out is not complete.
-    async fn look_for_the_gone(&mut self, live: &Live, inventory: &Inventory) {
-        let unlisted = inventory
-            .sources()
-            .map(|(source, _)| source)
-            .filter(|source| !live.contains(*source));
-        let unlisted: Vec<&Namespace> = unlisted.collect();
+    async fn look_for_the_gone(&mut self, live: &Live, sides: &[Side<'_, S>]) {
+        let mut unlisted: BTreeSet<&Namespace> = BTreeSet::new();
+        for side in sides {
+            let sources = side.inventory.iter().flat_map(Inventory::sources);
+            let gone: Vec<&Namespace> = sources
+                .map(|(source, _)| source)
+                .filter(|source| !live.contains(*source))
+                .collect();
+            self.report.add_gone(side.at, gone.len());
+            unlisted.extend(gone);
+        }
         if unlisted.is_empty() {
             return;
         }
-        let (source, in_flight) = (
-            self.world.source,
-            usize::try_from(self.world.plan.concurrency)
-                .unwrap_or(1)
-                .max(1),
-        );
+        let source = self.world.source;
         let looks = stream::iter(&unlisted)
             .map(|name| async move {
                 source
@@ -257,34 +461,26 @@ impl<S: Service> Run<'_, '_, S> {
                     .await
                     .map(|found| found.map(|_| name.to_string()))
             })
-            .buffer_unordered(in_flight)
+            .buffer_unordered(self.in_flight())
             .try_filter_map(|found| async move { Ok(found) })
             .try_collect::<Vec<String>>();
-        let region = &self.world.plan.source.region;
-        match timeout_at(self.until, looks).await {
-            Ok(Ok(found)) if found.is_empty() => {}
-            Ok(Ok(found)) => {
-                let fault = format!("it left out `{}`, which exist", found.join("`, `"));
-                let prefix = self.world.plan.source.selectors.prefixes().join("*, ");
-                return self.fail_listing(&ListingError::Broken {
-                    prefix,
-                    region: region.clone(),
-                    fault,
-                });
-            }
-            Ok(Err(error)) => {
-                return self.fail_listing(&ListingError::Service {
-                    prefix: "sources that are not listed".into(),
-                    error,
-                });
-            }
-            Err(_) => {
-                return self.fail_listing(&ListingError::OutOfTime {
-                    region: region.clone(),
-                });
-            }
+        let region = self.world.plan.source.region.clone();
+        let error = match timeout_at(self.until, looks).await {
+            Ok(Ok(found)) if found.is_empty() => None,
+            Ok(Ok(found)) => Some(ListingError::Broken {
+                prefix: self.world.plan.source.selectors.prefixes().join("*, "),
+                region,
+                fault: format!("it left out `{}`, which exist", found.join("`, `")),
+            }),
+            Ok(Err(error)) => Some(ListingError::Service {
+                prefix: "sources that are not listed".into(),
+                error,
+            }),
+            Err(_) => Some(ListingError::OutOfTime { region }),
+        };
+        if let Some(error) = error {
+            return self.fail_listing(&error);
         }
-        self.report.pruning.gone_sources = u64::try_from(unlisted.len()).unwrap_or(u64::MAX);
         let first = unlisted
             .iter()
             .take(5)
@@ -304,177 +500,406 @@ impl<S: Service> Run<'_, '_, S> {
             .filter(|source| self.world.plan.looks_like_a_backup(source))
             .count();
         if lookalikes > 0 {
-            let prefix = self.world.plan.target.prefix.as_str();
-            self.report.warn(format!("{lookalikes} of the sources are called like backups themselves; if they are, add `{prefix}*` to SOURCE_EXCLUDE"));
+            self.report.warn(format!("{lookalikes} of the sources are called like backups themselves; if they are, exclude what the backup prefix begins"));
         }
     }
 
-    /// Runs one job per source and returns the sources that did not end sealed.
-    async fn run_jobs(
-        &mut self,
-        sources: &Live,
-        inventory: Option<&mut Inventory>,
-    ) -> BTreeSet<Namespace> {
-        let plan = self.world.plan;
-        let jobs = Jobs {
-            source: self.world.source,
-            target: self.world.target,
-            prefix: &plan.target.prefix,
-            slot: self.slot,
-            until: self.copy_until,
-            clock: &self.clock,
-        };
-        (self.world.watch)(Step::Jobs(sources.len()));
-        let listed = inventory.as_deref();
-        let known = |source: &Namespace| {
-            listed
-                .map(|inventory| inventory.backups_of(source))
-                .unwrap_or_default()
-        };
-        let in_flight = usize::try_from(plan.copies).unwrap_or(1).max(1);
+    /// Runs one job per source and target, and notes in each side which sources did not end sealed.
+    async fn run_jobs(&mut self, live: &Live, sides: &mut [Side<'_, S>]) {
+        let resumes = self.request.action == Action::Resume;
+        let jobs: Vec<(&Side<'_, S>, Jobs<'_, Patient<S>>)> = sides
+            .iter()
+            .map(|side| {
+                let jobs = Jobs {
+                    source: self.world.source,
+                    target: side.service,
+                    target_name: &side.target.name,
+                    prefix: &side.target.prefix,
+                    class: class(self.request),
+                    slot: self.slot,
+                    until: self.copy_until,
+                    patience: resumes.then_some(PATIENCE),
+                    clock: &self.clock,
+                    notes: &self.notes,
+                };
+                (&*side, jobs)
+            })
+            .collect();
         // Whoever has a backup of this slot already can wait for those who have none.
-        let (first, then): (Vec<_>, Vec<_>) = sources.iter().partition(|source| {
-            known(source)
-                .last()
-                .is_none_or(|newest| newest.name.slot() < self.slot)
+        let (first, then): (Vec<_>, Vec<_>) = live
+            .iter()
+            .flat_map(|source| jobs.iter().map(move |(side, jobs)| (source, *side, jobs)))
+            .partition(|(source, side, _)| !side.has_backup_of(source, self.slot));
+        (self.world.watch)(Step::Jobs(first.len() + then.len()));
+        let work = first.into_iter().chain(then).map(|(source, side, jobs)| {
+            let past = self.pasts.of_job(&side.target.name, source);
+            let job = jobs.back_up(source, side.known(source), past);
+            job.map(|job| (side.at, job)).boxed_local()
         });
-        let sources = first.into_iter().chain(then);
-        let work = sources.map(|source| jobs.back_up(source, known(source)).boxed_local());
-        let mut ended = stream::iter(work).buffer_unordered(in_flight);
-        let (mut sealed, mut unsealed) = (Vec::new(), BTreeSet::new());
-        while let Some(job) = ended.next().await {
+        let copies = usize::try_from(self.world.plan.copies).unwrap_or(1).max(1);
+        let mut ended = stream::iter(work).buffer_unordered(copies);
+        let mut results = Vec::new();
+        while let Some((at, job)) = ended.next().await {
             (self.world.watch)(Step::Job(&job));
-            self.report.add_job(&job);
+            self.report.add_job(at, &job);
             match (job.is_sealed(), job.backup, job.evidence) {
-                (true, Some(name), Some(evidence)) => sealed.push((name, evidence)),
-                _ => drop(unsealed.insert(job.source)),
+                (true, Some(name), Some(evidence)) => results.push((at, Ok((name, evidence)))),
+                // An earlier invocation sealed it, and it is listed: pruning asks for its evidence.
+                (true, _, _) => {}
+                (false, _, _) => results.push((at, Err(job.source))),
             }
         }
         drop(ended);
-        if let Some(inventory) = inventory {
-            for (name, evidence) in &sealed {
-                inventory.add_sealed(name, *evidence);
+        drop(jobs);
+        for (at, sealed) in results {
+            let Some(side) = sides.iter_mut().find(|side| side.at == at) else {
+                continue;
+            };
+            match (sealed, &mut side.inventory) {
+                (Ok((name, evidence)), Some(inventory)) => inventory.add_sealed(&name, evidence),
+                (Ok(_), None) => {}
+                (Err(source), _) => drop(side.unsealed.insert(source)),
             }
         }
-        unsealed
     }
 
-    async fn prune(
-        &mut self,
-        mut inventory: Inventory,
-        live: &Live,
-        unsealed: &BTreeSet<Namespace>,
-    ) {
-        self.report
-            .add_strays(&inventory.strays, self.request.dry_run);
-        self.report.pruning.backups = u64::try_from(inventory.backups()).unwrap_or(u64::MAX);
-        if self.report.deletion_stopped.is_some() || !self.clock.agrees() {
+    /// Prunes target after target. An approval is for one list of one target, and nothing else is deleted then.
+    async fn prune(&mut self, sides: &mut [Side<'_, S>], live: &Live) {
+        let mut left = Vec::new();
+        for side in sides {
+            left.extend(self.prune_side(side, live).await);
+        }
+        let Some(approved) = &self.request.approve else {
+            return;
+        };
+        if left.iter().any(|(leave, _)| *leave == Leave::Delete) {
             return;
         }
-        if !self.request.dry_run {
-            return self.pruning(&inventory, live, unsealed, Mode::Delete).await;
-        }
-        if self.request.action == Action::Backup {
-            self.plan_copies(live, &mut inventory);
-        }
-        self.pruning(&inventory, live, unsealed, Mode::Show).await;
+        let now = left
+            .iter()
+            .map(|(_, hash)| hash.to_string())
+            .collect::<Vec<_>>()
+            .join(", ");
+        self.report.fail("not_approved", format!(
+            "`{approved}` is not the hash of what is due now ({now}), so nothing was deleted; run `lifeboat plan`, read it, and approve the hash it prints"
+        ));
     }
 
-    /// A dry run decides as the run would: after its copies were made and sealed.
-    fn plan_copies(&self, live: &Live, inventory: &mut Inventory) {
-        let created_at = self.clock.now();
-        for source in live {
-            let name = BackupName::of(
-                &self.world.plan.target.prefix,
-                Class::Scheduled,
-                source,
-                self.slot,
-            );
-            if let Ok(name) = name.map_err(drop) {
-                inventory.add_planned(
-                    &name,
-                    Evidence {
-                        created_at,
-                        sealed: true,
-                    },
-                );
-            }
-        }
-    }
-
-    async fn pruning(
+    async fn prune_side(
         &mut self,
+        side: &mut Side<'_, S>,
+        live: &Live,
+    ) -> Option<(Leave, PlanHash)> {
+        let Some(inventory) = &mut side.inventory else {
+            self.stop_deletion_at(side.at, "the backups could not be listed to the end");
+            return None;
+        };
+        self.report
+            .add_inventory(side.at, inventory, self.request.dry_run);
+        if self.report.deletion_is_stopped(side.at) || !self.clock.agrees() {
+            return None;
+        }
+        if self.request.dry_run && self.request.action == Action::Backup {
+            plan_copies(side.target, live, self.slot, self.clock.now(), inventory);
+        }
+        let mode = if self.request.dry_run {
+            Mode::Show
+        } else {
+            Mode::Delete
+        };
+        let side = &*side;
+        let inventory = side.inventory.as_ref()?;
+        let due = self.decide(side, inventory, live, mode).await;
+        let (leave, hash) = self.judge(side, &due);
+        if leave == Leave::Delete && mode == Mode::Delete && self.clock.agrees() {
+            self.delete(side, inventory, live, &due).await;
+        }
+        Some((leave, hash))
+    }
+
+    /// Decides about every backup of one target, and returns what is due.
+    async fn decide(
+        &mut self,
+        side: &Side<'_, S>,
         inventory: &Inventory,
         live: &Live,
-        unsealed: &BTreeSet<Namespace>,
         mode: Mode,
-    ) {
-        let hold = |source: &Namespace| match (live.contains(source), unsealed.contains(source)) {
-            (false, _) => Some(Keep::SourceGone),
-            (true, true) => Some(Keep::JobNotSealed),
-            (true, false) => None,
-        };
-        let pruning = Pruning {
-            plan: self.world.plan,
-            target: self.world.target,
-            hold: &hold,
-            clock: &self.clock,
-            until: self.until,
-            mode,
-        };
-        (self.world.watch)(Step::Pruning(inventory.sources().count()));
-        let (report, watch) = (&mut self.report, self.world.watch);
+    ) -> Vec<DueOfSource> {
+        let hold = |source: &Namespace| hold(side, live, source);
+        let pruning = self.pruning(side, &hold, mode);
+        let (now, watch) = (self.clock.now(), self.world.watch);
+        watch(Step::Pruning(inventory.sources().count()));
+        let report = &mut self.report;
         let mut not_reached = 0_u64;
-        pruning
-            .prune(inventory, |source, pruned| {
+        let due = pruning
+            .decide(inventory, |source, backups, decided| {
                 watch(Step::Pruned);
-                not_reached += u64::from(pruned.not_reached);
-                report.add_pruned(source, &pruned, mode == Mode::Show);
+                not_reached += u64::from(decided.not_reached);
+                report.add_decided(side.at, source, decided);
+                if mode == Mode::Show {
+                    let soon = soon(backups, &side.target.retention, now);
+                    report.show_decisions(side.at, source, &decided.decisions, |name| {
+                        soon.get(name.namespace()).copied()
+                    });
+                }
             })
             .await;
         if not_reached > 0 {
-            self.report.fail(None, None, "out_of_time", format!("time ran out before the backups of {not_reached} sources were looked at; the next run looks at them"));
+            self.report.fail_target(side.at, "out_of_time", format!("time ran out before the backups of {not_reached} sources were looked at; the next run looks at them"));
+        }
+        due
+    }
+
+    /// Whether what is due in one target may be deleted, and the hash that stands for it.
+    fn judge(&mut self, side: &Side<'_, S>, due: &[DueOfSource]) -> (Leave, PlanHash) {
+        let names: Vec<&str> = due
+            .iter()
+            .flat_map(|source| &source.due)
+            .map(|(name, _)| name.namespace().as_str())
+            .collect();
+        let (backups, sealed) = self.report.standing_and_sealed(side.at);
+        let list = DueList {
+            plan: &self.world.plan.name,
+            target: &side.target.name,
+            due: &names,
+            backups,
+            sealed,
+        };
+        let (leave, hash) = (list.leave(self.request.approve.as_deref()), list.hash());
+        self.report.set_deletion_plan(side.at, hash.clone());
+        match leave {
+            Leave::Delete => {}
+            Leave::Braked => {
+                self.stop_deletion_at(
+                    side.at,
+                    "the brake: more is due than one run may delete unread",
+                );
+                if !self.request.dry_run {
+                    self.report.fail_target(side.at, "braked", format!(
+                        "{} of {backups} backups are due at once, so nothing was deleted; run `lifeboat plan`, read it, and if it is meant send {{\"action\": \"prune\", \"approve\": \"{hash}\"}}", names.len()
+                    ));
+                }
+            }
+            Leave::NotApproved => {
+                self.stop_deletion_at(side.at, "another list of deletions was approved");
+            }
+        }
+        (leave, hash)
+    }
+
+    async fn delete(
+        &mut self,
+        side: &Side<'_, S>,
+        inventory: &Inventory,
+        live: &Live,
+        due: &[DueOfSource],
+    ) {
+        let hold = |source: &Namespace| hold(side, live, source);
+        let pruning = self.pruning(side, &hold, Mode::Delete);
+        let report = &mut self.report;
+        pruning
+            .delete(due, inventory, |source, deletions| {
+                report.add_deletions(side.at, source, &deletions);
+            })
+            .await;
+    }
+
+    fn pruning<'p>(
+        &self,
+        side: &'p Side<'_, S>,
+        hold: &'p dyn Fn(&Namespace) -> Option<Keep>,
+        mode: Mode,
+    ) -> Pruning<'p, Patient<S>>
+    where
+        'w: 'p,
+    {
+        Pruning {
+            plan: self.world.plan,
+            target: side.target,
+            service: side.service,
+            hold,
+            clock: self.clock.clone(),
+            lease: self.lease.clone(),
+            until: self.until,
+            mode,
         }
     }
 
-    fn fail_listing(&mut self, error: &ListingError) {
-        error!(error = error.word(), detail = %error, "listing failed");
-        self.report
-            .fail(None, None, error.word(), error.to_string());
-        self.stop_deletion("a listing failed");
+    fn in_flight(&self) -> usize {
+        usize::try_from(self.world.plan.concurrency)
+            .unwrap_or(1)
+            .max(1)
     }
 
-    fn stop_deletion(&mut self, why: &str) {
-        self.report
-            .deletion_stopped
-            .get_or_insert_with(|| why.to_owned());
+    /// A listing of the sources that can't be used: nothing at all may be deleted.
+    fn fail_listing(&mut self, error: &ListingError) {
+        error!(error = error.word(), detail = %error, "listing failed");
+        self.report.fail(error.word(), error.to_string());
+        for at in 0..self.world.targets.len() {
+            self.stop_deletion_at(at, "a listing failed");
+        }
+    }
+
+    fn fail_listing_at(&mut self, at: usize, error: &ListingError) {
+        error!(error = error.word(), detail = %error, "listing failed");
+        self.report.fail_target(at, error.word(), error.to_string());
+        self.stop_deletion_at(at, "a listing failed");
+    }
+
+    fn stop_deletion_at(&mut self, at: usize, why: &str) {
+        if let Some(target) = self.report.targets.get_mut(at) {
+            target.stop_deletion(why);
+        }
     }
 
     fn attempts(&self) -> (u64, u64) {
-        let ((source, source_retries), (target, target_retries)) =
-            (self.world.source.attempts(), self.world.target.attempts());
-        (source + target, source_retries + target_retries)
+        let services = self.world.targets.iter().chain([self.world.source]);
+        services
+            .map(Patient::attempts)
+            .fold((0, 0), |all, one| (all.0 + one.0, all.1 + one.1))
     }
 
-    fn close(mut self, before: (u64, u64)) -> Report {
+    async fn close(mut self, before: (u64, u64)) -> Report {
+        self.report.clock_difference_seconds = self.clock.worst_difference_seconds();
         if !self.clock.agrees() {
-            let seconds = self.clock.worst_difference_seconds();
-            let (apart, way) = (
-                seconds.abs(),
-                if seconds > 0 { "ahead of" } else { "behind" },
-            );
-            self.stop_deletion("the clocks disagree");
-            self.report.fail(None, None, "clocks_disagree", format!(
-                "the local clock is {apart} seconds {way} the service's, more than five minutes, so deletion stopped (after {} backups); set the clock right",
-                self.report.pruning.deleted
-            ));
+            self.raise_clocks();
         }
+        self.close_journal().await;
         let attempts = self.attempts();
         self.report.requests = attempts.0 - before.0;
         self.report.retries = attempts.1 - before.1;
-        self.report.clock_difference_seconds = self.clock.worst_difference_seconds();
         self.report.finish(self.clock.now());
         info!(outcome = ?self.report.outcome, "run ended");
         self.report
+    }
+
+    fn raise_clocks(&mut self) {
+        for at in 0..self.world.targets.len() {
+            self.stop_deletion_at(at, "the clocks disagree");
+        }
+        let seconds = self.clock.worst_difference_seconds();
+        let targets = self.report.targets.iter();
+        let deleted: u64 = targets.map(|target| target.pruning.deleted).sum();
+        let (apart, way) = (
+            seconds.abs(),
+            if seconds > 0 { "ahead of" } else { "behind" },
+        );
+        self.report.fail("clocks_disagree", format!(
+            "the local clock is {apart} seconds {way} the service's, more than five minutes, so deletion stopped (after {deleted} backups); set the clock right"
+        ));
+    }
+
+    /// Leaves the run open for the next invocation, or files it as finished; then gives the lease back.
+    async fn close_journal(&mut self) {
+        if let Some(fault) = self.notes.fault() {
+            self.report.fail(fault.word(), fault.to_string());
+        }
+        let sound = self.notes.fault().is_none();
+        let (log, lines) = std::mem::take(&mut self.notes).into_parts();
+        let done = self.report.incomplete_jobs() == 0;
+        let closed = match (log, self.world.journal) {
+            (Some(log), _) if !done => {
+                self.report.stays_open = true;
+                if self.report.only_copies_are_left() {
+                    log.append(&Entry::Waiting).await
+                } else {
+                    Ok(())
+                }
+            }
+            (Some(log), Some(journal)) if sound => {
+                let record = self.record(&log, lines);
+                journal.close_run(log, record).await
+            }
+            _ => Ok(()),
+        };
+        let released = match self.lease.take().and_then(Arc::into_inner) {
+            Some(lease) => lease.release().await,
+            None => Ok(()),
+        };
+        if let Err(error) = closed.and(released) {
+            error!(error = error.word(), detail = %error, "the journal was not closed");
+            self.report.fail(error.word(), error.to_string());
+        }
+    }
+
+    /// What history keeps of this run: the last line of every job, whichever invocation wrote it.
+    fn record(&self, log: &RunLog, lines: Vec<JobLine>) -> RunRecord {
+        let mut jobs: BTreeMap<(String, String), JobLine> = BTreeMap::new();
+        for line in self.pasts.lines().cloned().chain(lines) {
+            jobs.insert((line.target.clone(), line.source.clone()), line);
+        }
+        let targets = self.report.targets.iter();
+        RunRecord {
+            key: RunKey {
+                plan: self.world.plan.name.clone(),
+                slot: self.slot,
+                class: class(self.request),
+            },
+            run_id: self.report.run_id.clone(),
+            outcome: self.report.outcome_so_far().word().to_owned(),
+            opened_at: log.opened_at(),
+            closed_at: self.clock.now(),
+            jobs: jobs.into_values().collect(),
+            deleted: targets.map(|target| target.pruning.deleted).sum(),
+        }
+    }
+}
+
+/// What kind of backup a request makes.
+fn class(request: &Request) -> Class {
+    if request.manual {
+        Class::Manual
+    } else {
+        Class::Scheduled
+    }
+}
+
+async fn list_all<S: Service>(
+    service: &S,
+    prefixes: &[String],
+    until: Instant,
+) -> Result<CompleteListing, ListingError> {
+    let listing = timeout_at(until, listing::list_prefixes(service, prefixes)).await;
+    listing.unwrap_or_else(|_| {
+        Err(ListingError::OutOfTime {
+            region: service.region().to_owned(),
+        })
+    })
+}
+
+/// Why nothing of a source may be deleted in this run.
+fn hold<S>(side: &Side<'_, S>, live: &Live, source: &Namespace) -> Option<Keep> {
+    match (live.contains(source), side.unsealed.contains(source)) {
+        (false, _) => Some(Keep::SourceGone),
+        (true, true) => Some(Keep::JobNotSealed),
+        (true, false) => None,
+    }
+}
+
+/// What falls due in how many days, if nothing else changes.
+fn soon(backups: &[Backup], policy: &Policy, now: Timestamp) -> BTreeMap<Namespace, u32> {
+    let falls_due = retention::falls_due(backups, policy, now, DAYS_AHEAD);
+    let later = falls_due.into_iter().filter(|(_, day)| *day > 0);
+    later
+        .map(|(name, day)| (name.namespace().clone(), day))
+        .collect()
+}
+
+/// A dry run decides as the run would: after its copies were made and sealed.
+fn plan_copies(
+    target: &Target,
+    live: &Live,
+    slot: Slot,
+    created_at: Timestamp,
+    inventory: &mut Inventory,
+) {
+    for source in live {
+        if let Ok(name) = BackupName::of(&target.prefix, Class::Scheduled, source, slot) {
+            let sealed = Evidence {
+                created_at,
+                sealed: true,
+            };
+            inventory.add_planned(&name, sealed);
+        }
     }
 }

@@ -8,12 +8,17 @@ use std::time::Duration;
 
 use comfy_table::{ContentArrangement, Table, TableComponent, presets};
 use indicatif::{ProgressBar, ProgressStyle};
+use jiff::tz::TimeZone;
 
 use crate::backup::JobState;
 use crate::event::Action;
-use crate::plan::Settings;
+use crate::plan::{Encryption, Plan, Settings, Source};
+use crate::preflight::Finding;
 use crate::report::{Line, Outcome, Report};
+use crate::retention::{Periods, Policy};
 use crate::run::Step;
+use crate::{JobList, Resumed};
+use crate::secret::KeySource;
 
 /// Writes the report for a reader.
 pub fn write_report(out: &mut impl Write, report: &Report) -> io::Result<()> {
@@ -59,12 +64,18 @@ fn headline(report: &Report) -> String {
         (Action::Backup, true) => "Dry run of a backup",
         (Action::Prune, true) => "Dry run of pruning",
         (Action::List, _) => "List",
+        (Action::Resume, _) => "Resume",
+        (Action::Jobs, _) => "Jobs",
         (Action::Check, _) => "Check",
     };
-    let (from, to) = (&report.source_region, &report.backup_region);
+    let targets = report.targets.iter();
+    let to: Vec<&str> = targets.map(|target| target.region.as_str()).collect();
     format!(
-        "{action} {outcome}: plan `{}`, {from} → {to}, slot {}",
-        report.plan, report.slot
+        "{action} {outcome}: plan `{}`, {} → {}, slot {}",
+        report.plan,
+        report.source_region,
+        to.join(", "),
+        report.slot
     )
 }
 
@@ -93,47 +104,116 @@ fn write_jobs(out: &mut impl Write, report: &Report) -> io::Result<()> {
 }
 
 fn write_pruning(out: &mut impl Write, report: &Report) -> io::Result<()> {
-    let pruning = report.pruning;
-    if let Some(why) = &report.deletion_stopped {
-        return writeln!(out, "  nothing was deleted: {why}");
+    for target in &report.targets {
+        let pruning = target.pruning;
+        writeln!(
+            out,
+            "  {}: {} backups stood, {} due, {} deleted; {} sources keep all of theirs; {} names are no backups",
+            target.target,
+            pruning.backups,
+            pruning.due,
+            pruning.deleted,
+            pruning.held_sources,
+            pruning.strays
+        )?;
+        if let Some(why) = &target.deletion_stopped {
+            writeln!(out, "  {}: nothing is deleted: {why}", target.target)?;
+        }
+        if let (true, Some(hash)) = (report.dry_run, &target.deletion_plan) {
+            writeln!(
+                out,
+                "  {}: hash {hash}; `lifeboat prune --approve {hash}` deletes exactly what is due here, or nothing",
+                target.target
+            )?;
+        }
     }
-    writeln!(
-        out,
-        "  {} backups stood: {} due, {} deleted; {} sources keep all of theirs; {} names are no backups",
-        pruning.backups, pruning.due, pruning.deleted, pruning.held_sources, pruning.strays
-    )
+    Ok(())
+}
+
+/// Writes what was carried on with.
+pub fn write_resumed(out: &mut impl Write, resumed: &Resumed) -> io::Result<()> {
+    if resumed.open_runs == 0 {
+        return writeln!(out, "No run is open.");
+    }
+    for report in &resumed.runs {
+        write_report(out, report)?;
+    }
+    for object in &resumed.ignored {
+        writeln!(out, "not a run, left alone: {object}")?;
+    }
+    Ok(())
+}
+
+/// Writes the jobs of the journal's runs, like a cloud console's list of jobs.
+pub fn write_jobs_of_runs(out: &mut impl Write, jobs: &JobList) -> io::Result<()> {
+    let mut table = table(&[
+        "plan",
+        "slot (UTC)",
+        "target",
+        "source",
+        "state",
+        "rows",
+        "written",
+        "took",
+        "what happened",
+    ]);
+    for run in &jobs.runs {
+        for job in &run.jobs {
+            let took = match (job.started_at, job.ended_at) {
+                (Some(began), Some(ended)) => format!("{:#}", ended.duration_since(began)),
+                _ => String::new(),
+            };
+            let progress = job.progress.clone().filter(|progress| !progress.is_empty());
+            let happened = job.message.clone().or(progress).unwrap_or_default();
+            table.add_row([
+                &run.key.plan,
+                &run.key.slot.instant().to_string(),
+                &job.target,
+                &job.source,
+                &job.state,
+                &job.rows.to_string(),
+                &bytes(job.bytes_written),
+                &took,
+                &happened,
+            ]);
+        }
+    }
+    if table.is_empty() {
+        return writeln!(out, "The journal remembers no job.");
+    }
+    writeln!(out, "{table}")
 }
 
 /// One row per backup, oldest first within its source, with every reason.
 #[must_use]
 pub fn decisions_table(lines: &[Line]) -> Table {
-    let mut by_source: BTreeMap<&str, Vec<&Line>> = BTreeMap::new();
+    let mut by_source: BTreeMap<(&str, &str), Vec<&Line>> = BTreeMap::new();
     for line in lines {
-        by_source.entry(&line.source).or_default().push(line);
+        let key = (line.target.as_str(), line.source.as_str());
+        by_source.entry(key).or_default().push(line);
     }
-    let mut table = table(&["source", "slot (UTC)", "sealed", "", "why"]);
+    let mut table = table(&["target", "source", "slot (UTC)", "sealed", "", "why"]);
     for line in by_source.values().flatten() {
         let sealed = match line.sealed {
             Some(true) => "yes",
             Some(false) => "no",
             None => "?",
         };
-        let why = match &line.superseded {
-            Some(superseded) => format!("superseded {} by {}", superseded.at, superseded.by),
-            None => line
-                .keep
-                .iter()
-                .map(ToString::to_string)
-                .collect::<Vec<_>>()
-                .join("; "),
-        };
+        let mut why: Vec<String> = line.keep.iter().map(ToString::to_string).collect();
+        if let Some(superseded) = &line.superseded {
+            why.push(format!("superseded {} by {}", superseded.at, superseded.by));
+        }
+        if let Some(days) = line.due_in_days {
+            why.push(format!("falls due in {days} days"));
+        }
         let verdict = if line.due { "due" } else { "stays" };
         table.add_row([
-            line.source.as_str(),
+            line.target.as_str(),
+            &line.source,
             &line.slot.to_string(),
             sealed,
             verdict,
-            &why,
+            &why.join("; "),
         ]);
     }
     table
@@ -167,33 +247,61 @@ pub fn table(header: &[&str]) -> Table {
 
 /// The configuration in force, keys left out.
 pub fn write_settings(out: &mut impl Write, settings: &Settings) -> io::Result<()> {
-    let plan = &settings.plan;
-    let selectors = &plan.source.selectors;
-    let prefixes = selectors
+    for plan in &settings.plans {
+        writeln!(out, "{}\n", plan_table(plan))?;
+    }
+    let journal = settings.journal.as_ref().map_or_else(
+        || "none: a copy that outlives its run waits for the next one, nothing remembers past runs, and nothing keeps two runs, or a run and a restore, apart".to_owned(),
+        ToString::to_string,
+    );
+    writeln!(out, " journal   {journal}")
+}
+
+/// What preflight found, a line each.
+pub fn write_findings(out: &mut impl Write, findings: &[Finding]) -> io::Result<()> {
+    writeln!(out)?;
+    findings
+        .iter()
+        .try_for_each(|finding| writeln!(out, " {finding}"))
+}
+
+fn plan_table(plan: &Plan) -> Table {
+    let Source {
+        region,
+        base_url,
+        selectors,
+        api_key,
+    } = &plan.source;
+    let prefixes: Vec<String> = selectors
         .prefixes()
         .iter()
         .map(|prefix| format!("{prefix}*"))
-        .collect::<Vec<_>>();
-    let days = plan.target.retention.days.map_or_else(
-        || "everything is kept".to_owned(),
-        |days| {
-            format!(
-                "every state of the last {days} days, and the {} newest of every source",
-                plan.target.retention.min
-            )
-        },
-    );
+        .collect();
     let mut table = table(&["plan", &plan.name]);
-    table.add_row([
-        "sources",
-        &format!("{} in {}", prefixes.join(", "), plan.source.region),
-    ]);
-    table.add_row(["left out", &selectors.exclusions().join(", ")]);
-    table.add_row([
-        "backups",
-        &format!("{}… in {}", plan.target.prefix.as_str(), plan.target.region),
-    ]);
-    table.add_row(["retention", &days]);
+    table.add_row(["sources", &format!("{} in {region}", prefixes.join(", "))]);
+    if !selectors.exclusions().is_empty() {
+        table.add_row(["  left out", &selectors.exclusions().join(", ")]);
+    }
+    table.add_row(["  reached at", base_url]);
+    table.add_row(["  key", &key_in_words(api_key)]);
+    for target in &plan.targets {
+        let (name, prefix) = (&target.name, target.prefix.as_str());
+        table.add_row([
+            format!("target {name}").as_str(),
+            &format!("{prefix}… in {}", target.region),
+        ]);
+        table.add_row(["  retention", &retention_in_words(&target.retention)]);
+        table.add_row(["  reached at", &target.base_url]);
+        if let Some(key) = &target.api_key {
+            table.add_row(["  key", &key_in_words(key)]);
+        }
+        if let Some(encryption) = &target.encryption {
+            table.add_row(["  encrypted with", encryption_in_words(encryption)]);
+        }
+    }
+    let zone = plan.targets.first().map(|target| &target.retention.zone);
+    let zone = zone.and_then(TimeZone::iana_name).unwrap_or("UTC");
+    table.add_row(["time zone", zone]);
     table.add_row([
         "in flight",
         &format!(
@@ -201,11 +309,70 @@ pub fn write_settings(out: &mut impl Write, settings: &Settings) -> io::Result<(
             plan.concurrency, plan.copies
         ),
     ]);
-    table.add_row([
-        "reached at",
-        &format!("{} and {}", plan.source.base_url, plan.target.base_url),
-    ]);
-    writeln!(out, "{table}")
+    table
+}
+
+fn key_in_words(key: &KeySource) -> String {
+    match key {
+        KeySource::Given(_) => "given by a variable".into(),
+        KeySource::Secret { id, field: None } => format!("in the secret `{id}`"),
+        KeySource::Secret {
+            id,
+            field: Some(field),
+        } => format!("in the secret `{id}`, field `{field}`"),
+    }
+}
+
+fn encryption_in_words(encryption: &Encryption) -> &str {
+    match encryption {
+        Encryption::Default => "the service's own keys",
+        Encryption::CustomerManaged(key) => key,
+    }
+}
+
+/// What a policy keeps. Without a rule that says how much is enough, that is everything.
+#[must_use]
+pub fn retention_in_words(policy: &Policy) -> String {
+    let periods = periods_in_words(&policy.periods);
+    if policy.days.is_none() && periods.is_empty() {
+        return "keeps everything".into();
+    }
+    let mut kept = Vec::new();
+    kept.extend(policy.days.map(|days| match days.get() {
+        1 => "every state of the last day".to_owned(),
+        days => format!("every state of the last {days} days"),
+    }));
+    if !periods.is_empty() {
+        kept.push(format!(
+            "the newest of each of the last {}",
+            periods.join(", ")
+        ));
+    }
+    kept.push(match policy.min.get() {
+        1 => "the newest of every source".to_owned(),
+        min => format!("the {min} newest of every source"),
+    });
+    if !policy.hold.is_empty() {
+        let held: Vec<&str> = policy.hold.iter().map(String::as_str).collect();
+        kept.push(format!("{} on hold", held.join(", ")));
+    }
+    format!("keeps {}", kept.join("; "))
+}
+
+fn periods_in_words(periods: &Periods) -> Vec<String> {
+    [
+        (periods.daily, "day"),
+        (periods.weekly, "week"),
+        (periods.monthly, "month"),
+        (periods.yearly, "year"),
+    ]
+    .into_iter()
+    .filter(|(count, _)| *count > 0)
+    .map(|(count, unit)| {
+        let plural = if count == 1 { "" } else { "s" };
+        format!("{count} {unit}{plural}")
+    })
+    .collect()
 }
 
 /// Bytes in the unit that turbopuffer bills in: powers of ten.
@@ -280,6 +447,99 @@ impl Default for Progress {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn retention_is_told_in_words() {
+        let mut policy = Policy {
+            days: None,
+            periods: Periods::default(),
+            zone: TimeZone::get("Europe/Berlin").unwrap(),
+            min: std::num::NonZeroU32::MIN,
+            hold: std::collections::BTreeSet::new(),
+        };
+        assert_eq!(retention_in_words(&policy), "keeps everything");
+        policy.min = std::num::NonZeroU32::new(3).unwrap();
+        policy.hold.insert("backup-acme-x-1763690400".into());
+        assert_eq!(retention_in_words(&policy), "keeps everything");
+        policy.periods.weekly = 4;
+        policy.periods.yearly = 1;
+        assert_eq!(
+            retention_in_words(&policy),
+            "keeps the newest of each of the last 4 weeks, 1 year; the 3 newest of every source; backup-acme-x-1763690400 on hold"
+        );
+        policy.days = std::num::NonZeroU32::new(7);
+        assert!(
+            retention_in_words(&policy)
+                .starts_with("keeps every state of the last 7 days; the newest of")
+        );
+    }
+
+    #[test]
+    fn settings_are_shown_whole_and_without_keys() {
+        let document = r#"
+journal = "s3://bucket/lifeboat"
+[plans.nightly]
+time_zone = "Europe/Berlin"
+[plans.nightly.source]
+region = "aws-us-east-1"
+prefixes = ["*"]
+exclude = ["scratch-*"]
+[[plans.nightly.targets]]
+name = "frankfurt"
+region = "aws-eu-central-1"
+encryption_key = "default"
+api_key_secret = "turbopuffer/backup-org"
+retention = { days = 7, weekly = 4 }
+[[plans.nightly.targets]]
+region = "gcp-europe-west3"
+[plans.yearly.source]
+region = "aws-us-west-2"
+prefixes = ["acme-", "globex-"]
+[[plans.yearly.targets]]
+region = "aws-us-east-2"
+"#;
+        let environment = [
+            ("LIFEBOAT_CONFIG", document),
+            ("TURBOPUFFER_API_KEY", "tpuf_abc"),
+        ];
+        let environment = environment.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let settings = Settings::from_environment(&environment).unwrap();
+        let mut shown = Vec::new();
+        write_settings(&mut shown, &settings).unwrap();
+        let shown = String::from_utf8(shown).unwrap();
+        let shown: Vec<&str> = shown.lines().map(str::trim_end).collect();
+        insta::assert_snapshot!(shown.join("\n"), @r#"
+ plan                      nightly
+────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
+ sources                   * in aws-us-east-1
+   left out                scratch-*
+   reached at              https://aws-us-east-1.turbopuffer.com
+   key                     given by a variable
+ target frankfurt          backup-… in aws-eu-central-1
+   retention               keeps every state of the last 7 days; the newest of each of the last 4 weeks; the newest of every source
+   reached at              https://aws-eu-central-1.turbopuffer.com
+   key                     in the secret `turbopuffer/backup-org`
+   encrypted with          the service's own keys
+ target gcp-europe-west3   backup-… in gcp-europe-west3
+   retention               keeps everything
+   reached at              https://gcp-europe-west3.turbopuffer.com
+ time zone                 Europe/Berlin
+ in flight                 32 requests per region, 64 copies
+
+ plan                   yearly
+──────────────────────────────────────────────────────────────
+ sources                acme-*, globex-* in aws-us-west-2
+   reached at           https://aws-us-west-2.turbopuffer.com
+   key                  given by a variable
+ target aws-us-east-2   backup-… in aws-us-east-2
+   retention            keeps everything
+   reached at           https://aws-us-east-2.turbopuffer.com
+ time zone              UTC
+ in flight              32 requests per region, 64 copies
+
+ journal   s3://bucket/lifeboat
+"#);
+    }
 
     #[test]
     fn bytes_are_shown_in_powers_of_ten() {

@@ -81,6 +81,7 @@ pub(crate) fn play(setup: &Setup) -> Run {
         ))
         .unwrap();
     let seconds = begun.elapsed().as_secs_f64();
+    let report = report.reports().next().expect("a run has a report").clone();
     assert_eq!(report.outcome, Outcome::Succeeded, "{}", report.summary());
     Run {
         seconds,

@@ -11,6 +11,9 @@ mock_provider "aws" {
   mock_resource "aws_cloudwatch_log_group" {
     defaults = { arn = "arn:aws:logs:us-east-1:123456789012:log-group:/aws/lambda/lifeboat" }
   }
+  mock_resource "aws_s3_bucket" {
+    defaults = { arn = "arn:aws:s3:::lifeboat-journal", bucket = "lifeboat-journal" }
+  }
   mock_resource "aws_sqs_queue" {
     defaults = { arn = "arn:aws:sqs:us-east-1:123456789012:lifeboat-dead-letters" }
   }
@@ -52,6 +55,17 @@ run "keeps_its_promises" {
     condition     = strcontains(aws_scheduler_schedule.backup.target[0].input, "\"<aws.scheduler.scheduled-time>\"")
     error_message = "The schedule sends the planned instant, spelt as Scheduler looks for it."
   }
+  assert {
+    condition = (
+      aws_scheduler_schedule.resume.schedule_expression == "rate(5 minutes)" &&
+      jsondecode(aws_scheduler_schedule.resume.target[0].input) == { action = "resume" }
+    )
+    error_message = "Open runs are carried on with every five minutes."
+  }
+  assert {
+    condition     = aws_lambda_function.backup.environment[0].variables.LIFEBOAT_JOURNAL == "s3://lifeboat-journal/lifeboat"
+    error_message = "The journal is in our bucket."
+  }
 }
 
 run "permits_what_the_template_permits" {
@@ -74,9 +88,10 @@ run "permits_what_the_template_permits" {
   }
   assert {
     condition = [for statement in jsondecode(aws_iam_role_policy.backup.policy).Statement : statement.Resource] == [
-      var.api_key_secret_arn, "${aws_cloudwatch_log_group.backup.arn}:*", aws_sqs_queue.dead_letters.arn,
+      var.api_key_secret_arn, "${aws_s3_bucket.journal.arn}/lifeboat/*", aws_s3_bucket.journal.arn,
+      "${aws_cloudwatch_log_group.backup.arn}:*", aws_sqs_queue.dead_letters.arn,
     ]
-    error_message = "One secret, one log group, one queue."
+    error_message = "One secret, one bucket, one log group, one queue."
   }
 }
 

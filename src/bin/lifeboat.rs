@@ -12,9 +12,10 @@ use jiff::Timestamp;
 use lifeboat::clock::Clock;
 use lifeboat::event::{Action, Event, Request};
 use lifeboat::plan::Settings;
-use lifeboat::report::{Outcome, Report, Size};
+use lifeboat::preflight::{self, Verdict};
+use lifeboat::report::{Outcome, Size};
 use lifeboat::terminal::{self, Progress};
-use lifeboat::{Lifeboat, demo, telemetry};
+use lifeboat::{Answer, Lifeboat, demo, telemetry};
 
 /// A person may wait longer than a function, but not for ever.
 const LONGEST_RUN: Duration = Duration::from_hours(24);
@@ -22,8 +23,8 @@ const LONGEST_RUN: Duration = Duration::from_hours(24);
 /// Scheduled, verified, cross-region backups for turbopuffer.
 ///
 /// Configured by the same environment variables as the Lambda function: `SOURCE_REGION`, `BACKUP_REGION`, `SOURCE_PREFIX`,
-/// `BACKUP_PREFIX`, `RETENTION_DAYS`, and `TURBOPUFFER_API_KEY` or `TURBOPUFFER_API_KEY_SECRET`. `lifeboat check` shows what
-/// they mean.
+/// `BACKUP_PREFIX`, `RETENTION_DAYS`, and `TURBOPUFFER_API_KEY` or `TURBOPUFFER_API_KEY_SECRET`; or `LIFEBOAT_CONFIG`, a
+/// document with several plans. `lifeboat check` shows what they mean.
 #[derive(Parser)]
 #[command(
     version,
@@ -42,19 +43,28 @@ enum Command {
         /// The instant this backup stands for, such as 2026-11-21T02:00:00Z; a repeated one continues the same backup.
         #[arg(long, value_name = "TIME")]
         scheduled_time: Option<Timestamp>,
+        /// Make backups that are kept for ever; nothing is deleted.
+        #[arg(long, conflicts_with = "approve")]
+        manual: bool,
         #[command(flatten)]
         options: Options,
     },
+    /// Show what retention would delete now and in the next days, with every reason and the hash that approves it.
+    Plan(Shown),
     /// Delete what retention no longer needs, and nothing else.
     Prune(Options),
+    /// Go on with every run that was left open: long copies, and what a killed invocation did not do.
+    Resume(Shown),
     /// Show every backup, and why it stays.
-    List {
-        /// Print the report as JSON.
+    List(Shown),
+    /// Show the jobs that the journal remembers, one line each.
+    Jobs(Shown),
+    /// Check the configuration and show what it means.
+    Check {
+        /// Ask every region of every plan, too: key, listing, reading, clocks, names too long for a backup. Changes nothing.
         #[arg(long)]
-        json: bool,
+        online: bool,
     },
-    /// Check the configuration and show what it means; sends nothing.
-    Check,
     /// Carry out an event as the Lambda function would.
     Invoke {
         /// A file with the event as JSON, or `-` for standard input.
@@ -67,14 +77,50 @@ enum Command {
     Demo,
 }
 
+/// For what may delete.
 #[derive(Args)]
 struct Options {
     /// Decide and show, but change nothing.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "approve")]
     dry_run: bool,
+    /// Delete exactly the list that has this hash, or nothing; `lifeboat plan` prints it.
+    #[arg(long, value_name = "HASH")]
+    approve: Option<String>,
+    #[command(flatten)]
+    shown: Shown,
+}
+
+#[derive(Args)]
+struct Shown {
+    /// The plan; may be left out where there is only one, or one called `default`.
+    #[arg(long, value_name = "NAME")]
+    plan: Option<String>,
     /// Print the report as JSON.
     #[arg(long)]
     json: bool,
+}
+
+impl Options {
+    fn request(self, action: Action) -> Request {
+        Request {
+            action,
+            plan: self.shown.plan,
+            dry_run: self.dry_run,
+            approve: self.approve,
+            ..Request::default()
+        }
+    }
+}
+
+impl Shown {
+    fn request(self, action: Action, dry_run: bool) -> Request {
+        Request {
+            action,
+            plan: self.plan,
+            dry_run,
+            ..Request::default()
+        }
+    }
 }
 
 /// What the process says and how it ends when nothing could be done.
@@ -85,34 +131,38 @@ async fn main() -> ExitCode {
     let ended = match Cli::parse().command {
         Command::Backup {
             scheduled_time,
+            manual,
             options,
         } => {
+            let json = options.shown.json;
             let request = Request {
                 scheduled_time,
-                dry_run: options.dry_run,
-                ..Request::default()
+                manual,
+                ..options.request(Action::Backup)
             };
-            carry_out(request, options.json).await
+            carry_out(request, json).await
+        }
+        Command::Plan(shown) => {
+            let json = shown.json;
+            carry_out(shown.request(Action::Prune, true), json).await
         }
         Command::Prune(options) => {
-            let request = Request {
-                action: Action::Prune,
-                dry_run: options.dry_run,
-                ..Request::default()
-            };
-            carry_out(request, options.json).await
+            let json = options.shown.json;
+            carry_out(options.request(Action::Prune), json).await
         }
-        Command::List { json } => {
-            carry_out(
-                Request {
-                    action: Action::List,
-                    ..Request::default()
-                },
-                json,
-            )
-            .await
+        Command::Resume(shown) => {
+            let json = shown.json;
+            carry_out(shown.request(Action::Resume, false), json).await
         }
-        Command::Check => check(),
+        Command::Jobs(shown) => {
+            let json = shown.json;
+            carry_out(shown.request(Action::Jobs, false), json).await
+        }
+        Command::List(shown) => {
+            let json = shown.json;
+            carry_out(shown.request(Action::List, false), json).await
+        }
+        Command::Check { online } => check(online).await,
         Command::Invoke { event, json } => match read_event(&event) {
             Ok(request) => carry_out(request, json).await,
             Err(bad) => Err(bad),
@@ -131,7 +181,7 @@ async fn carry_out(request: Request, json: bool) -> Result<ExitCode, BadInput> {
     let settings = settings()?;
     if request.action == Action::Check && !json {
         request
-            .check_plan(&[&settings.plan.name])
+            .choose(&settings.plans)
             .map_err(|error| BadInput(error.to_string()))?;
         return show_settings(&settings);
     }
@@ -139,32 +189,52 @@ async fn carry_out(request: Request, json: bool) -> Result<ExitCode, BadInput> {
     let run_id = format!("terminal-{}", clock.now().as_millisecond());
     let lifeboat = Lifeboat::connect(settings, clock).map_err(BadInput)?;
     let progress = Progress::new();
-    let report = lifeboat
+    let answer = lifeboat
         .handle(&request, run_id, LONGEST_RUN, Size::Whole, &|step| {
             progress.show(&step);
         })
         .await;
     progress.finish();
-    let report = report.map_err(|refused| BadInput(refused.to_string()))?;
-    print_report(&report, json)
+    let answer = answer.map_err(|refused| BadInput(refused.to_string()))?;
+    print_answer(&answer, json)
         .map_err(|error| BadInput(format!("the report can't be written: {error}")))?;
-    Ok(match report.outcome {
-        Outcome::Succeeded => ExitCode::SUCCESS,
-        Outcome::Failed | Outcome::Incomplete => ExitCode::FAILURE,
+    let good = answer
+        .reports()
+        .all(|report| report.outcome == Outcome::Succeeded);
+    Ok(if good {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
     })
 }
 
-fn print_report(report: &Report, json: bool) -> io::Result<()> {
+fn print_answer(answer: &Answer, json: bool) -> io::Result<()> {
     let mut out = io::stdout().lock();
     if json {
-        serde_json::to_writer_pretty(&mut out, report)?;
+        serde_json::to_writer_pretty(&mut out, answer)?;
         return writeln!(out);
     }
-    terminal::write_report(&mut out, report)
+    match answer {
+        Answer::Run(report) => terminal::write_report(&mut out, report),
+        Answer::Resumed(resumed) => terminal::write_resumed(&mut out, resumed),
+        Answer::Jobs(jobs) => terminal::write_jobs_of_runs(&mut out, jobs),
+    }
 }
 
-fn check() -> Result<ExitCode, BadInput> {
-    show_settings(&settings()?)
+async fn check(online: bool) -> Result<ExitCode, BadInput> {
+    let settings = settings()?;
+    let shown = show_settings(&settings)?;
+    if !online {
+        return Ok(shown);
+    }
+    start_logs();
+    let findings = preflight::look(&settings, &Clock::system())
+        .await
+        .map_err(BadInput)?;
+    terminal::write_findings(&mut io::stdout().lock(), &findings)
+        .map_err(|error| BadInput(format!("the findings can't be shown: {error}")))?;
+    let bad = findings.iter().any(|found| found.verdict == Verdict::Bad);
+    Ok(ExitCode::from(u8::from(bad)))
 }
 
 fn show_settings(settings: &Settings) -> Result<ExitCode, BadInput> {

@@ -85,7 +85,54 @@ struct Writer {
     batch: Vec<Waiting>,
 }
 
+/// What a run's log holds.
+#[derive(Default)]
+struct Replayed {
+    /// Fence and number of each segment.
+    segments: Vec<(u64, u64)>,
+    entries: Vec<Entry>,
+    unreadable: usize,
+}
+
+impl Replayed {
+    async fn of(store: &Store, key: &RunKey) -> Result<Self, JournalError> {
+        let mut replayed = Self::default();
+        let mut segments: Vec<((u64, u64), Path)> = Vec::new();
+        for path in store.list(&log_folder(store, key)).await? {
+            match segment_named(&path) {
+                Some(number) => segments.push((number, path)),
+                None => replayed.unreadable += 1,
+            }
+        }
+        segments.sort_unstable();
+        replayed.segments = segments.iter().map(|(number, _)| *number).collect();
+        let reads = stream::iter(&segments).map(|(_, path)| store.read(path));
+        let bodies: Vec<Option<Found>> = reads.buffered(READS).try_collect().await?;
+        for found in bodies.into_iter().flatten() {
+            replayed.read_lines(&found.body);
+        }
+        Ok(replayed)
+    }
+
+    fn read_lines(&mut self, body: &[u8]) {
+        let lines = body
+            .split(|byte| *byte == b'\n')
+            .filter(|line| !line.is_empty());
+        for line in lines {
+            match serde_json::from_slice(line) {
+                Ok(entry) => self.entries.push(entry),
+                Err(_) => self.unreadable += 1,
+            }
+        }
+    }
+}
+
 impl Journal {
+    /// What an open run has written down so far, for whoever only looks. Changes nothing and needs no lease.
+    pub async fn entries(&self, key: &RunKey) -> Result<Vec<Entry>, JournalError> {
+        Ok(Replayed::of(&self.store, key).await?.entries)
+    }
+
     /// Every run of every plan that has begun and not ended: one request when there is none. Changes nothing.
     pub async fn open_runs(&self) -> Result<OpenRuns, JournalError> {
         let marks = self.store.list(&self.store.path(["open"])).await?;
@@ -378,47 +425,24 @@ impl RunLog {
 
     /// Reads every segment, in order of fence and number, and finds the number of our next one.
     async fn replay(&mut self) -> Result<(), JournalError> {
-        let listed = self.store.list(&log_folder(&self.store, &self.key)).await?;
-        let mut segments: Vec<((u64, u64), Path)> = Vec::new();
-        for path in listed {
-            match segment_named(&path) {
-                Some(number) => segments.push((number, path)),
-                None => self.unreadable += 1,
-            }
-        }
-        segments.sort_unstable();
-        let ours = segments
+        let replayed = Replayed::of(&self.store, &self.key).await?;
+        let ours = replayed
+            .segments
             .iter()
-            .filter(|((fence, _), _)| *fence == self.lease.fence());
-        let next = ours.map(|((_, number), _)| number + 1).max().unwrap_or(0);
+            .filter(|(fence, _)| *fence == self.lease.fence());
+        let next = ours.map(|(_, number)| number + 1).max().unwrap_or(0);
         self.writer.get_mut().next = next;
-        let store = &self.store;
-        let reads = stream::iter(&segments).map(|(_, path)| store.read(path));
-        let bodies: Vec<Option<Found>> = reads.buffered(READS).try_collect().await?;
-        for found in bodies.into_iter().flatten() {
-            self.replay_lines(&found.body);
-        }
-        if self.unreadable > 0 {
+        if replayed.unreadable > 0 {
             warn!(
                 plan = self.key.plan,
                 slot = %self.key.slot,
-                unreadable = self.unreadable,
+                unreadable = replayed.unreadable,
                 "the run's log holds lines that can't be read and are left out"
             );
         }
+        self.entries = replayed.entries;
+        self.unreadable = replayed.unreadable;
         Ok(())
-    }
-
-    fn replay_lines(&mut self, body: &[u8]) {
-        let lines = body
-            .split(|byte| *byte == b'\n')
-            .filter(|line| !line.is_empty());
-        for line in lines {
-            match serde_json::from_slice(line) {
-                Ok(entry) => self.entries.push(entry),
-                Err(_) => self.unreadable += 1,
-            }
-        }
     }
 }
 

@@ -67,6 +67,10 @@ class Emulator:
         """From now on this goes wrong, and nothing else."""
         self._control("faults", list(rules))
 
+    def settings(self, **changed: Any) -> None:
+        """From now on it works so."""
+        self._control("settings", changed)
+
     def answers(self) -> set[int]:
         """The statuses it has answered with so far."""
         return {call["status"] for call in self._control("log")["calls"]}

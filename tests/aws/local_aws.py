@@ -109,20 +109,20 @@ class Stack:
     def function(self) -> str:
         return self.outputs["FunctionName"]
 
-    def resource(self, kind: str) -> str:
-        """The name that AWS gave to the stack's one resource of a kind."""
+    def resource(self, logical: str) -> str:
+        """The name that AWS gave to a resource of the template."""
         resources = self.aws.client("cloudformation").list_stack_resources(StackName=self.name)["StackResourceSummaries"]
-        (name,) = [resource["PhysicalResourceId"] for resource in resources if resource["ResourceType"] == kind]
+        (name,) = [resource["PhysicalResourceId"] for resource in resources if resource["LogicalResourceId"] == logical]
         return name
 
-    def schedule(self) -> dict[str, Any]:
-        """The schedule as AWS has it."""
-        name = self.resource("AWS::Scheduler::Schedule").split("/")[-1]
+    def schedule(self, event: str) -> dict[str, Any]:
+        """The schedule behind one of the function's events, as AWS has it."""
+        name = self.resource(f"Backup{event}").split("/")[-1]
         return self.aws.client("scheduler").get_schedule(Name=name)
 
     def scheduled_event(self, instant: str) -> dict[str, Any]:
         """The event that EventBridge Scheduler sends at an instant. Local AWS keeps the placeholder, which Scheduler fills in."""
-        text = self.schedule()["Target"]["Input"]
+        text = self.schedule("Scheduled")["Target"]["Input"]
         assert text.count("<aws.scheduler.scheduled-time>") == 1
         return json.loads(text.replace("<aws.scheduler.scheduled-time>", instant))
 

@@ -11,12 +11,13 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta, timezone
 from typing import Any
+from unittest.mock import ANY
 
 import pytest
 from botocore.exceptions import ClientError
 
 from emulator import BACKUP, FIRST_KEY, SECOND_KEY, SOURCE, Emulator
-from local_aws import ARCHITECTURE, Aws, Stack, eventually, trust_store
+from local_aws import ARCHITECTURE, Answer, Aws, Stack, eventually, trust_store
 
 NOW = datetime.now(timezone.utc).replace(microsecond=0)
 
@@ -137,6 +138,36 @@ def test_there_is_one_run_at_a_time(stack: Stack, emulator: Emulator, aws: Aws) 
         with pytest.raises(ClientError, match="TooManyRequestsException"):
             stack.invoke({"action": "list"})
         assert not first.result().failed
+
+
+def test_a_copy_that_outlasts_its_invocation_is_finished_by_the_resume_schedule(
+    stack: Stack, emulator: Emulator, aws: Aws
+) -> None:
+    tick = json.loads(stack.schedule("Resumed")["Target"]["Input"])
+    assert tick == {"action": "resume"}
+    aws.client("lambda").update_function_configuration(FunctionName=stack.function, Timeout=16)
+    emulator.settings(copy_overhead_ms=20_000)
+
+    answer = stack.invoke(stack.scheduled_event(instant()))
+
+    # No error, which would be sent again and end among the dead letters: the journal has it.
+    assert not answer.failed, answer.body
+    assert answer.body["outcome"] == "incomplete" and answer.body["stays_open"]
+    finished = eventually(lambda: _finished(stack.invoke(tick)), "the copies to be sealed", seconds=60)
+    assert finished["outcome"] == "succeeded" and finished["jobs"]["sealed"] == 2 and finished["jobs"]["adopted"] == 0
+    assert all(backup.read_only for backup in emulator.backups(FIRST_KEY).values())
+    assert stack.invoke(tick).body == {"action": "resume", "run_id": ANY, "open_runs": 0, "runs": []}
+
+    # And the journal remembers them, like a cloud console's list of jobs.
+    (run,) = stack.invoke({"action": "jobs"}).body["runs"]
+    assert {(job["source"], job["state"]) for job in run["jobs"]} == {("tenant-a", "sealed"), ("tenant-b", "sealed")}
+
+
+def _finished(answer: Answer) -> dict[str, Any] | None:
+    """The report of the one run that was carried on with, once it is closed."""
+    assert not answer.failed, answer.body
+    (report,) = answer.body["runs"]
+    return None if report["stays_open"] else report
 
 
 @pytest.mark.parametrize(("parameter", "mistake"), [

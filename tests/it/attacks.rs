@@ -179,7 +179,7 @@ async fn clocks_that_part_while_pruning_stop_it_and_the_report_says_how_far_it_c
         .await;
     let third = backup_of("acme-2", "2026-01-04T02:00:00Z");
     let skewed = json!({"operation": "metadata", "region": TARGET, "namespace_prefix": third});
-    world.faults(json!([{"match": skewed, "fault": {"clock_skew_seconds": 900}}]));
+    world.faults(json!([{"match": skewed, "fault": {"clock_skew_seconds": 900}, "after": 1}]));
     let report = world.prune().await;
     let told = report.pruning.deleted;
     assert!(

@@ -2,7 +2,7 @@
 //!
 //! `world` is the service: the emulator's core in this process, under virtual time. `stories` are told by hand,
 //! `attacks` by somebody who wanted to break it, `histories` by chance: years of nights with faults, kills, races and repeated events, each night checked against the
-//! rules written down a second time. `fleet` is about size.
+//! rules written down a second time. `preflight` asks before the first night. `fleet` is about size.
 #![expect(
     clippy::unwrap_used,
     clippy::panic,
@@ -10,8 +10,11 @@
     reason = "in tests a panic is the assertion"
 )]
 
+mod approvals;
 mod attacks;
+mod carrying_on;
 mod fleet;
 mod histories;
+mod preflight;
 mod stories;
 mod world;

@@ -11,6 +11,7 @@ use jiff::{SignedDuration, Timestamp};
 use lifeboat::certificate::DeletionCertificate;
 use lifeboat::clock::Clock;
 use lifeboat::event::{Action, Request};
+use lifeboat::journal::Journal;
 use lifeboat::name::Namespace;
 use lifeboat::plan::{Plan, Settings};
 use lifeboat::report::{Report, Size};
@@ -25,6 +26,9 @@ use tokio::time::Instant;
 
 pub(crate) const SOURCE: &str = "aws-us-east-1";
 pub(crate) const TARGET: &str = "aws-eu-west-1";
+/// A second target, for plans that have one.
+pub(crate) const OTHER_TARGET: &str = "gcp-us-central1";
+const REGIONS: [&str; 3] = [SOURCE, TARGET, OTHER_TARGET];
 pub(crate) const BEGIN: &str = "2026-01-01T00:00:00Z";
 
 /// One region of the emulator.
@@ -42,6 +46,8 @@ pub(crate) struct World {
     pub(crate) plan: Plan,
     /// The region that is backed up.
     pub(crate) source: &'static str,
+    /// None, unless a test has one.
+    pub(crate) journal: Option<Journal>,
     begin: (Instant, Timestamp),
     skew: SignedDuration,
 }
@@ -59,6 +65,7 @@ impl World {
             emulator: Emulator::new(settings),
             plan: plan(variables),
             source: SOURCE,
+            journal: None,
             begin: (Instant::now(), begin),
             skew: SignedDuration::ZERO,
         }
@@ -80,7 +87,7 @@ impl World {
         tokio::time::sleep(Duration::try_from(wait).unwrap_or_default()).await;
     }
 
-    fn region(&self, name: &'static str) -> Region {
+    pub(crate) fn region(&self, name: &'static str) -> Region {
         Region {
             name,
             source: self.source,
@@ -89,22 +96,30 @@ impl World {
         }
     }
 
+    /// The clock of the machine that Lifeboat runs on.
+    pub(crate) fn local_clock(&self) -> Clock {
+        let (begin, skew) = (self.begin, self.skew);
+        Clock::new(move || begin.1 + SignedDuration::try_from(begin.0.elapsed()).unwrap() + skew)
+    }
+
     /// Carries a request out, as a fresh process would.
     pub(crate) async fn run(
         &self,
         request: Request,
         time_left: Duration,
     ) -> Result<Report, Refused> {
-        let (begin, skew) = (self.begin, self.skew);
-        let clock = Clock::new(move || {
-            begin.1 + SignedDuration::try_from(begin.0.elapsed()).unwrap() + skew
-        });
+        let clock = self.local_clock();
         let source = Patient::new(self.region(self.source), self.plan.concurrency);
-        let target = Patient::new(self.region(TARGET), self.plan.concurrency);
+        let targets = self.plan.targets.iter().map(|target| {
+            let region = REGIONS.iter().find(|name| **name == target.region).unwrap();
+            Patient::new(self.region(region), self.plan.concurrency)
+        });
+        let targets: Vec<_> = targets.collect();
         let world = run::World {
             plan: &self.plan,
             source: &source,
-            target: &target,
+            targets: &targets,
+            journal: self.journal.as_ref(),
             clock,
             report: Size::Whole,
             watch: &|_| (),
@@ -132,6 +147,17 @@ impl World {
     pub(crate) async fn prune(&self) -> Report {
         let request = Request {
             action: Action::Prune,
+            ..Request::default()
+        };
+        self.run(request, Duration::from_mins(14)).await.unwrap()
+    }
+
+    /// Approves what a report says is due in the first target, as a person would who has read it.
+    pub(crate) async fn approve(&self, report: &Report) -> Report {
+        let hash = report.targets[0].deletion_plan.as_ref().unwrap();
+        let request = Request {
+            action: Action::Prune,
+            approve: Some(hash.to_string()),
             ..Request::default()
         };
         self.run(request, Duration::from_mins(14)).await.unwrap()
@@ -247,6 +273,17 @@ impl World {
 
     /// How many calls of an operation the emulator has seen.
     pub(crate) fn calls(&self, operation: &str) -> u64 {
+        self.answers(operation).values().sum()
+    }
+
+    /// How many of them it carried out.
+    pub(crate) fn accepted(&self, operation: &str) -> u64 {
+        let good = |(status, _): &(&String, &u64)| status.starts_with('2');
+        let answers = self.answers(operation);
+        answers.iter().filter(good).map(|(_, count)| count).sum()
+    }
+
+    fn answers(&self, operation: &str) -> BTreeMap<String, u64> {
         let answer = self.emulator.call(Call {
             query: "summary=1".into(),
             ..call(Method::Get, "", "/_emulator/log", "", &Value::Null)
@@ -255,11 +292,7 @@ impl World {
             panic!("no log")
         };
         let log: Value = serde_json::from_slice(&response.body).unwrap();
-        let statuses = log["operations"][operation]
-            .as_object()
-            .cloned()
-            .unwrap_or_default();
-        statuses.values().filter_map(Value::as_u64).sum()
+        serde_json::from_value(log["operations"][operation].clone()).unwrap_or_default()
     }
 }
 
@@ -276,7 +309,10 @@ pub(crate) fn plan(variables: &[(&str, &str)]) -> Plan {
         .iter()
         .map(|(name, value)| ((*name).into(), (*value).into()))
         .collect();
-    Settings::from_environment(&environment).unwrap().plan
+    Settings::from_environment(&environment)
+        .unwrap()
+        .plans
+        .remove(0)
 }
 
 fn call(method: Method, region: &str, path: &str, query: &str, body: &Value) -> Call {

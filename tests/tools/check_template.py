@@ -21,6 +21,7 @@ from expand_template import TEMPLATE, expand, read
 from schedule import fault
 
 PERMISSIONS = TEMPLATE.parent / "tests" / "aws" / "permissions.json"
+RESUME = {"action": "resume"}
 INPUT = {"action": "backup", "plan": "default", "scheduled_time": "<aws.scheduler.scheduled-time>"}
 DEAD_LETTERS = {"Fn::GetAtt": ["DeadLetters", "Arn"]}
 # Values of the parameters that must be given, as people will give them.
@@ -61,8 +62,16 @@ def _broken_promises(expanded: dict[str, Any]) -> Iterator[str]:
         all_of_it = [r.get("Properties", {}) for r in expanded["Resources"].values() if r["Type"] == kind]
         return all_of_it[0] if len(all_of_it) == 1 else {}
 
-    function, schedule = only("AWS::Lambda::Function"), only("AWS::Scheduler::Schedule")
+    def schedule_of(event: dict[str, str]) -> dict[str, Any]:
+        """The properties of the one schedule that sends an event; of none if there isn't exactly one."""
+        schedules = [r["Properties"] for r in expanded["Resources"].values() if r["Type"] == "AWS::Scheduler::Schedule"]
+        sending = [schedule for schedule in schedules if json.loads(schedule["Target"].get("Input", "{}")) == event]
+        return sending[0] if len(sending) == 1 else {}
+
+    function, bucket = only("AWS::Lambda::Function"), only("AWS::S3::Bucket")
+    schedule, resume = schedule_of(INPUT), schedule_of(RESUME)
     failures, target = only("AWS::Lambda::EventInvokeConfig"), schedule.get("Target", {})
+    variables = function.get("Environment", {}).get("Variables", {})
     parameters = expanded.get("Parameters", {})
     promises = [
         ("one run at a time", function.get("ReservedConcurrentExecutions") == 1),
@@ -74,8 +83,12 @@ def _broken_promises(expanded: dict[str, Any]) -> Iterator[str]:
          target.get("DeadLetterConfig", {}).get("Arn") == DEAD_LETTERS),
         ("one schedule, in a time zone", schedule.get("ScheduleExpressionTimezone") == {"Ref": "ScheduleTimezone"}),
         ("the schedule sends the planned instant", json.loads(target.get("Input", "{}")) == INPUT),
+        ("open runs are carried on with every five minutes", resume.get("ScheduleExpression") == "rate(5 minutes)"),
+        ("the journal is in our bucket", variables.pop("LIFEBOAT_JOURNAL", None) == {"Fn::Sub": "s3://${Journal}/lifeboat"}),
+        ("nobody else sees the journal's bucket", len(bucket.get("PublicAccessBlockConfiguration", {})) == 4
+         and all(bucket["PublicAccessBlockConfiguration"].values())),
         ("no environment value is written into the function but by a parameter",
-         all("Ref" in value for value in function.get("Environment", {}).get("Variables", {}).values())),
+         all("Ref" in value for value in variables.values())),
     ]
     yield from (f"broken promise: {promise}" for promise, kept in promises if not kept)
 

@@ -50,6 +50,8 @@ def invent_an_action(template: dict[str, Any]) -> None:
 
 FUNCTION = ("Resources", "Backup", "Properties")
 SCHEDULED = (*FUNCTION, "Events", "Scheduled", "Properties")
+RESUMED = (*FUNCTION, "Events", "Resumed", "Properties")
+JOURNAL = ("Resources", "Journal", "Properties")
 
 # Each with a word of the complaint that must be about it: a template that is refused for another reason proves nothing.
 MISTAKES: dict[str, tuple[Mutation, str]] = {
@@ -75,6 +77,9 @@ MISTAKES: dict[str, tuple[Mutation, str]] = {
     "every secret of the account": (ask_for_other_secrets, "permissions"),
     "two runs at once": (change(*FUNCTION, "ReservedConcurrentExecutions", to=2), "one run at a time"),
     "an event without the planned instant": (change(*SCHEDULED, "Input", to="{}"), "planned instant"),
+    "open runs that nobody carries on with": (change(*RESUMED, "Input", to="{}"), "carried on"),
+    "a journal for everybody to read": (change(*JOURNAL, "PublicAccessBlockConfiguration", to={}), "journal's bucket"),
+    "a journal in another bucket": (change(*FUNCTION, "Environment", "Variables", "LIFEBOAT_JOURNAL", to="memory://"), "our bucket"),
     "a default that its own pattern refuses": (change("Parameters", "BackupPrefix", "Default", to=""), "BackupPrefix"),
 }
 

@@ -1,0 +1,266 @@
+//! Asks every region of a plan, before the first night, whether backups can work: only reads, and changes nothing.
+//!
+//! What can't be known without writing is said to be unknown, not to be good.
+
+use std::fmt;
+use std::sync::Arc;
+
+use futures_util::FutureExt;
+use futures_util::future::{join, join_all};
+
+use crate::clock::Clock;
+use crate::listing::list_prefixes;
+use crate::name::{BackupName, Class, Namespace};
+use crate::plan::{Plan, Settings, Source, Target};
+use crate::secret::{ApiKey, KeySource};
+use crate::service::turbopuffer::{Turbopuffer, http_client};
+use crate::service::{Metadata, Patient, Service, ServiceError};
+use crate::slot::Slot;
+
+/// A namespace may be deleted between the listing and the look at it; so many in a row are not.
+const MOST_LOOKS: usize = 5;
+
+/// How good a finding is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Verdict {
+    /// As it should be.
+    Good,
+    /// Unknown, or worth knowing; no backup fails for it.
+    Note,
+    /// Backups fail until it is put right.
+    Bad,
+}
+
+/// One thing that was found out.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Finding {
+    /// How good it is.
+    pub verdict: Verdict,
+    /// The plan and its end, such as `nightly, source aws-us-east-1`.
+    pub about: String,
+    /// What was found, and what to do if it is bad.
+    pub message: String,
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let verdict = match self.verdict {
+            Verdict::Good => "ok  ",
+            Verdict::Note => "note",
+            Verdict::Bad => "FAIL",
+        };
+        write!(f, "{verdict}  {}: {}", self.about, self.message)
+    }
+}
+
+/// Asks every region of every plan, all at once.
+///
+/// # Errors
+/// The HTTP client can't be built; nothing was asked.
+pub async fn look(settings: &Settings, clock: &Clock) -> Result<Vec<Finding>, String> {
+    let http = http_client()?;
+    let connect = |plan: &Plan, region: &str, base_url: &str, key: &Arc<ApiKey>| {
+        let (region, base_url) = (region.to_owned(), base_url.to_owned());
+        let service = Turbopuffer::new(region, base_url, http.clone(), Arc::clone(key), None);
+        Patient::new(service, plan.concurrency)
+    };
+    let key = |source: &KeySource| Arc::new(ApiKey::new(source.clone()));
+    let plans = settings.plans.iter().map(|plan| {
+        let source_key = key(&plan.source.api_key);
+        let source = connect(
+            plan,
+            &plan.source.region,
+            &plan.source.base_url,
+            &source_key,
+        );
+        let targets = plan.targets.iter().map(|target| {
+            let own_key = target.api_key.as_ref().map(key);
+            let key = own_key.unwrap_or_else(|| Arc::clone(&source_key));
+            connect(plan, &target.region, &target.base_url, &key)
+        });
+        let targets: Vec<_> = targets.collect();
+        async move { look_at(plan, &source, &targets, clock).await }.boxed_local()
+    });
+    Ok(join_all(plans).await.into_iter().flatten().collect())
+}
+
+/// Asks every region of one plan. `targets` are the services of its targets, in their order.
+pub async fn look_at<S: Service>(
+    plan: &Plan,
+    source: &S,
+    targets: &[S],
+    clock: &Clock,
+) -> Vec<Finding> {
+    let looks_at_targets = plan
+        .targets
+        .iter()
+        .zip(targets)
+        .map(|(target, service)| look_at_target(plan, target, service, clock).boxed_local());
+    let (mut findings, others) = join(
+        look_at_source(plan, source, clock).boxed_local(),
+        join_all(looks_at_targets),
+    )
+    .await;
+    findings.extend(others.into_iter().flatten());
+    findings
+}
+
+/// Findings about one end of a plan.
+struct Findings {
+    about: String,
+    all: Vec<Finding>,
+}
+
+impl Findings {
+    fn about(about: String) -> Self {
+        Self {
+            about,
+            all: Vec::new(),
+        }
+    }
+
+    fn add(&mut self, verdict: Verdict, message: String) {
+        self.all.push(Finding {
+            verdict,
+            about: self.about.clone(),
+            message,
+        });
+    }
+}
+
+/// Everything a backup needs of its source: a complete listing, something selected, and metadata that can be read.
+async fn look_at_source<S: Service>(plan: &Plan, service: &S, clock: &Clock) -> Vec<Finding> {
+    let Source {
+        region, selectors, ..
+    } = &plan.source;
+    let mut findings = Findings::about(format!("{}, source {region}", plan.name));
+    let listing = match list_prefixes(service, selectors.prefixes()).await {
+        Ok(listing) => listing,
+        Err(error) => {
+            findings.add(Verdict::Bad, error.to_string());
+            return findings.all;
+        }
+    };
+    let names = listing.names.into_iter();
+    let selected: Vec<String> = names.filter(|name| selectors.selects(name)).collect();
+    for prefix in selectors.prefixes() {
+        if !selected.iter().any(|name| name.starts_with(prefix)) {
+            findings.add(Verdict::Bad, format!("no namespace that begins with `{prefix}` is selected; check the prefixes, what is left out, the region and the key's organisation"));
+        }
+    }
+    if !selected.is_empty() {
+        let message = format!("the key lists; namespaces selected: {}", selected.len());
+        findings.add(Verdict::Good, message);
+    }
+    let sources: Vec<Namespace> = selected
+        .iter()
+        .filter_map(|name| {
+            let source = Namespace::parse(name);
+            if source.is_none() {
+                let message =
+                    format!("{name:?} is listed, and is no namespace name; it can't be backed up");
+                findings.add(Verdict::Bad, message);
+            }
+            source
+        })
+        .collect();
+    read_one(&mut findings, service, sources.iter(), clock).await;
+    for target in &plan.targets {
+        refuse_long_names(&mut findings, target, &sources);
+    }
+    findings.all
+}
+
+/// Everything a backup needs of its target, as far as it can be known without writing.
+async fn look_at_target<S: Service>(
+    plan: &Plan,
+    target: &Target,
+    service: &S,
+    clock: &Clock,
+) -> Vec<Finding> {
+    let place = if target.name == target.region {
+        target.region.clone()
+    } else {
+        format!("{} ({})", target.name, target.region)
+    };
+    let mut findings = Findings::about(format!("{}, target {place}", plan.name));
+    let prefix = target.prefix.as_str();
+    let page = match service.list(prefix, None).await {
+        Ok(page) => page,
+        Err(error) => {
+            findings.add(Verdict::Bad, format!("listing `{prefix}*` failed: {error}"));
+            return findings.all;
+        }
+    };
+    findings.add(Verdict::Good, "the key lists".into());
+    let names: Vec<Namespace> = page
+        .names
+        .iter()
+        .filter_map(|name| Namespace::parse(name))
+        .collect();
+    read_one(&mut findings, service, names.iter(), clock).await;
+    findings.add(Verdict::Note, "whether the key may write, seal and delete can't be tried without writing; the first backup shows it".into());
+    findings.all
+}
+
+/// Whether metadata can be read, of the first of the names that still exists, and whether the clocks agree.
+async fn read_one<'a, S: Service>(
+    findings: &mut Findings,
+    service: &S,
+    names: impl Iterator<Item = &'a Namespace>,
+    clock: &Clock,
+) {
+    for name in names.take(MOST_LOOKS) {
+        match service.metadata(name).await {
+            Ok(Some(metadata)) => return compare_clocks(findings, &metadata, clock),
+            Ok(None) => {}
+            Err(error) => return unreadable(findings, name, &error),
+        }
+    }
+    findings.add(
+        Verdict::Note,
+        "there is nothing to read yet, so reading and the clocks could not be tried".into(),
+    );
+}
+
+fn unreadable(findings: &mut Findings, name: &Namespace, error: &ServiceError) {
+    let message = format!("the metadata of `{name}` can't be read: {error}");
+    findings.add(Verdict::Bad, message);
+}
+
+fn compare_clocks(findings: &mut Findings, metadata: &Metadata, clock: &Clock) {
+    findings.add(Verdict::Good, "the key reads".into());
+    if metadata.answered_at.is_none() {
+        let message = "the answer has no date, so the clocks could not be compared";
+        return findings.add(Verdict::Note, message.into());
+    }
+    let clock = clock.for_a_new_run();
+    clock.compare(metadata.answered_at);
+    let seconds = clock.worst_difference_seconds();
+    if clock.agrees() {
+        let message = format!(
+            "the clocks agree ({} seconds apart)",
+            seconds.unsigned_abs()
+        );
+        return findings.add(Verdict::Good, message);
+    }
+    let way = if seconds > 0 { "ahead of" } else { "behind" };
+    findings.add(Verdict::Bad, format!(
+        "the local clock is {} seconds {way} the service's, more than five minutes, so nothing would be deleted; set the clock right",
+        seconds.unsigned_abs()
+    ));
+}
+
+/// A backup's name is never truncated, so a source whose name leaves no room for prefix and slot is never backed up.
+fn refuse_long_names(findings: &mut Findings, target: &Target, sources: &[Namespace]) {
+    // All slots are of the same length.
+    let Some(slot) = Slot::from_digits("0000000000") else {
+        return;
+    };
+    for source in sources {
+        if let Err(error) = BackupName::of(&target.prefix, Class::Scheduled, source, slot) {
+            let message = format!("`{source}` can't be backed up to {}: {error}", target.name);
+            findings.add(Verdict::Bad, message);
+        }
+    }
+}

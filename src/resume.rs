@@ -1,0 +1,265 @@
+//! What a run writes down for the invocation that carries on, and what that one reads.
+//!
+//! Writing never fails a job: without a journal, or with one that is out of order, the same work is done within one
+//! invocation, and the first fault is remembered for the report. What was read is a hint where to look, never evidence:
+//! every copy is compared again, and no deletion rests on it.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, OnceLock, PoisonError};
+
+use jiff::Timestamp;
+
+use crate::backup::{JobRecord, JobState};
+use crate::journal::{Entry, JobLine, Journal, JournalError, RunLog, RunRecord, SourceBefore};
+use crate::name::Namespace;
+use crate::service::Metadata;
+use crate::verify::Observation;
+
+/// What earlier invocations of this run wrote down about one job.
+#[derive(Clone, Debug, Default)]
+pub struct Past {
+    /// The source as it was before the copy was started.
+    pub before: Option<SourceBefore>,
+    /// What to ask the service with, if a copy was started.
+    pub token: Option<String>,
+    /// How the job ended when it was last worked at.
+    pub ended: Option<JobLine>,
+}
+
+impl Past {
+    /// Whether the job's backup was compared and sealed.
+    #[must_use]
+    pub fn is_sealed(&self) -> bool {
+        let sealed = [JobState::Sealed.word(), JobState::AlreadySealed.word()];
+        self.ended
+            .as_ref()
+            .is_some_and(|line| sealed.contains(&line.state.as_str()))
+    }
+
+    /// Whether the job was begun and nobody saw its end.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        let waits = |line: &JobLine| line.state == JobState::Incomplete.word();
+        self.ended.as_ref().is_none_or(waits)
+    }
+
+    /// The token of a copy that nobody saw end.
+    #[must_use]
+    pub fn copying(&self) -> Option<&str> {
+        self.token.as_deref().filter(|_| self.is_open())
+    }
+}
+
+/// Everything earlier invocations of a run wrote down.
+#[derive(Debug, Default)]
+pub struct Pasts {
+    jobs: HashMap<(String, String), Past>,
+    /// The last invocation ended in order, and left nothing to do but wait for copies.
+    pub only_copies_are_left: bool,
+}
+
+impl Pasts {
+    /// Reads the entries in their order; a later one about the same thing counts.
+    #[must_use]
+    pub fn of(entries: &[Entry]) -> Self {
+        let mut pasts = Self::default();
+        for entry in entries {
+            pasts.only_copies_are_left = matches!(entry, Entry::Waiting);
+            match entry {
+                Entry::Intended {
+                    target,
+                    source,
+                    before,
+                } => {
+                    *pasts.at(target, source) = Past {
+                        before: Some(before.clone()),
+                        ..Past::default()
+                    };
+                }
+                Entry::Started {
+                    target,
+                    source,
+                    token,
+                } => pasts.at(target, source).token = Some(token.clone()),
+                Entry::Ended { job } => {
+                    pasts.at(&job.target, &job.source).ended = Some(job.clone());
+                }
+                Entry::Waiting => {}
+            }
+        }
+        pasts
+    }
+
+    fn at(&mut self, target: &str, source: &str) -> &mut Past {
+        let job = (target.to_owned(), source.to_owned());
+        self.jobs.entry(job).or_default()
+    }
+
+    /// What is known of one job.
+    #[must_use]
+    pub fn of_job(&self, target: &str, source: &Namespace) -> Option<&Past> {
+        self.jobs
+            .get(&(target.to_owned(), source.as_str().to_owned()))
+    }
+
+    /// Jobs of a target whose copies were started and not seen to end: source and token.
+    pub fn copying<'a>(&'a self, target: &'a str) -> impl Iterator<Item = (Namespace, &'a str)> {
+        self.jobs.iter().filter_map(move |((of, source), past)| {
+            let token = past.copying().filter(|_| of == target)?;
+            Some((Namespace::parse(source)?, token))
+        })
+    }
+
+    /// Whether every job that is open can be asked after by its token.
+    #[must_use]
+    pub fn all_have_tokens(&self) -> bool {
+        let mut open = self.jobs.values().filter(|past| past.is_open());
+        open.all(|past| past.token.is_some())
+    }
+
+    /// The last line of every job.
+    pub fn lines(&self) -> impl Iterator<Item = &JobLine> {
+        self.jobs.values().filter_map(|past| past.ended.as_ref())
+    }
+}
+
+/// Where the jobs of a run write down what must outlive this invocation.
+#[derive(Debug, Default)]
+pub struct Notes {
+    log: Option<RunLog>,
+    fault: OnceLock<JournalError>,
+    lines: Mutex<Vec<JobLine>>,
+}
+
+impl Notes {
+    /// In a run's log, or nowhere.
+    #[must_use]
+    pub fn new(log: Option<RunLog>) -> Self {
+        Self {
+            log,
+            ..Self::default()
+        }
+    }
+
+    /// Writes an entry down and waits until it is durable; after a fault nothing more is written.
+    pub async fn write(&self, entry: Entry) {
+        if let (Some(log), None) = (&self.log, self.fault.get())
+            && let Err(error) = log.append(&entry).await
+        {
+            tracing::warn!(error = error.word(), detail = %error, "the journal was not written; the run goes on without it");
+            // An Err means that another job met a fault a moment before.
+            let _ = self.fault.set(error);
+        }
+    }
+
+    /// Writes down how a job ended.
+    pub async fn ended(&self, line: JobLine) {
+        if self.log.is_none() {
+            return;
+        }
+        self.write(Entry::Ended { job: line.clone() }).await;
+        self.lines
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(line);
+    }
+
+    /// Whether what is written can be read by a later invocation.
+    #[must_use]
+    pub fn are_kept(&self) -> bool {
+        self.log.is_some() && self.fault.get().is_none()
+    }
+
+    /// The first thing that could not be written.
+    #[must_use]
+    pub fn fault(&self) -> Option<&JournalError> {
+        self.fault.get()
+    }
+
+    /// The log, and the lines of the jobs that ended in this invocation.
+    #[must_use]
+    pub fn into_parts(self) -> (Option<RunLog>, Vec<JobLine>) {
+        let lines = self
+            .lines
+            .into_inner()
+            .unwrap_or_else(PoisonError::into_inner);
+        (self.log, lines)
+    }
+}
+
+/// A job as the journal keeps it.
+#[must_use]
+pub fn line(
+    target: &str,
+    region: &str,
+    job: &JobRecord,
+    started_at: Timestamp,
+    now: Timestamp,
+) -> JobLine {
+    JobLine {
+        target: target.to_owned(),
+        region: region.to_owned(),
+        source: job.source.to_string(),
+        backup: job.backup.as_ref().map(ToString::to_string),
+        state: job.state.word().to_owned(),
+        rows: job.copied.rows,
+        bytes_written: job.copied.bytes_written,
+        bytes_returned: job.copied.bytes_returned,
+        started_at: Some(started_at),
+        ended_at: (job.state != JobState::Incomplete).then_some(now),
+        progress: job.progress.clone(),
+        error: job.error.as_ref().map(|error| error.word().to_owned()),
+        message: job.error.as_ref().map(ToString::to_string),
+    }
+}
+
+/// The open runs of a plan as history will show them, as far as they are.
+pub async fn open_records(journal: &Journal, plan: &str) -> Result<Vec<RunRecord>, JournalError> {
+    let mut records = Vec::new();
+    for open in journal.open_runs().await?.runs {
+        if open.key.plan != plan {
+            continue;
+        }
+        let pasts = Pasts::of(&journal.entries(&open.key).await?);
+        records.push(RunRecord {
+            key: open.key,
+            run_id: String::new(),
+            outcome: "open".to_owned(),
+            opened_at: open.opened_at,
+            closed_at: open.opened_at,
+            jobs: pasts.lines().cloned().collect(),
+            deleted: 0,
+        });
+    }
+    records.reverse();
+    Ok(records)
+}
+
+/// A source as it is written down before it is copied.
+#[must_use]
+pub fn written_down(observation: &Observation, looked_at: Timestamp) -> SourceBefore {
+    let metadata = &observation.metadata;
+    SourceBefore {
+        looked_at,
+        created_at: metadata.created_at,
+        updated_at: metadata.updated_at,
+        rows: observation.rows,
+        read_only: metadata.read_only,
+        schema: metadata.schema.clone(),
+    }
+}
+
+/// A source as it was when it was written down.
+#[must_use]
+pub fn as_observed(before: &SourceBefore) -> Observation {
+    Observation {
+        metadata: Metadata {
+            created_at: before.created_at,
+            updated_at: before.updated_at,
+            read_only: before.read_only,
+            schema: before.schema.clone(),
+            answered_at: Some(before.looked_at),
+        },
+        rows: before.rows,
+    }
+}

@@ -1,0 +1,323 @@
+//! Runs that outlive an invocation: long copies, kills, races, and a journal that is lost, corrupt or out of order.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use lifeboat::event::{Action, Request};
+use lifeboat::journal::Journal;
+use lifeboat::report::{Outcome, Report};
+use object_store::memory::InMemory;
+use object_store::path::Path;
+use object_store::{ObjectStore, ObjectStoreExt, PutPayload};
+use serde_json::json;
+
+use crate::world::{SOURCE, TARGET, World};
+
+const NIGHT: &str = "2026-01-02T02:00:00Z";
+const TICK: SignedDuration = SignedDuration::from_mins(5);
+
+fn at(text: &str) -> Timestamp {
+    text.parse().unwrap()
+}
+
+/// A world with a journal in memory, which the test keeps a hand on.
+fn journaled(variables: &[(&str, &str)]) -> (World, Arc<InMemory>) {
+    let mut world = World::new(1, variables);
+    let objects = Arc::new(InMemory::new());
+    let store: Arc<dyn ObjectStore> = objects.clone();
+    world.journal = Some(Journal::on(store, Path::from("lifeboat")));
+    (world, objects)
+}
+
+/// A world with one source whose copy takes this long.
+fn with_a_copy_of(hours: u64) -> (World, Arc<InMemory>) {
+    let (world, objects) = journaled(&[]);
+    world.emulator.update_settings(|settings| {
+        settings.copy_overhead_ms = hours * 3_600_000;
+    });
+    world.write_rows(SOURCE, "acme-orders", 0..50);
+    (world, objects)
+}
+
+fn resume(slot: &str) -> Request {
+    Request {
+        action: Action::Resume,
+        scheduled_time: Some(at(slot)),
+        ..Request::default()
+    }
+}
+
+async fn open_slots(world: &World) -> Vec<Timestamp> {
+    let open = world.journal.as_ref().unwrap().open_runs().await.unwrap();
+    open.runs.iter().map(|run| run.key.slot.instant()).collect()
+}
+
+/// What a five-minute schedule does until nothing is open, or the end of patience.
+async fn tick_until_done(world: &World, most: usize) -> (Vec<Report>, Timestamp) {
+    let mut reports = Vec::new();
+    for _ in 0..most {
+        tokio::time::sleep(TICK.try_into().unwrap()).await;
+        let Some(slot) = open_slots(world).await.first().copied() else {
+            return (reports, world.now());
+        };
+        let report = world
+            .run(resume(&slot.to_string()), Duration::from_mins(14))
+            .await;
+        reports.push(report.unwrap());
+        if open_slots(world).await.is_empty() {
+            return (reports, world.now());
+        }
+    }
+    panic!("still open after {most} ticks: {:#?}", reports.last());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_copy_of_eleven_hours_is_sealed_within_a_hundredth_and_costs_little_meanwhile() {
+    let (world, _) = with_a_copy_of(11);
+    let report = world.night(NIGHT).await;
+    assert_eq!(
+        (report.outcome, report.stays_open),
+        (Outcome::Incomplete, true),
+        "{report:#?}"
+    );
+    let calls = world.calls("poll");
+    let (reports, done) = tick_until_done(&world, 200).await;
+    let last = reports.last().unwrap();
+    assert_eq!(
+        (last.outcome, last.jobs.sealed),
+        (Outcome::Succeeded, 1),
+        "{last:#?}"
+    );
+    assert_eq!(last.jobs.adopted, 0, "its end was seen through its token");
+    let took = done.duration_since(at(NIGHT));
+    let most = SignedDuration::from_hours(11) * 101 / 100;
+    assert!(took <= most, "{took:#} for a copy of 11 hours");
+    assert!(
+        world.calls("poll") - calls <= 2 * reports.len() as u64,
+        "one question a tick"
+    );
+    assert!(
+        reports[..reports.len() - 1]
+            .iter()
+            .all(|tick| tick.requests <= 2),
+        "waiting lists nothing"
+    );
+    assert_eq!(world.calls("start_copy"), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_source_written_during_a_copy_of_hours_is_compared_with_what_it_was() {
+    let (world, _) = with_a_copy_of(3);
+    world.night(NIGHT).await;
+    world.write_rows(SOURCE, "acme-orders", 50..60);
+    let (reports, _) = tick_until_done(&world, 100).await;
+    let last = reports.last().unwrap();
+    assert_eq!(last.jobs.sealed, 1, "{last:#?}");
+    assert_eq!(
+        world.rows(TARGET, "backup-acme-orders-1767319200"),
+        50,
+        "the state of the night"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn twenty_kills_cost_no_second_copy() {
+    let (world, _) = with_a_copy_of(11);
+    world.sleep_until(at(NIGHT)).await;
+    let event = Request {
+        scheduled_time: Some(at(NIGHT)),
+        ..Request::default()
+    };
+    for kill in 0..20_u64 {
+        let request = if kill == 0 {
+            event.clone()
+        } else {
+            resume(NIGHT)
+        };
+        let killed = Duration::from_millis(700 * kill + 40);
+        let run = world.run(request, Duration::from_mins(14));
+        let _ = tokio::time::timeout(killed, run).await;
+        tokio::time::sleep(Duration::from_mins(5)).await;
+    }
+    let (reports, _) = tick_until_done(&world, 200).await;
+    assert_eq!(reports.last().unwrap().outcome, Outcome::Succeeded);
+    assert_eq!(world.calls("start_copy"), 1);
+    assert_eq!(world.standing(TARGET).len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_token_that_the_service_forgot_sends_us_to_the_destination() {
+    let (world, _) = with_a_copy_of(2);
+    world.night(NIGHT).await;
+    world.faults(json!([{"match": {"operation": "poll"}, "fault": {"lose_token": true}}]));
+    let (reports, _) = tick_until_done(&world, 100).await;
+    let last = reports.last().unwrap();
+    assert_eq!(
+        (last.outcome, last.jobs.sealed, last.jobs.adopted),
+        (Outcome::Succeeded, 1, 1),
+        "{last:#?}"
+    );
+    assert_eq!(world.accepted("start_copy"), 1);
+    assert!(
+        reports
+            .iter()
+            .all(|tick| tick.finished_at.duration_since(tick.started_at)
+                < SignedDuration::from_mins(1)),
+        "a tick looks, and does not wait"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_time_did_not_allow_is_done_by_the_next_tick() {
+    let (world, _) = journaled(&[("COPIES", "1"), ("CONCURRENCY", "1")]);
+    world
+        .emulator
+        .update_settings(|settings| settings.copy_overhead_ms = 60_000);
+    for index in 0..30 {
+        world.write_rows(SOURCE, &format!("acme-{index:02}"), 0..5);
+    }
+    let report = world.night(NIGHT).await;
+    assert_eq!(report.outcome, Outcome::Incomplete);
+    assert!(report.jobs.sealed < 30 && report.jobs.incomplete > 0);
+    let (reports, _) = tick_until_done(&world, 20).await;
+    assert_eq!(reports.last().unwrap().outcome, Outcome::Succeeded);
+    assert_eq!(world.calls("start_copy"), 30);
+    let history = world.journal.as_ref().unwrap().history("default", 5).await;
+    let history = history.unwrap();
+    assert_eq!((history.len(), history[0].jobs.len()), (1, 30));
+    assert!(
+        history[0]
+            .jobs
+            .iter()
+            .all(|job| job.state.contains("sealed"))
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_second_invocation_does_nothing_while_the_first_is_at_work() {
+    let (world, _) = with_a_copy_of(1);
+    world.sleep_until(at(NIGHT)).await;
+    let second = async {
+        tokio::time::sleep(Duration::from_mins(4)).await;
+        world.back_up(at(NIGHT)).await
+    };
+    let (first, second) = tokio::join!(world.back_up(at(NIGHT)), second);
+    assert_eq!(first.outcome, Outcome::Incomplete);
+    assert_eq!(second.failures.shown[0].error, "lease_held", "{second:#?}");
+    assert_eq!((second.requests, second.jobs.sealed), (0, 0));
+    assert_eq!(world.calls("start_copy"), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_killed_invocations_lease_runs_out_before_the_next_tick() {
+    let (world, _) = with_a_copy_of(1);
+    world.sleep_until(at(NIGHT)).await;
+    let run = world.back_up(at(NIGHT));
+    let _ = tokio::time::timeout(Duration::from_secs(60), run).await;
+    tokio::time::sleep(Duration::from_mins(5)).await;
+    let tick = world
+        .run(resume(NIGHT), Duration::from_mins(14))
+        .await
+        .unwrap();
+    assert_eq!(tick.failures.shown[0].error, "copying", "{tick:#?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lost_journal_loses_no_backup_and_costs_no_second_copy() {
+    let (world, objects) = with_a_copy_of(2);
+    world.night(NIGHT).await;
+    wipe(&objects).await;
+    assert!(
+        open_slots(&world).await.is_empty(),
+        "nothing tells of the run"
+    );
+    tokio::time::sleep(Duration::from_hours(3)).await;
+    let report = world.back_up(at(NIGHT)).await;
+    assert_eq!(
+        (report.outcome, report.jobs.sealed, report.jobs.adopted),
+        (Outcome::Succeeded, 1, 1),
+        "{report:#?}"
+    );
+    assert_eq!(world.calls("start_copy"), 1);
+}
+
+async fn wipe(objects: &InMemory) {
+    use futures_util::TryStreamExt;
+    let paths: Vec<Path> = objects
+        .list(None)
+        .map_ok(|object| object.location)
+        .try_collect()
+        .await
+        .unwrap();
+    for path in paths {
+        objects.delete(&path).await.unwrap();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_journal_full_of_rubbish_stops_deletion_and_never_copying() {
+    let (world, objects) = journaled(&[("RETENTION_DAYS", "1")]);
+    world.write_rows(SOURCE, "acme-orders", 0..5);
+    for day in 2..=6 {
+        world.night(&format!("2026-01-{day:02}T02:00:00Z")).await;
+    }
+    let before = world.standing(TARGET).len();
+    for path in [
+        "lifeboat/leases/default.json",
+        "lifeboat/open/default/rubbish.json",
+    ] {
+        let rubbish = PutPayload::from_static(b"\xff\x00 not ours");
+        objects.put(&Path::from(path), rubbish).await.unwrap();
+    }
+    let report = world.night("2026-01-07T02:00:00Z").await;
+    assert_eq!(report.outcome, Outcome::Failed);
+    assert_eq!(
+        (report.jobs.sealed, report.pruning.deleted),
+        (1, 0),
+        "{report:#?}"
+    );
+    assert_eq!(world.standing(TARGET).len(), before + 1);
+    assert!(
+        report.failures.shown[0]
+            .message
+            .contains("leases/default.json")
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_that_nobody_finished_for_a_week_is_given_up_and_says_so() {
+    let (world, _) = with_a_copy_of(300);
+    world.night(NIGHT).await;
+    tokio::time::sleep(Duration::from_hours(7 * 24)).await;
+    let report = world
+        .run(resume(NIGHT), Duration::from_mins(14))
+        .await
+        .unwrap();
+    assert_eq!(report.failures.shown[0].error, "abandoned", "{report:#?}");
+    assert!(open_slots(&world).await.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_thawed_before_its_half_copy_was_compared_is_not_taken_for_sealed() {
+    let (world, _) = with_a_copy_of(1);
+    world.seal(SOURCE, "acme-orders", true);
+    world.faults(
+        json!([{"match": {"operation": "start_copy"}, "fault": {"corrupt_copy": "drop_rows"}}]),
+    );
+    world.sleep_until(at(NIGHT)).await;
+    let run = world.back_up(at(NIGHT));
+    let _ = tokio::time::timeout(Duration::from_mins(10), run).await;
+    world.faults(json!([]));
+    tokio::time::sleep(Duration::from_hours(1)).await;
+    let backup = "backup-acme-orders-1767319200";
+    assert_eq!(world.standing(TARGET)[backup]["read_only"], true, "born so");
+    world.seal(SOURCE, "acme-orders", false);
+    world.write_rows(SOURCE, "acme-orders", 50..400);
+    let report = world
+        .run(resume(NIGHT), Duration::from_mins(14))
+        .await
+        .unwrap();
+    assert_eq!(report.jobs.failed, 1, "{report:#?}");
+    assert_ne!(world.standing(TARGET)[backup]["read_only"], true);
+}
