@@ -213,7 +213,7 @@ pub enum JournalError {
         /// What the operating system said.
         message: String,
     },
-    /// An object stands where the journal's own should, and is not one.
+    /// Objects stand where the journal's own should go, and are none of them.
     #[error("{object} in the journal {fault}; look what it is, and delete it")]
     Unreadable {
         /// The object.

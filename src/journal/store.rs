@@ -32,8 +32,17 @@ const OPERATION_DEADLINE: Duration = Duration::from_secs(30);
 const RETRIES: usize = 4;
 /// Larger than anything that the journal writes. What is larger is somebody else's and is not read into memory.
 const LARGEST_OBJECT: u64 = 64 << 20;
+/// What such an object is read as: nothing that the journal ever wrote.
+const TOO_LARGE: &[u8] = b"(too large)";
 /// Characters of somebody else's words in an error of ours.
 const LONGEST_MESSAGE: usize = 400;
+/// S3's words for credentials that it does not know, or knows no longer.
+const BAD_CREDENTIALS: [&str; 4] = [
+    "ExpiredToken",
+    "InvalidAccessKeyId",
+    "InvalidToken",
+    "SignatureDoesNotMatch",
+];
 /// How often a directory's lock is tried for.
 const LOCK_EVERY: Duration = Duration::from_millis(10);
 
@@ -217,24 +226,19 @@ impl Store {
 
     async fn get(&self, path: &Path) -> Result<Found, Failure> {
         let objects = self.objects().await?;
-        let found = self.attempt(async {
+        self.attempt(async {
             let found = objects.get(path).await?;
             let version = UpdateVersion {
                 e_tag: found.meta.e_tag.clone(),
                 version: found.meta.version.clone(),
             };
-            if found.meta.size > LARGEST_OBJECT {
-                return Ok(None);
-            }
-            let body = found.bytes().await?.to_vec();
-            Ok(Some(Found { body, version }))
-        });
-        found.await?.ok_or_else(|| {
-            Failure::Because(JournalError::Unreadable {
-                object: self.name_of(path),
-                fault: "is larger than anything that Lifeboat writes".into(),
-            })
+            let body = match found.meta.size {
+                0..=LARGEST_OBJECT => found.bytes().await?.to_vec(),
+                _ => TOO_LARGE.to_vec(),
+            };
+            Ok(Found { body, version })
         })
+        .await
     }
 
     async fn delete_once(&self, paths: Vec<Path>) -> Result<(), Failure> {
@@ -347,8 +351,9 @@ impl Store {
             _ if says(&["NoSuchBucket"]) => JournalError::BucketMissing { place },
             Error::NotFound { .. } => return Failure::Absent,
             Error::AlreadyExists { .. } | Error::Precondition { .. } => return Failure::Conflict,
-            Error::PermissionDenied { .. } => JournalError::Denied { place, message },
             Error::Unauthenticated { .. } => JournalError::NoCredentials { place, message },
+            _ if says(&BAD_CREDENTIALS) => JournalError::NoCredentials { place, message },
+            Error::PermissionDenied { .. } => JournalError::Denied { place, message },
             _ if says(&["AuthorizationHeaderMalformed", "without LOCATION"]) => {
                 JournalError::Region { place, message }
             }
@@ -439,4 +444,126 @@ pub(super) fn chain(error: &dyn std::error::Error) -> String {
         cause = error.source();
     }
     said.chars().take(LONGEST_MESSAGE).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An answer of S3's, as `object_store` shows it.
+    fn said(status: u16, body: &'static str) -> Error {
+        let (path, source) = ("leases/nightly.json".to_owned(), body.into());
+        match status {
+            401 => Error::Unauthenticated { path, source },
+            403 => Error::PermissionDenied { path, source },
+            404 => Error::NotFound { path, source },
+            409 => Error::AlreadyExists { path, source },
+            412 => Error::Precondition { path, source },
+            _ => Error::Generic {
+                store: "S3",
+                source,
+            },
+        }
+    }
+
+    #[test]
+    fn every_answer_says_what_to_do_next() {
+        let url: JournalUrl = "s3://backups/lifeboat".parse().unwrap();
+        let store = Store::at(url);
+        for (status, body, word, remedy) in [
+            (
+                404,
+                "<Code>NoSuchBucket</Code>",
+                "journal_missing",
+                "create it",
+            ),
+            (
+                403,
+                "<Code>AccessDenied</Code>",
+                "journal_denied",
+                "s3:GetObject, s3:PutObject and s3:DeleteObject",
+            ),
+            (
+                403,
+                "<Code>AccessDenied</Code>",
+                "journal_denied",
+                "s3:ListBucket",
+            ),
+            (
+                403,
+                "<Code>InvalidAccessKeyId</Code>",
+                "journal_no_credentials",
+                "aws sso login",
+            ),
+            (
+                403,
+                "<Code>SignatureDoesNotMatch</Code>",
+                "journal_no_credentials",
+                "aws sso login",
+            ),
+            (
+                400,
+                "<Code>ExpiredToken</Code>",
+                "journal_no_credentials",
+                "aws sso login",
+            ),
+            (
+                401,
+                "the provider says no",
+                "journal_no_credentials",
+                "the provider says no",
+            ),
+            (
+                400,
+                "<Code>AuthorizationHeaderMalformed</Code>",
+                "journal_region",
+                "?region=eu-west-1",
+            ),
+            (
+                301,
+                "Received redirect without LOCATION",
+                "journal_region",
+                "AWS_REGION",
+            ),
+            (
+                503,
+                "<Code>SlowDown</Code>",
+                "journal_unreachable",
+                "tries again",
+            ),
+        ] {
+            let Failure::Because(error) = store.explain(&said(status, body)) else {
+                panic!("{body} is an answer");
+            };
+            let text = error.to_string();
+            assert_eq!(error.word(), word, "{body}");
+            assert!(
+                text.contains("s3://backups/lifeboat") && text.contains(remedy),
+                "{text}"
+            );
+        }
+        assert!(matches!(
+            store.explain(&said(404, "<Code>NoSuchKey</Code>")),
+            Failure::Absent
+        ));
+        for status in [409, 412] {
+            assert!(matches!(
+                store.explain(&said(status, "")),
+                Failure::Conflict
+            ));
+        }
+    }
+
+    #[test]
+    fn a_chain_of_causes_says_each_thing_once_and_not_too_much() {
+        let inner = io::Error::other("x".repeat(1_000));
+        let outer = Error::Generic {
+            store: "S3",
+            source: inner.into(),
+        };
+        let text = chain(&outer);
+        assert!(
+            text.starts_with("Generic S3 error: xxx") && text.chars().count() == LONGEST_MESSAGE
+        );
+    }
 }
