@@ -306,11 +306,12 @@ impl Store {
         request.retry(delays()).when(Failure::passes).await
     }
 
+    /// An operation with all its attempts. Boxed, or every caller's future would hold the whole depth of a request.
     async fn within_deadline<T>(
         &self,
-        operation: impl Future<Output = Result<T, Failure>>,
+        operation: impl Future<Output = Result<T, Failure>> + Send,
     ) -> Result<T, Failure> {
-        let ended = timeout(OPERATION_DEADLINE, operation).await;
+        let ended = timeout(OPERATION_DEADLINE, operation.boxed()).await;
         ended.unwrap_or_else(|_| Err(self.no_answer(OPERATION_DEADLINE)))
     }
 
