@@ -13,7 +13,7 @@ use futures_util::stream::{self, StreamExt};
 use tokio::time::{Instant, timeout_at};
 use tracing::{info, warn};
 
-use crate::certificate::{self, Claim, Lease, Refusal, Witness};
+use crate::certificate::{self, Claim, Refusal, Witness};
 use crate::clock::Clock;
 use crate::journal::Lease;
 use crate::listing::{CompleteListing, ReadToTheEnd};
@@ -363,7 +363,7 @@ impl<S: Service> Pruning<'_, S> {
             zone: &policy.zone,
             min: policy.min.get(),
             held: &|name| policy.hold.contains(name),
-            lease: Lease::NoJournal,
+            lease: self.leased(),
             listing: complete,
             now: self.clock.now(),
         });
@@ -381,6 +381,13 @@ impl<S: Service> Pruning<'_, S> {
         } else {
             Deletion::StillThere
         })
+    }
+
+    fn leased(&self) -> certificate::Lease {
+        match &self.lease {
+            Some(lease) => certificate::Lease::Until(lease.until()),
+            None => certificate::Lease::NoJournal,
+        }
     }
 
     async fn witness(&self, namespace: &Namespace) -> Result<Option<Witness>, ServiceError> {

@@ -289,6 +289,7 @@ const MISTAKES: &[(&str, &str)] = &[
     ("concurrency = 16", "concurrency = 0"),
     ("copies = 8", "copies = 10001"),
     ("region = \"aws-us-east-1\"", "region = \"US East\""),
+    ("region = \"aws-us-east-1\"", "region = \"tpuf_abc123\""),
     ("region = \"aws-us-east-1\"", ""),
     ("prefixes = [\"acme-\"]", "prefixes = \"acme-\""),
     ("prefixes = [\"acme-\"]", "prefixes = []"),
@@ -392,6 +393,7 @@ plans.nightly.time_zone: is empty; leave it out, or set it to what is meant
 plans.nightly.concurrency: is the number `0`; it must be a whole number from 1 to 1000, without quotes
 plans.nightly.copies: is the number `10001`; it must be a whole number from 1 to 10000, without quotes
 plans.nightly.source.region: `US East` is no region; use lower-case letters, digits and `-`, such as `aws-us-east-1`
+plans.nightly.source.region: `tpuf_…` is no region; use lower-case letters, digits and `-`, such as `aws-us-east-1`
 plans.nightly.source.region: is missing; set it to a region such as `aws-us-east-1`
 plans.nightly.source.prefixes: is the text "acme-"; it must be a list, also of one: `["acme-"]`
 plans.nightly.source.prefixes: is empty; set it to what your namespaces' names begin with, such as `["acme-"]`, or `["*"]` for all of them
@@ -579,6 +581,12 @@ fn two_regions_at_one_address_are_refused() {
             "plans.nightly.targets[0].base_url: leads to `https://aws-us-east-1.turbopuffer.com` for aws-eu-central-1, and so does plans.nightly.source for aws-us-east-1; give each region its own address"
         ]
     );
+    let document = document.replace(
+        "prefixes = [\"acme-\"]",
+        "prefixes = [\"acme-\"]\nbase_url = \"https://proxy.example/tpuf\"",
+    );
+    let document = document.replace("aws-us-east-1.turbopuffer.com/", "PROXY.example:443/tpuf/");
+    assert_eq!(faults(&document).len(), 1, "{document}");
 }
 
 #[test]
@@ -803,5 +811,5 @@ fn in_value(at: usize) -> bool {
     let begins = WHOLE[..at].rfind('\n').map_or(0, |end| end + 1);
     let line = WHOLE[begins..].lines().next().unwrap();
     line.find(" = ")
-        .is_some_and(|equals| at > begins + equals + 2)
+        .is_some_and(|equals| at > begins + equals + 1)
 }

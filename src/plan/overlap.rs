@@ -249,6 +249,8 @@ mod tests {
             (&[""], &["backup-*"], true),
             (&[""], &["backup-*", "manual-*"], false),
             (&[""], &["backup-a*", "manual-*"], true),
+            (&[""], &["backup-", "manual-*"], true),
+            (&[""], &["backup-?", "manual-*"], true),
             (&["backup-acme-", "acme-"], &["backup-acme-*"], false),
         ] {
             let source = Names::Taken(selectors(prefixes, exclusions));
@@ -280,7 +282,7 @@ mod tests {
     fn target() -> impl Strategy<Value = Names> {
         let prefix = "(manual-)?b(a-)?";
         let prefixes = prop::collection::vec("(b|a|-){0,3}", 1..3);
-        let exclusions = prop::collection::vec("(b|a|-){0,2}\\*", 0..2);
+        let exclusions = prop::collection::vec("(b|a|-|\\?){0,3}\\*?", 0..2);
         (prefix, prefixes, exclusions).prop_map(|(prefix, prefixes, exclusions)| {
             let prefix = BackupPrefix::parse(&prefix).unwrap();
             Names::Owned(prefix, Selectors::new(prefixes, exclusions).unwrap())
@@ -303,7 +305,7 @@ mod tests {
 
         #[test]
         fn no_source_takes_a_backup_without_an_overlap(
-            target in target(), prefix in "[ab-]{0,4}", exclusion in "[ab-]{0,3}\\*", source in "[ab-]{1,5}", manual: bool,
+            target in target(), prefix in "[ab-]{0,4}", exclusion in "[ab?-]{0,3}\\*?", source in "[ab-]{1,5}", manual: bool,
         ) {
             let selectors = selectors(&[&prefix], &[&exclusion]);
             let class = if manual { Class::Manual } else { Class::Scheduled };
