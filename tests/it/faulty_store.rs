@@ -2,8 +2,12 @@
 //!
 //! Only writes (one put, or one object's deletion) have a fate of their own; reads and lists fail by chance, or with the
 //! whole process.
+#![allow(
+    dead_code,
+    reason = "the journal's own tests and the simulation each use a part of it"
+)]
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
@@ -16,10 +20,11 @@ use object_store::{
     CopyOptions, Error, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta,
     ObjectStore, ObjectStoreExt, PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
 };
+use tokio::sync::Notify;
 use tokio::time::sleep;
 
 /// What becomes of a request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Fate {
     /// It is carried out and answered.
     Passes,
@@ -58,6 +63,7 @@ pub(crate) struct Counts {
 pub(crate) struct FaultyStore {
     objects: Arc<InMemory>,
     state: Arc<Mutex<State>>,
+    killed: Arc<Notify>,
 }
 
 #[derive(Debug)]
@@ -68,6 +74,7 @@ struct State {
     late: Vec<(Path, PutPayload, PutOptions)>,
     dead: bool,
     counts: Counts,
+    met: BTreeMap<Fate, u64>,
 }
 
 impl FaultyStore {
@@ -82,7 +89,9 @@ impl FaultyStore {
                 late: Vec::new(),
                 dead: false,
                 counts: Counts::default(),
+                met: BTreeMap::new(),
             })),
+            killed: Arc::default(),
         }
     }
 
@@ -121,14 +130,35 @@ impl FaultyStore {
             let told = is_write.then(|| state.told.pop_front()).flatten();
             let fate = told.unwrap_or_else(|| state.by_chance());
             state.dead |= fate == Fate::KilledBefore;
+            if fate != Fate::Passes {
+                *state.met.entry(fate).or_default() += 1;
+            }
             (fate, state.delay())
         };
+        if fate == Fate::KilledBefore {
+            self.killed.notify_one();
+        }
         sleep(delay).await;
         self.if_alive().await;
         if fate == Fate::WipedFirst {
             self.wipe().await;
         }
         fate
+    }
+
+    /// Returns when a fate has killed the process.
+    pub(crate) async fn died(&self) {
+        self.killed.notified().await;
+    }
+
+    /// Carries out what came late, as a network does at a time of its own.
+    pub(crate) async fn deliver_late_puts(&self) {
+        self.carry_out_late_puts().await;
+    }
+
+    /// How often each kind of fate was met, the harmless one left out.
+    pub(crate) fn met(&self) -> BTreeMap<Fate, u64> {
+        self.state().met.clone()
     }
 
     /// Never returns in a process that was killed.
@@ -144,6 +174,7 @@ impl FaultyStore {
             Fate::FailsAfter => Err(failure("the connection was reset before the answer")),
             Fate::KilledAfter => {
                 self.state().dead = true;
+                self.killed.notify_one();
                 std::future::pending().await
             }
             _ => outcome,

@@ -13,6 +13,7 @@
 mod approvals;
 mod attacks;
 mod carrying_on;
+mod faulty_store;
 mod fleet;
 mod histories;
 mod preflight;

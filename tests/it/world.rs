@@ -4,6 +4,7 @@
 //! time it is played with the same seed.
 
 use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use jiff::fmt::rfc2822;
@@ -20,7 +21,7 @@ use lifeboat::service::turbopuffer::refusal;
 use lifeboat::service::{
     Copied, CopyOrder, Metadata, Page, Patient, Progress, Service, ServiceError, Started,
 };
-use lifeboat_emulator::{Answer, Call, ClockMode, Delivery, Emulator, Method, Rule};
+use lifeboat_emulator::{Answer, Call, ClockMode, Delivery, Emulator, Method, Rule, Standing};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
@@ -31,13 +32,44 @@ pub(crate) const OTHER_TARGET: &str = "gcp-us-central1";
 const REGIONS: [&str; 3] = [SOURCE, TARGET, OTHER_TARGET];
 pub(crate) const BEGIN: &str = "2026-01-01T00:00:00Z";
 
-/// One region of the emulator.
+/// One region of the emulator, as one invocation sees it.
 #[derive(Debug)]
 pub(crate) struct Region {
     name: &'static str,
     source: &'static str,
     emulator: Emulator,
     begin: (Instant, Timestamp),
+    page_size: u32,
+    invocation: u64,
+    asked: Arc<Mutex<Vec<Asked>>>,
+}
+
+/// What an invocation asked a region to change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Asks {
+    Copy,
+    Seal,
+    Unseal,
+    Delete,
+}
+
+/// A request that would change something, noted before it was sent, whatever became of it.
+#[derive(Clone, Debug)]
+pub(crate) struct Asked {
+    pub(crate) at: Timestamp,
+    pub(crate) invocation: u64,
+    pub(crate) region: &'static str,
+    pub(crate) name: String,
+    pub(crate) what: Asks,
+    /// What stood in the region at that moment; only for a deletion and a seal.
+    pub(crate) standing: Vec<Standing>,
+}
+
+/// What is different in each process: its number, its journal's client, and how wrong its clock is.
+pub(crate) struct Process<'a> {
+    pub(crate) invocation: u64,
+    pub(crate) journal: Option<&'a Journal>,
+    pub(crate) skew: SignedDuration,
 }
 
 /// Everything a test needs: the emulator, the plan, and a clock.
@@ -48,6 +80,10 @@ pub(crate) struct World {
     pub(crate) source: &'static str,
     /// None, unless a test has one.
     pub(crate) journal: Option<Journal>,
+    /// Names on one page of a listing.
+    pub(crate) page_size: u32,
+    /// Every change that was asked for, in order.
+    pub(crate) asked: Arc<Mutex<Vec<Asked>>>,
     begin: (Instant, Timestamp),
     skew: SignedDuration,
 }
@@ -66,6 +102,8 @@ impl World {
             plan: plan(variables),
             source: SOURCE,
             journal: None,
+            page_size: 1_000,
+            asked: Arc::default(),
             begin: (Instant::now(), begin),
             skew: SignedDuration::ZERO,
         }
@@ -88,17 +126,28 @@ impl World {
     }
 
     pub(crate) fn region(&self, name: &'static str) -> Region {
+        self.region_of(name, 0)
+    }
+
+    fn region_of(&self, name: &'static str, invocation: u64) -> Region {
         Region {
             name,
             source: self.source,
             emulator: self.emulator.clone(),
             begin: self.begin,
+            page_size: self.page_size,
+            invocation,
+            asked: Arc::clone(&self.asked),
         }
     }
 
     /// The clock of the machine that Lifeboat runs on.
     pub(crate) fn local_clock(&self) -> Clock {
-        let (begin, skew) = (self.begin, self.skew);
+        self.clock_off_by(self.skew)
+    }
+
+    fn clock_off_by(&self, skew: SignedDuration) -> Clock {
+        let begin = self.begin;
         Clock::new(move || begin.1 + SignedDuration::try_from(begin.0.elapsed()).unwrap() + skew)
     }
 
@@ -108,23 +157,46 @@ impl World {
         request: Request,
         time_left: Duration,
     ) -> Result<Report, Refused> {
-        let clock = self.local_clock();
-        let source = Patient::new(self.region(self.source), self.plan.concurrency);
+        let process = Process {
+            invocation: 0,
+            journal: self.journal.as_ref(),
+            skew: self.skew,
+        };
+        self.run_in(&process, request, time_left).await
+    }
+
+    /// Carries a request out in a certain process.
+    pub(crate) async fn run_in(
+        &self,
+        process: &Process<'_>,
+        request: Request,
+        time_left: Duration,
+    ) -> Result<Report, Refused> {
+        let clock = self.clock_off_by(process.skew);
+        let invocation = process.invocation;
+        let source = Patient::new(
+            self.region_of(self.source, invocation),
+            self.plan.concurrency,
+        );
         let targets = self.plan.targets.iter().map(|target| {
             let region = REGIONS.iter().find(|name| **name == target.region).unwrap();
-            Patient::new(self.region(region), self.plan.concurrency)
+            Patient::new(self.region_of(region, invocation), self.plan.concurrency)
         });
         let targets: Vec<_> = targets.collect();
         let world = run::World {
             plan: &self.plan,
             source: &source,
             targets: &targets,
-            journal: self.journal.as_ref(),
+            journal: process.journal,
             clock,
             report: Size::Whole,
             watch: &|_| (),
         };
-        run::run(&request, &world, "test".into(), time_left).await
+        let run_id = match invocation {
+            0 => "test".into(),
+            invocation => format!("test-{invocation}"),
+        };
+        run::run(&request, &world, run_id, time_left).await
     }
 
     /// Backs up for a slot.
@@ -147,17 +219,6 @@ impl World {
     pub(crate) async fn prune(&self) -> Report {
         let request = Request {
             action: Action::Prune,
-            ..Request::default()
-        };
-        self.run(request, Duration::from_mins(14)).await.unwrap()
-    }
-
-    /// Approves what a report says is due in the first target, as a person would who has read it.
-    pub(crate) async fn approve(&self, report: &Report) -> Report {
-        let hash = report.targets[0].deletion_plan.as_ref().unwrap();
-        let request = Request {
-            action: Action::Prune,
-            approve: Some(hash.to_string()),
             ..Request::default()
         };
         self.run(request, Duration::from_mins(14)).await.unwrap()
@@ -260,6 +321,12 @@ impl World {
             .collect()
     }
 
+    /// The same without a call: names, seals and rows.
+    pub(crate) fn seen(&self, region: &str) -> Vec<Standing> {
+        self.emulator.set_now(self.now());
+        self.emulator.standing(region)
+    }
+
     /// Rows of a namespace.
     pub(crate) fn rows(&self, region: &str, namespace: &str) -> u64 {
         let count = self.call(
@@ -335,6 +402,25 @@ fn call(method: Method, region: &str, path: &str, query: &str, body: &Value) -> 
 }
 
 impl Region {
+    /// Notes a change before it is asked for.
+    fn note(&self, what: Asks, name: &Namespace) {
+        let elapsed = SignedDuration::try_from(self.begin.0.elapsed()).unwrap();
+        let at = self.begin.1 + elapsed;
+        self.emulator.set_now(at);
+        let standing = match what {
+            Asks::Copy | Asks::Unseal => Vec::new(),
+            Asks::Seal | Asks::Delete => self.emulator.standing(self.name),
+        };
+        self.asked.lock().unwrap().push(Asked {
+            at,
+            invocation: self.invocation,
+            region: self.name,
+            name: name.to_string(),
+            what,
+            standing,
+        });
+    }
+
     /// One request: the emulator's answer after its delay, in the words of a [`ServiceError`].
     async fn ask(
         &self,
@@ -424,7 +510,8 @@ impl Service for Region {
         let cursor = cursor
             .map(|cursor| format!("&cursor={cursor}"))
             .unwrap_or_default();
-        let query = format!("prefix={prefix}&page_size=1000{cursor}");
+        let size = self.page_size;
+        let query = format!("prefix={prefix}&page_size={size}{cursor}");
         let (page, _) = self
             .ask(Method::Get, "/v1/namespaces", &query, Value::Null)
             .await?;
@@ -459,6 +546,7 @@ impl Service for Region {
     }
 
     async fn start_copy(&self, order: &CopyOrder<'_>) -> Result<Started, ServiceError> {
+        self.note(Asks::Copy, order.destination);
         let path = format!("/v2/namespaces/{}/async", order.destination);
         let mut copy = json!({"source_namespace": order.source.as_str()});
         if self.name != self.source {
@@ -505,6 +593,7 @@ impl Service for Region {
     }
 
     async fn set_read_only(&self, namespace: &Namespace, on: bool) -> Result<bool, ServiceError> {
+        self.note(if on { Asks::Seal } else { Asks::Unseal }, namespace);
         let path = format!("/v1/namespaces/{namespace}/metadata");
         let (metadata, _) = self
             .ask(Method::Patch, &path, "", json!({"read_only": on}))
@@ -513,7 +602,9 @@ impl Service for Region {
     }
 
     async fn delete(&self, certificate: &DeletionCertificate) -> Result<(), ServiceError> {
-        let path = format!("/v2/namespaces/{}", certificate.namespace());
+        let namespace = Namespace::parse(certificate.namespace()).unwrap();
+        self.note(Asks::Delete, &namespace);
+        let path = format!("/v2/namespaces/{namespace}");
         if_there(self.ask(Method::Delete, &path, "", Value::Null).await).map(|_| ())
     }
 }

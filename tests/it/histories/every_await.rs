@@ -1,0 +1,335 @@
+//! A run killed at every await and at every write of its journal; answers lost and events repeated by the thousand.
+
+use std::cell::Cell;
+use std::collections::BTreeSet;
+use std::future::Future;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use lifeboat::event::{Action, Request};
+use lifeboat::journal::Journal;
+use lifeboat::report::Report;
+use lifeboat::run::Refused;
+use object_store::memory::InMemory;
+use object_store::path::Path;
+use serde_json::json;
+
+use super::rules::{Policy, Scene};
+use super::{Tally, number, play_all};
+use crate::faulty_store::{Fate, FaultyStore};
+use crate::world::{Asks, OTHER_TARGET, Process, SOURCE, TARGET, World};
+
+const FOURTEEN_MINUTES: Duration = Duration::from_mins(14);
+/// Nights before the one that is killed, so that it has something to delete.
+const BEFORE: i64 = 4;
+/// Lost answers and repeated events, without a word from the environment.
+const REPEATS: u64 = 1_000;
+
+/// A future that is polled so many times and then never again.
+struct Polled<'a, F> {
+    inner: Pin<Box<F>>,
+    left: usize,
+    polls: &'a Cell<usize>,
+}
+
+impl<F: Future> Future for Polled<'_, F> {
+    type Output = Option<F::Output>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        if self.left == 0 {
+            return Poll::Ready(None);
+        }
+        self.left -= 1;
+        self.polls.set(self.polls.get() + 1);
+        self.inner.as_mut().poll(context).map(Some)
+    }
+}
+
+/// Two targets, some sources, and a journal that outlives every process.
+struct Bench {
+    world: World,
+    objects: Arc<InMemory>,
+    sources: usize,
+    slots: BTreeSet<i64>,
+}
+
+impl Bench {
+    fn new(seed: u64, sources: usize) -> Self {
+        let mut world = World::new(seed, &[("RETENTION_DAYS", "1")]);
+        let mut second = world.plan.targets[0].clone();
+        (second.name, second.region) = ("second".into(), OTHER_TARGET.into());
+        world.plan.targets.push(second);
+        for source in 0..sources {
+            world.write_rows(SOURCE, &format!("acme-s{source}"), 0..5);
+        }
+        Self {
+            world,
+            objects: Arc::new(InMemory::new()),
+            sources,
+            slots: BTreeSet::new(),
+        }
+    }
+
+    fn store(&self) -> FaultyStore {
+        FaultyStore::over(&self.objects, 1)
+    }
+
+    async fn run(
+        &self,
+        store: &FaultyStore,
+        request: Request,
+        polls: (usize, &Cell<usize>),
+    ) -> Option<Result<Report, Refused>> {
+        let journal = Journal::on(Arc::new(store.clone()) as _, Path::from("lifeboat"));
+        let process = Process {
+            invocation: 1,
+            journal: Some(&journal),
+            skew: SignedDuration::ZERO,
+        };
+        let run = Polled {
+            inner: Box::pin(self.world.run_in(&process, request, FOURTEEN_MINUTES)),
+            left: polls.0,
+            polls: polls.1,
+        };
+        let mut died = pin!(store.died());
+        tokio::select! {
+            biased;
+            answer = run => answer,
+            () = &mut died => None,
+        }
+    }
+
+    async fn whole(&self, request: Request) -> Report {
+        let polls = (usize::MAX, &Cell::new(0));
+        let answer = self.run(&self.store(), request, polls).await;
+        answer.unwrap().unwrap()
+    }
+
+    async fn wait_for(&mut self, night: i64) -> Request {
+        let first: Timestamp = "2026-01-02T02:00:00Z".parse().unwrap();
+        let slot = first + SignedDuration::from_hours(24 * night);
+        self.world.sleep_until(slot).await;
+        self.slots.insert(slot.as_second());
+        Request {
+            scheduled_time: Some(slot),
+            ..Request::default()
+        }
+    }
+
+    async fn nights_before(&mut self) {
+        for night in 0..BEFORE {
+            let request = self.wait_for(night).await;
+            self.whole(request).await;
+        }
+    }
+
+    async fn open_runs(&self) -> Vec<Timestamp> {
+        let journal = Journal::on(Arc::clone(&self.objects) as _, Path::from("lifeboat"));
+        let open = journal.open_runs().await.unwrap();
+        open.runs.iter().map(|run| run.key.slot.instant()).collect()
+    }
+
+    /// What a schedule does after a kill: ticks every five minutes; and the event once more, as Lambda's retry sends it.
+    async fn carry_on(&self, request: &Request) {
+        for tick in 0..12 {
+            tokio::time::sleep(Duration::from_mins(5)).await;
+            for slot in self.open_runs().await {
+                let resume = Request {
+                    action: Action::Resume,
+                    scheduled_time: Some(slot),
+                    ..Request::default()
+                };
+                self.whole(resume).await;
+            }
+            if tick == 1 {
+                self.whole(request.clone()).await;
+            }
+        }
+    }
+
+    /// One sealed backup of every source in every target for this slot, one copy each, and no rule broken.
+    fn check(&self, request: &Request, how: &str) {
+        let slot = request.scheduled_time.unwrap().as_second();
+        for region in [TARGET, OTHER_TARGET] {
+            let standing = self.world.seen(region);
+            for source in 0..self.sources {
+                let name = format!("backup-acme-s{source}-{slot:010}");
+                let seen = standing.iter().find(|seen| seen.name == name);
+                let whole = seen.is_some_and(|seen| seen.read_only && seen.rows == 5);
+                assert!(whole, "{how}: {name} in {region} is {seen:?}");
+            }
+        }
+        let copies = self.slots.len() * self.sources * 2;
+        assert_eq!(
+            self.world.accepted("start_copy"),
+            u64::try_from(copies).unwrap(),
+            "{how}: copies for {} slots",
+            self.slots.len()
+        );
+        for asked in self.world.asked.lock().unwrap().iter() {
+            let stands = asked.standing.iter().find(|seen| seen.name == asked.name);
+            let (Asks::Delete, Some(stands)) = (asked.what, stands) else {
+                continue;
+            };
+            let scene = Scene {
+                standing: &asked.standing,
+                policy: &Policy::of(&self.world.plan.targets[0]),
+                lies: &|_| false,
+                now: asked.at.as_second(),
+            };
+            assert_eq!(scene.why_needed(stands), None, "{how}: {}", asked.name);
+        }
+    }
+}
+
+/// How a run is killed.
+#[derive(Clone, Copy, Debug)]
+enum Kill {
+    AfterPolls(usize),
+    AtWrite(usize, Fate),
+    Never,
+}
+
+/// Plays the nights before, a night that is killed, what carries on, and one more night. Gives the polls and the journal
+/// writes that the killed run came to.
+async fn killed(sources: usize, kill: Kill) -> (usize, usize) {
+    let mut bench = Bench::new(7, sources);
+    bench.nights_before().await;
+    let request = bench.wait_for(BEFORE).await;
+    let (store, polls) = (bench.store(), Cell::new(0));
+    let most = match kill {
+        Kill::AfterPolls(most) => most,
+        Kill::AtWrite(write, fate) => {
+            store.next_writes(vec![Fate::Passes; write]);
+            store.next_writes([fate]);
+            usize::MAX
+        }
+        Kill::Never => usize::MAX,
+    };
+    let answer = bench.run(&store, request.clone(), (most, &polls)).await;
+    assert_eq!(answer.is_some(), matches!(kill, Kill::Never), "{kill:?}");
+    let writes = usize::try_from(store.counts().writes).unwrap();
+    bench.carry_on(&request).await;
+    let how = format!("{sources} sources, {kill:?}");
+    assert_eq!(bench.open_runs().await, [], "{how}");
+    bench.check(&request, &how);
+    let next = bench.wait_for(BEFORE + 1).await;
+    bench.whole(next.clone()).await;
+    bench.check(&next, &how);
+    (polls.get(), writes)
+}
+
+fn play<T>(seed: u64, story: impl Future<Output = T>) -> T {
+    fastrand::seed(seed);
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        story.await
+    })
+}
+
+#[test]
+fn a_kill_at_any_await_or_journal_write_costs_nothing() {
+    let mut total = (0, 0);
+    for sources in [1, 2, 4] {
+        let (polls, writes) = play(7, killed(sources, Kill::Never));
+        let mut kills: Vec<Kill> = (0..polls - 1).map(Kill::AfterPolls).collect();
+        for write in 0..writes {
+            kills.push(Kill::AtWrite(write, Fate::KilledBefore));
+            kills.push(Kill::AtWrite(write, Fate::KilledAfter));
+        }
+        let count = u64::try_from(kills.len()).unwrap();
+        play_all(0, count, |kill| {
+            let kill = kills[usize::try_from(kill).unwrap()];
+            play(7, killed(sources, kill));
+            Tally::default()
+        });
+        total = (total.0 + polls - 1, total.1 + 2 * writes);
+    }
+    println!(
+        "killed at every one of {} awaits, and before and after every journal write ({} kills)",
+        total.0, total.1
+    );
+}
+
+/// Sources in a world of lost answers.
+const WIDE: u64 = 25;
+
+#[test]
+fn an_answer_lost_after_the_copy_began_is_adopted() {
+    let worlds = number("LIFEBOAT_REPEATS").unwrap_or(REPEATS).div_ceil(WIDE);
+    let tally = play_all(1, worlds, |seed| play(seed, lost_answers(seed)));
+    let adopted = tally.of("adopted");
+    assert_eq!(adopted, worlds * WIDE);
+    println!("{adopted} lost answers adopted, each with one copy");
+}
+
+async fn lost_answers(seed: u64) -> Tally {
+    let world = World::new(seed, &[]);
+    let fault = [
+        json!({"reset": "after"}),
+        json!({"status": 503, "commit": "after"}),
+        json!({"truncate": true}),
+    ][usize::try_from(seed % 3).unwrap()]
+    .clone();
+    world.emulator.update_settings(|settings| {
+        settings.half_copies_visible = seed.is_multiple_of(2);
+        settings.copy_overhead_ms = seed % 7 * 1_500;
+    });
+    for source in 0..WIDE {
+        world.write_rows(SOURCE, &format!("acme-{source:02}"), 0..1 + source);
+    }
+    world.faults(json!([{"match": {"operation": "start_copy"}, "fault": fault}]));
+    let report = world.night("2026-01-02T02:00:00Z").await;
+    assert_eq!(report.jobs.sealed, WIDE, "seed {seed}: {report:#?}");
+    assert_eq!(world.calls("start_copy"), WIDE, "seed {seed}");
+    let sealed = world.seen(TARGET);
+    assert!(sealed.iter().all(|seen| seen.read_only));
+    let mut tally = Tally::default();
+    tally.add("adopted", report.jobs.adopted);
+    tally
+}
+
+/// Slots in a world of repeated events, and how often each is repeated.
+const SLOTS: i64 = 10;
+const TIMES: u64 = 5;
+
+#[test]
+fn an_event_that_comes_again_makes_nothing_new() {
+    let each = TIMES * u64::try_from(SLOTS).unwrap();
+    let worlds = number("LIFEBOAT_REPEATS").unwrap_or(REPEATS).div_ceil(each);
+    let tally = play_all(1, worlds, |seed| play(seed, repeated(seed)));
+    assert_eq!(tally.of("repeated"), worlds * each);
+    println!("{} duplicate events made nothing new", worlds * each);
+}
+
+async fn repeated(seed: u64) -> Tally {
+    let mut dice = fastrand::Rng::with_seed(seed);
+    let mut bench = Bench::new(seed, 2);
+    let mut tally = Tally::default();
+    for night in 0..SLOTS {
+        let request = bench.wait_for(night).await;
+        let mut delays = vec![0];
+        delays.extend((0..TIMES).map(|_| [dice.u64(0..3), dice.u64(0..4_000)][dice.usize(0..2)]));
+        let events = delays.into_iter().map(|after| {
+            let (bench, request) = (&bench, request.clone());
+            async move {
+                tokio::time::sleep(Duration::from_secs(after)).await;
+                bench.whole(request).await
+            }
+        });
+        let reports = futures_util::future::join_all(events).await;
+        let sealed: u64 = reports.iter().map(|report| report.jobs.sealed).sum();
+        assert_eq!(sealed, 4, "seed {seed}, night {night}");
+        tally.add("repeated", TIMES);
+        bench.check(&request, &format!("seed {seed}, night {night}"));
+    }
+    tally
+}

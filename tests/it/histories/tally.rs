@@ -1,0 +1,81 @@
+//! What happened in a history: counts for the end, and a hash of every event, so that two plays can be compared.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::hash::{DefaultHasher, Hasher};
+
+use jiff::SignedDuration;
+
+/// Counts of everything by name, and the slowest convergence.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Tally {
+    counts: BTreeMap<String, u64>,
+    slowest: SignedDuration,
+    slowest_seed: u64,
+}
+
+impl Tally {
+    pub(crate) fn add(&mut self, what: &str, count: u64) {
+        if count > 0 {
+            *self.counts.entry(what.to_owned()).or_default() += count;
+        }
+    }
+
+    pub(crate) fn of(&self, what: &str) -> u64 {
+        self.counts.get(what).copied().unwrap_or(0)
+    }
+
+    pub(crate) fn converged(&mut self, seed: u64, after: SignedDuration) {
+        if after > self.slowest {
+            (self.slowest, self.slowest_seed) = (after, seed);
+        }
+    }
+
+    pub(crate) fn merge(&mut self, other: &Self) {
+        for (what, count) in &other.counts {
+            self.add(what, *count);
+        }
+        self.converged(other.slowest_seed, other.slowest);
+    }
+}
+
+impl fmt::Display for Tally {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (what, count) in &self.counts {
+            writeln!(f, "  {what:<44} {count:>12}")?;
+        }
+        writeln!(
+            f,
+            "  slowest convergence after the last fault: {:#} (seed {})",
+            self.slowest, self.slowest_seed
+        )
+    }
+}
+
+/// A hash of everything that happened, in order.
+#[derive(Clone)]
+pub(crate) struct Trace {
+    hasher: DefaultHasher,
+    told: bool,
+}
+
+impl Trace {
+    pub(crate) fn new() -> Self {
+        Self {
+            hasher: DefaultHasher::new(),
+            told: std::env::var_os("LIFEBOAT_TRACE").is_some(),
+        }
+    }
+
+    pub(crate) fn note(&mut self, text: &str) {
+        self.hasher.write(text.as_bytes());
+        self.hasher.write_u8(0xff);
+        if self.told {
+            eprintln!("{text}");
+        }
+    }
+
+    pub(crate) fn hash(&self) -> u64 {
+        self.hasher.finish()
+    }
+}
