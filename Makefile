@@ -24,7 +24,14 @@ unexport AWS_PROFILE AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY AWS_SESSION_TOKEN A
 
 section = @printf '\n== %s\n' "$(1)"
 
-.PHONY: help demo test test-rust test-python check check-rust check-deny check-deployment package clean-test-env
+# How much `make simulate` plays; a release is given these.
+HISTORIES ?= 100000
+CASES     ?= 10000000
+REPEATS   ?= 10000
+PLANTED   ?= 300
+
+.PHONY: help demo test test-rust test-python simulate check check-rust check-planted check-deny check-deployment package \
+        clean-test-env
 .NOTPARALLEL:
 
 help: ## Lists the tasks
@@ -37,7 +44,7 @@ test: test-rust test-python ## Runs every test: Rust, official clients, and the 
 
 test-rust:
 	$(call section,Rust)
-	cargo test --workspace
+	LIFEBOAT_HISTORIES=$(or $(LIFEBOAT_HISTORIES),600) cargo test --workspace
 
 ifeq ($(PYTHON),)
 test-python:
@@ -56,7 +63,10 @@ endif
 	@LIFEBOAT_TARGET=$(TARGET) $(ENV)/bin/python -m pytest -o cache_dir=$(ENV)/pytest -rs $(wildcard tests/clients) tests/aws
 endif
 
-check: check-rust check-deny check-deployment ## Format, lints, documentation, licences, template, Terraform
+simulate: ## Plays ten thousand years of backups, plants every known bug, and writes target/simulation.md; hours
+	@python3 tests/tools/simulate.py --histories $(HISTORIES) --cases $(CASES) --repeats $(REPEATS) --planted $(PLANTED)
+
+check: check-rust check-planted check-deny check-deployment ## Format, lints, documentation, planted bugs, licences, templates
 
 check-rust:
 	$(call section,Format; lints; documentation)
@@ -64,6 +74,10 @@ check-rust:
 	cargo clippy --workspace --all-targets -- -D warnings
 	cargo clippy --no-default-features --bin bootstrap -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --workspace
+
+check-planted:
+	$(call section,Planted bugs)
+	python3 tests/planted/run.py --check
 
 check-deny: $(DENY)
 	$(call section,Licences; banned crates; sources)

@@ -134,7 +134,14 @@ fn every_key_is_read() {
     let settings = read(WHOLE).unwrap();
     let berlin = TimeZone::get("Europe/Berlin").unwrap();
     let plan = &settings.plans[0];
-    assert_eq!(settings.journal.as_ref().map(ToString::to_string).as_deref(), Some("s3://bucket/lifeboat"));
+    assert_eq!(
+        settings
+            .journal
+            .as_ref()
+            .map(ToString::to_string)
+            .as_deref(),
+        Some("s3://bucket/lifeboat")
+    );
     assert_eq!((plan.concurrency, plan.copies), (16, 8));
     assert_eq!(
         plan.targets[0].retention,
@@ -604,7 +611,14 @@ fn the_environment_gives_addresses_keys_and_the_journal() {
     ]);
     let settings = settings.unwrap();
     let plan = &settings.plans[0];
-    assert_eq!(settings.journal.as_ref().map(ToString::to_string).as_deref(), Some("file:///var/lifeboat"));
+    assert_eq!(
+        settings
+            .journal
+            .as_ref()
+            .map(ToString::to_string)
+            .as_deref(),
+        Some("file:///var/lifeboat")
+    );
     assert_eq!(plan.source.base_url, "http://127.0.0.1:7070/aws-us-east-1");
     assert_eq!(plan.targets[0].base_url, "https://private.example");
     assert!(matches!(&plan.source.api_key, KeySource::Secret { id, .. } if id == "prod"));
