@@ -220,8 +220,7 @@ impl Plan {
     /// Whether a namespace of the source region looks like a backup by its name; worth a warning, not a decision.
     #[must_use]
     pub fn looks_like_a_backup(&self, source: &Namespace) -> bool {
-        let parses =
-            |target: &Target| BackupName::parse(&target.prefix, source.as_str()).is_some();
+        let parses = |target: &Target| BackupName::parse(&target.prefix, source.as_str()).is_some();
         self.targets.iter().any(parses)
     }
 }

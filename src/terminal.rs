@@ -17,8 +17,8 @@ use crate::preflight::Finding;
 use crate::report::{Line, Outcome, Report};
 use crate::retention::{Periods, Policy};
 use crate::run::Step;
-use crate::{JobList, Resumed};
 use crate::secret::KeySource;
+use crate::{JobList, Resumed};
 
 /// Writes the report for a reader.
 pub fn write_report(out: &mut impl Write, report: &Report) -> io::Result<()> {

@@ -124,7 +124,7 @@ impl World {
             report: Size::Whole,
             watch: &|_| (),
         };
-        run::run(&request, &world, "test".into(), time_left).await
+        Box::pin(run::run(&request, &world, "test".into(), time_left)).await
     }
 
     /// Backs up for a slot.
