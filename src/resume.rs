@@ -4,7 +4,7 @@
 //! invocation, and the first fault is remembered for the report. What was read is a hint where to look, never evidence:
 //! every copy is compared again, and no deletion rests on it.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 use jiff::Timestamp;
@@ -53,7 +53,8 @@ impl Past {
 /// Everything earlier invocations of a run wrote down.
 #[derive(Debug, Default)]
 pub struct Pasts {
-    jobs: HashMap<(String, String), Past>,
+    /// Sorted, so that a run asks in the same order whenever it is played.
+    jobs: BTreeMap<(String, String), Past>,
     /// The last invocation ended in order, and left nothing to do but wait for copies.
     pub only_copies_are_left: bool,
 }

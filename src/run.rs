@@ -30,7 +30,7 @@ use crate::prune::{DueOfSource, Inventory, Mode, Pruning};
 use crate::report::{Report, Size};
 use crate::resume::{Notes, Pasts};
 use crate::retention::{self, Backup, Evidence, Keep, Policy};
-use crate::service::{Patient, Progress, Service};
+use crate::service::{Patient, Progress, Service, ServiceError};
 use crate::slot::{Slot, SlotError};
 
 /// How long a `resume` waits for a copy that an earlier invocation started: one more look, not its end.
@@ -130,6 +130,7 @@ pub async fn run<S: Service>(
         lease: None,
         notes: Notes::default(),
         pasts: Pasts::default(),
+        compared: BTreeSet::new(),
         report,
     };
     let before = run.attempts();
@@ -160,6 +161,8 @@ struct Run<'a, 'w, S> {
     lease: Option<Arc<Lease>>,
     notes: Notes,
     pasts: Pasts,
+    /// Targets and sources whose backups a job of this invocation has compared.
+    compared: BTreeSet<(usize, Namespace)>,
     report: Report,
 }
 
@@ -556,7 +559,10 @@ impl<'w, S: Service> Run<'_, 'w, S> {
                 continue;
             };
             match (sealed, &mut side.inventory) {
-                (Ok((name, evidence)), Some(inventory)) => inventory.add_sealed(&name, evidence),
+                (Ok((name, evidence)), Some(inventory)) => {
+                    self.compared.insert((at, name.source().clone()));
+                    inventory.add_sealed(&name, evidence);
+                }
                 (Ok(_), None) => {}
                 (Err(source), _) => drop(side.unsealed.insert(source)),
             }
@@ -565,6 +571,10 @@ impl<'w, S: Service> Run<'_, 'w, S> {
 
     /// Prunes target after target. An approval is for one list of one target, and nothing else is deleted then.
     async fn prune(&mut self, sides: &mut [Side<'_, S>], live: &Live) {
+        let foretells_jobs = self.request.dry_run && self.request.action == Action::Backup;
+        if !foretells_jobs {
+            self.hold_the_frozen(sides, live).boxed_local().await;
+        }
         let mut left = Vec::new();
         for side in sides {
             left.extend(self.prune_side(side, live).await);
@@ -583,6 +593,58 @@ impl<'w, S: Service> Run<'_, 'w, S> {
         self.report.fail("not_approved", format!(
             "`{approved}` is not the hash of what is due now ({now}), so nothing was deleted; run `lifeboat plan`, read it, and approve the hash it prints"
         ));
+    }
+
+    /// A copy of a frozen source is born read-only, so even half of one looks sealed. Where no job of this invocation has
+    /// compared a frozen source's backups, they are compared here, and one that is not true lets none of them go.
+    async fn hold_the_frozen(&self, sides: &mut [Side<'_, S>], live: &Live) {
+        for side in sides {
+            let doubtful = live.iter().filter(|source| {
+                let compared = self.compared.contains(&(side.at, (*source).clone()));
+                !compared && side.known(source).len() > 1
+            });
+            let doubtful: Vec<&Namespace> = doubtful.collect();
+            let seen: &Side<'_, S> = side;
+            let looks = stream::iter(&doubtful)
+                .map(|source| async move { (*source, self.flags_are_true(seen, source).await) })
+                .buffer_unordered(self.in_flight())
+                .filter_map(|(source, looked)| async move {
+                    looked.is_ok_and(|yes| yes).then_some(source)
+                })
+                .collect::<BTreeSet<&Namespace>>();
+            let sound = timeout_at(self.until, looks).await.unwrap_or_default();
+            let held = doubtful.iter().filter(|source| !sound.contains(*source));
+            let held: Vec<Namespace> = held.map(|source| (*source).clone()).collect();
+            side.unsealed.extend(held);
+        }
+    }
+
+    /// Whether a source is not frozen, or every sealed backup that was made since it was last written is what it is.
+    async fn flags_are_true(
+        &self,
+        side: &Side<'_, S>,
+        source: &Namespace,
+    ) -> Result<bool, ServiceError> {
+        let Some(found) = self.world.source.metadata(source).await? else {
+            return Ok(false);
+        };
+        if !found.read_only {
+            return Ok(true);
+        }
+        let rows = self.world.source.count(source).await?;
+        for backup in side.known(source) {
+            let name = backup.name.namespace();
+            let Some(copy) = side.service.metadata(name).await? else {
+                continue;
+            };
+            if !copy.read_only || copy.created_at <= found.updated_at {
+                continue;
+            }
+            if copy.schema != found.schema || side.service.count(name).await? != rows {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     async fn prune_side(

@@ -275,6 +275,10 @@ impl Faults {
         }
     }
 
+    pub(crate) fn fired(&self) -> Vec<u64> {
+        self.0.iter().map(|counted| counted.fired).collect()
+    }
+
     /// The rules, and how often each matched and fired.
     pub(crate) fn view(&self) -> serde_json::Value {
         let rules = self.0.iter().map(|counted| {

@@ -62,6 +62,7 @@ pub use crate::fault::{Corruption, Fault, Match, Moment, Rule};
 pub use crate::http::serve;
 pub use crate::keys::{Key, Permission};
 pub use crate::settings::{AsyncErrors, AsyncHint, CopySnapshot, Settings};
+pub use crate::store::Standing;
 
 use crate::request::Request;
 use crate::state::State;
@@ -120,6 +121,18 @@ impl Emulator {
     /// Replaces the fault rules.
     pub fn set_faults(&self, rules: Vec<Rule>) {
         self.lock().faults.set(rules);
+    }
+
+    /// How often each fault rule has fired since the rules were set, in their order.
+    #[must_use]
+    pub fn faults_fired(&self) -> Vec<u64> {
+        self.lock().faults.fired()
+    }
+
+    /// What stands in a region, in every organisation, by name. Costs no call, meets no fault and leaves no trace.
+    #[must_use]
+    pub fn standing(&self, region: &str) -> Vec<Standing> {
+        self.lock().store.standing(region)
     }
 
     /// Replaces the table of keys. With an empty table every non-empty key is an admin of organisation `default`.

@@ -95,6 +95,21 @@ impl Namespace {
     }
 }
 
+/// One namespace as a test may look at it from outside.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Standing {
+    /// Its name.
+    pub name: String,
+    /// When it was created.
+    pub created_at: Timestamp,
+    /// When it was last written.
+    pub updated_at: Timestamp,
+    /// Whether it refuses writes.
+    pub read_only: bool,
+    /// Documents in it.
+    pub rows: u64,
+}
+
 type Names = BTreeMap<Box<str>, Namespace>;
 
 /// All namespaces.
@@ -138,6 +153,19 @@ impl Store {
             .remove(object_key(&key.name).as_str())
     }
 
+    /// What stands in a region, by name.
+    pub(crate) fn standing(&self, region: &str) -> Vec<Standing> {
+        let regions = self
+            .organisations
+            .values()
+            .filter_map(|regions| regions.get(region));
+        let mut standing: Vec<Standing> = regions
+            .flat_map(|names| names.iter().filter_map(seen))
+            .collect();
+        standing.sort_by(|one, other| one.name.cmp(&other.name));
+        standing
+    }
+
     /// Names that begin with `prefix`, after the object key `after`, in listing order.
     pub(crate) fn list<'a>(
         &'a self,
@@ -173,6 +201,16 @@ impl Store {
             .take_while(move |(key, _)| &***key >= prefix)
             .filter_map(move |(key, _)| name_with(key, prefix))
     }
+}
+
+fn seen((key, namespace): (&Box<str>, &Namespace)) -> Option<Standing> {
+    Some(Standing {
+        name: key.strip_suffix(SUFFIX)?.to_owned(),
+        created_at: namespace.created_at,
+        updated_at: namespace.updated_at,
+        read_only: namespace.read_only,
+        rows: namespace.data.count(),
+    })
 }
 
 /// The key under which the object store would hold a namespace.

@@ -321,3 +321,35 @@ async fn what_is_thawed_before_its_half_copy_was_compared_is_not_taken_for_seale
     assert_eq!(report.jobs.failed, 1, "{report:#?}");
     assert_ne!(world.standing(TARGET)[backup]["read_only"], true);
 }
+
+#[tokio::test(start_paused = true)]
+async fn half_a_copy_of_a_frozen_source_lets_no_backup_go() {
+    let (mut world, _) = journaled(&[("RETENTION_DAYS", "1"), ("MIN_BACKUPS", "2")]);
+    world.emulator.update_settings(|settings| {
+        settings.half_copies_visible = true;
+    });
+    world.write_rows(SOURCE, "acme-orders", 0..50);
+    for day in 2..=5 {
+        world.night(&format!("2026-01-{day:02}T02:00:00Z")).await;
+    }
+    world.seal(SOURCE, "acme-orders", true);
+    world.emulator.update_settings(|settings| {
+        settings.copy_overhead_ms = 3 * 3_600_000;
+    });
+    let report = world.night("2026-01-06T02:00:00Z").await;
+    assert_eq!(report.outcome, Outcome::Incomplete, "{report:#?}");
+    let before = world.standing(TARGET);
+    let half = &before["backup-acme-orders-1767664800"];
+    assert_eq!(
+        half["read_only"], true,
+        "born so, and only half of it there"
+    );
+    world.plan.targets[0].retention.min = std::num::NonZeroU32::new(3).unwrap();
+    let report = world.prune().await;
+    assert_eq!(
+        (report.outcome, report.pruning.deleted),
+        (Outcome::Succeeded, 0),
+        "three were sealed, and three must stay: {report:#?}"
+    );
+    assert_eq!(world.standing(TARGET).len(), before.len());
+}
