@@ -67,16 +67,9 @@ impl DueList<'_> {
             digest.update(line.as_bytes());
             digest.update(b"\n");
         }
-        let hex =
-            digest
-                .finalize()
-                .iter()
-                .take(8)
-                .fold(String::with_capacity(16), |mut hex, byte| {
-                    hex.push_str(&format!("{byte:02x}"));
-                    hex
-                });
-        PlanHash(hex)
+        let first = digest.finalize().into_iter().take(8);
+        let number = first.fold(0_u64, |number, byte| number << 8 | u64::from(byte));
+        PlanHash(format!("{number:016x}"))
     }
 
     /// Whether the list may be deleted, given what the event approves.

@@ -525,7 +525,7 @@ impl<'w, S: Service> Run<'_, 'w, S> {
                     clock: &self.clock,
                     notes: &self.notes,
                 };
-                (&*side, jobs)
+                (side, jobs)
             })
             .collect();
         // Whoever has a backup of this slot already can wait for those who have none.

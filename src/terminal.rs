@@ -117,7 +117,8 @@ fn write_pruning(out: &mut impl Write, report: &Report) -> io::Result<()> {
             pruning.strays
         )?;
         if let Some(why) = &target.deletion_stopped {
-            writeln!(out, "  {}: nothing is deleted: {why}", target.target)?;
+            let tense = if report.dry_run { "is" } else { "was" };
+            writeln!(out, "  {}: nothing {tense} deleted: {why}", target.target)?;
         }
         if let (true, Some(hash)) = (report.dry_run, &target.deletion_plan) {
             writeln!(

@@ -85,7 +85,7 @@ fn facts(settings: &Settings) -> String {
         KeySource::Given(key) => format!("given {}", key.expose_secret()),
         KeySource::Secret { id, field } => format!("secret {id} {field:?}"),
     };
-    let mut facts = format!("{:?}\n", settings.journal);
+    let mut facts = format!("{:?}\n", settings.journal.as_ref().map(ToString::to_string));
     for plan in &settings.plans {
         let (source, selectors) = (&plan.source, &plan.source.selectors);
         let (prefixes, exclusions) = (selectors.prefixes(), selectors.exclusions());
@@ -424,7 +424,7 @@ plans.nightly.targets[0].prefix: is empty; leave it out, or set it to what is me
 plans.nightly.targets[0].prefix: `manual-` would make manual backups (`manual-…`) look like scheduled ones; use another beginning
 plans.nightly.targets[0].prefix: the text " backup-" has blanks around it or control characters in it; take them away
 plans.nightly.targets: is a table; it must be one or more tables `[[plans.nightly.targets]]`
-journal: `bucket/lifeboat` is no place for a journal; use `s3://…`, `file://…`, `memory://…`
+journal: `bucket/lifeboat` is not a URL; use s3://bucket/prefix, file:///directory or memory://
 journal: is empty; leave it out, or set it to what is meant
 jornal: is not known; did you mean `journal`? Known here: journal, plans
 LIFEBOAT_CONFIG: line 1, column 11: string values must be quoted, expected literal string; this is not TOML
@@ -670,7 +670,7 @@ fn what_the_environment_says_in_vain_is_refused() {
         (
             SMALL,
             ("LIFEBOAT_JOURNAL", "/tmp/x"),
-            "LIFEBOAT_JOURNAL: `/tmp/x` is no place for a journal; use `s3://…`, `file://…`, `memory://…`",
+            "LIFEBOAT_JOURNAL: `/tmp/x` is not a URL",
         ),
         (
             WHOLE,

@@ -214,16 +214,6 @@ mod tests {
             ),
             (
                 owned("backup-", &["acme-"], &[]),
-                owned("manual-backup-", &["acme-"], &[]),
-                Some("manual-backup-acme-"),
-            ),
-            (
-                owned("manual-backup-", &["acme-"], &[]),
-                owned("backup-", &["acme-"], &[]),
-                Some("manual-backup-acme-"),
-            ),
-            (
-                owned("backup-", &["acme-"], &[]),
                 owned("other-", &["acme-"], &[]),
                 None,
             ),
@@ -280,7 +270,7 @@ mod tests {
     }
 
     fn target() -> impl Strategy<Value = Names> {
-        let prefix = "(manual-)?b(a-)?";
+        let prefix = "b(a-)?";
         let prefixes = prop::collection::vec("(b|a|-){0,3}", 1..3);
         let exclusions = prop::collection::vec("(b|a|-|\\?){0,3}\\*?", 0..2);
         (prefix, prefixes, exclusions).prop_map(|(prefix, prefixes, exclusions)| {

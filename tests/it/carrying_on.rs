@@ -214,7 +214,7 @@ async fn a_killed_invocations_lease_runs_out_before_the_next_tick() {
     let (world, _) = with_a_copy_of(1);
     world.sleep_until(at(NIGHT)).await;
     let run = world.back_up(at(NIGHT));
-    let _ = tokio::time::timeout(Duration::from_secs(60), run).await;
+    let _ = tokio::time::timeout(Duration::from_mins(1), run).await;
     tokio::time::sleep(Duration::from_mins(5)).await;
     let tick = world
         .run(resume(NIGHT), Duration::from_mins(14))

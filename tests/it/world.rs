@@ -196,7 +196,7 @@ impl World {
             0 => "test".into(),
             invocation => format!("test-{invocation}"),
         };
-        run::run(&request, &world, run_id, time_left).await
+        Box::pin(run::run(&request, &world, run_id, time_left)).await
     }
 
     /// Backs up for a slot.

@@ -39,7 +39,7 @@ const STRAYS: [&str; 8] = [
 const FOURTEEN_MINUTES: Duration = Duration::from_mins(14);
 const TICK: Duration = Duration::from_mins(5);
 /// Ticks every five minutes; after them every hour, in which nothing else would happen.
-const CLOSE_TICKS: usize = 15;
+const CLOSE_TICKS: usize = 8;
 const CLOCKS_AGREE: i64 = 300;
 /// Nights after which every run of before is closed or given up.
 const GIVEN_UP_AFTER: i64 = 9;
@@ -812,7 +812,7 @@ impl History {
         let most = if to_the_end {
             CLOSE_TICKS + 30
         } else {
-            CLOSE_TICKS + 8
+            CLOSE_TICKS + 4
         };
         for tick in 0..most {
             let wait = if tick < CLOSE_TICKS { TICK } else { 12 * TICK };
