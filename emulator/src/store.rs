@@ -160,7 +160,8 @@ impl Store {
             .values()
             .filter_map(|regions| regions.get(region));
         let mut standing: Vec<Standing> = regions
-            .flat_map(|names| names.iter().filter_map(seen))
+            .flat_map(|names| names.iter())
+            .filter_map(|(key, namespace)| seen(key, namespace))
             .collect();
         standing.sort_by(|one, other| one.name.cmp(&other.name));
         standing
@@ -203,7 +204,7 @@ impl Store {
     }
 }
 
-fn seen((key, namespace): (&Box<str>, &Namespace)) -> Option<Standing> {
+fn seen(key: &str, namespace: &Namespace) -> Option<Standing> {
     Some(Standing {
         name: key.strip_suffix(SUFFIX)?.to_owned(),
         created_at: namespace.created_at,
