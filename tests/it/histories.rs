@@ -47,6 +47,7 @@ fn play(seed: u64) -> (Tally, u64) {
 }
 
 /// Plays seeds on every core until all are played or one fails.
+#[expect(clippy::print_stderr, reason = "a long simulation says how far it is")]
 pub(crate) fn play_all(first: u64, count: u64, play: impl Fn(u64) -> Tally + Sync) -> Tally {
     let (next, total, began) = (
         AtomicU64::new(first),

@@ -116,7 +116,7 @@ struct Ended {
     start: Start,
     invocation: u64,
     began: Timestamp,
-    ended: Timestamp,
+    until: Timestamp,
     /// `None` when it was killed.
     answer: Option<Result<Report, Refused>>,
 }
@@ -543,7 +543,7 @@ impl History {
         if self.dice.bool() {
             self.tonight.clear();
         }
-        let (dry, real) = (self.dry(Action::Backup, slot), self.backup(slot));
+        let (dry, real) = (dry_run(Action::Backup, slot), self.backup(slot));
         let began = self.second();
         let said = self.event(vec![dry]).await;
         let did = self.event(vec![real]).await;
@@ -552,22 +552,13 @@ impl History {
 
     async fn pruned_only(&mut self) {
         let slot = self.world.now();
-        let dry = self.dry(Action::Prune, slot);
+        let dry = dry_run(Action::Prune, slot);
         let mut real = dry.clone();
         real.request.dry_run = false;
         let began = self.second();
         let said = self.event(vec![dry]).await;
         let did = self.event(vec![real]).await;
         self.compare_hashes(&said, &did, began, false);
-    }
-
-    fn dry(&mut self, action: Action, slot: Timestamp) -> Start {
-        Start::of(Request {
-            action,
-            dry_run: true,
-            scheduled_time: (action == Action::Backup).then_some(slot),
-            ..Request::default()
-        })
     }
 
     fn compare_hashes(&mut self, said: &[Ended], did: &[Ended], began: i64, copies: bool) {
@@ -654,7 +645,7 @@ impl History {
     }
 
     async fn approve_what_is_due(&mut self, at: usize) -> Vec<Ended> {
-        let dry = self.dry(Action::Prune, self.world.now());
+        let dry = dry_run(Action::Prune, self.world.now());
         let said = self.event(vec![dry]).await;
         let hash = said[0]
             .report()
@@ -1038,11 +1029,11 @@ impl History {
         let Some(answer) = &ended.answer else {
             self.tally.add("kills", 1);
             self.trace
-                .note(&format!("{} {} killed", ended.ended, ended.invocation));
+                .note(&format!("{} {} killed", ended.until, ended.invocation));
             return;
         };
         let took = ended
-            .ended
+            .until
             .duration_since(ended.began + SignedDuration::try_from(ended.start.after).unwrap());
         let most =
             SignedDuration::try_from(ended.start.time_left).unwrap() + SignedDuration::from_mins(3);
@@ -1381,7 +1372,7 @@ async fn invoke(world: &World, run: (u64, Start, Option<FaultyStore>)) -> Ended 
         start,
         invocation,
         began,
-        ended: world.now(),
+        until: world.now(),
         answer,
     }
 }
@@ -1406,4 +1397,14 @@ fn some_policy(dice: &mut fastrand::Rng, policy: &mut lifeboat::retention::Polic
         "Asia/Kathmandu",
     ];
     policy.zone = TimeZone::get(zones[dice.usize(0..zones.len())]).unwrap();
+}
+
+/// What would be done, without doing it.
+fn dry_run(action: Action, slot: Timestamp) -> Start {
+    Start::of(Request {
+        action,
+        dry_run: true,
+        scheduled_time: (action == Action::Backup).then_some(slot),
+        ..Request::default()
+    })
 }

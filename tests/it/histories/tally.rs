@@ -67,6 +67,7 @@ impl Trace {
         }
     }
 
+    #[expect(clippy::print_stderr, reason = "a trace is asked for")]
     pub(crate) fn note(&mut self, text: &str) {
         self.hasher.write(text.as_bytes());
         self.hasher.write_u8(0xff);
