@@ -196,6 +196,62 @@ fn the_floor_holds_and_a_sibling_counts_once() {
 }
 
 #[test]
+fn a_slot_up_to_five_minutes_ahead_counts() {
+    for (slot, answer) in [
+        ("2026-11-21T02:15:00Z", Ok(())),
+        ("2026-11-21T02:15:01Z", Err(Refusal::BelowFloor)),
+    ] {
+        let ahead = [siblings()[0].clone(), witness("acme", slot)];
+        assert_eq!(
+            check(&old(), &ahead, |claim| claim.min = 2),
+            answer,
+            "{slot}"
+        );
+    }
+}
+
+/// The candidate was superseded on the 11th at 02:00, and the days whose newest stays end at midnight.
+#[test]
+fn window_and_periods_are_judged_by_the_clock_that_is_behind() {
+    let judged = |days: u32, daily: u32, local: &str, service: &str| {
+        let seen = |slot: &str| Witness {
+            answered_at: Some(at(service)),
+            ..witness("acme", slot)
+        };
+        let siblings = ["2026-11-11T02:00:00Z", "2026-11-17T02:00:00Z"].map(seen);
+        check(&seen("2026-11-10T02:00:00Z"), &siblings, |claim| {
+            (claim.window_days, claim.daily) = (days, daily);
+            claim.now = at(local);
+        })
+    };
+    for (local, service, answer) in [
+        ("02:00:00Z", "02:00:00Z", Err(Refusal::NotSuperseded)),
+        ("02:00:00.001Z", "02:00:00.001Z", Ok(())),
+        ("02:05:00Z", "02:00:00Z", Err(Refusal::NotSuperseded)),
+        ("02:00:00Z", "02:05:00Z", Err(Refusal::NotSuperseded)),
+        ("02:05:00.001Z", "02:00:00.001Z", Ok(())),
+    ] {
+        let [local, service] = [local, service].map(|time| format!("2026-11-18T{time}"));
+        assert_eq!(judged(7, 0, &local, &service), answer, "{local} {service}");
+    }
+    for (local, service, answer) in [
+        (
+            "2026-11-18T00:04:59Z",
+            "2026-11-17T23:59:59Z",
+            Err(Refusal::NewestOfPeriod),
+        ),
+        (
+            "2026-11-17T23:59:59Z",
+            "2026-11-18T00:04:59Z",
+            Err(Refusal::NewestOfPeriod),
+        ),
+        ("2026-11-18T00:04:59Z", "2026-11-18T00:00:00Z", Ok(())),
+    ] {
+        assert_eq!(judged(0, 8, local, service), answer, "{local} {service}");
+    }
+}
+
+#[test]
 fn a_policy_without_a_rule_refuses() {
     let no_rule = |claim: &mut Claim<'_>| claim.window_days = 0;
     assert_eq!(check(&old(), &siblings(), no_rule), Err(Refusal::NoRule));

@@ -585,14 +585,26 @@ fn the_floor_and_a_hold_are_no_rules_but_stand_above_every_rule() {
 #[test]
 fn reasons_keep_their_names_in_json() {
     let reasons = [
-        Keep::Held,
+        Keep::NoRetention,
+        Keep::Manual,
+        Keep::FutureSlot,
+        Keep::NotOurs {
+            created_at: at(NOW),
+        },
+        Keep::Unsealed,
         Keep::NotAsked,
+        Keep::Held,
         Keep::Floor {
             min: NonZeroU32::MIN,
         },
         Keep::Window {
             until: Some(at(NOW)),
         },
+        Keep::Window { until: None },
+        Keep::NewestUnsealed,
+        Keep::SourceGone,
+        Keep::Planned,
+        Keep::JobNotSealed,
     ];
     let periods = [
         Period::Daily,
@@ -610,10 +622,20 @@ fn reasons_keep_their_names_in_json() {
         .map(|reason| format!("{} | {reason}", serde_json::to_string(reason).unwrap()))
         .collect();
     insta::assert_snapshot!(json.join("\n"), @r#"
-    {"reason":"held"} | held by the plan
+    {"reason":"no_retention"} | the plan keeps everything
+    {"reason":"manual"} | made by hand, kept for ever
+    {"reason":"future_slot"} | its slot lies in the future
+    {"reason":"not_ours","created_at":"2026-11-21T02:10:00Z"} | not ours: created 2026-11-21T02:10:00Z, which its name can't explain
+    {"reason":"unsealed"} | never verified (unsealed)
     {"reason":"not_asked"} | not asked about: not due whatever the answer
+    {"reason":"held"} | held by the plan
     {"reason":"floor","min":1} | among the 1 newest sealed
     {"reason":"window","until":"2026-11-21T02:10:00Z"} | inside the recovery window until 2026-11-21T02:10:00Z
+    {"reason":"window","until":null} | inside the recovery window: nothing has superseded it
+    {"reason":"newest_unsealed"} | the source's newest backup is not known to be sealed
+    {"reason":"source_gone"} | its source no longer exists
+    {"reason":"planned"} | to be made by this run
+    {"reason":"job_not_sealed"} | this run did not seal a backup of the source
     {"reason":"period","period":"daily","of":"2026-11-21"} | the newest sealed of the day 2026-11-21
     {"reason":"period","period":"weekly","of":"2026-W47"} | the newest sealed of the week 2026-W47
     {"reason":"period","period":"monthly","of":"2026-11"} | the newest sealed of the month 2026-11
