@@ -150,6 +150,8 @@ pub struct JobRecord {
     pub drift: Option<Drift>,
     /// What the service says of the sealed backup.
     pub evidence: Option<Evidence>,
+    /// Whether this invocation compared the backup with its source.
+    pub compared: bool,
     /// Older backups that bore a flag they had inherited, were not what the source is, and lost it.
     pub unsealed: Vec<BackupName>,
     /// How far the service last said the copy was, in its own words.
@@ -258,6 +260,7 @@ impl<S: Service> Jobs<'_, S> {
             adopted: false,
             drift: None,
             evidence: None,
+            compared: false,
             unsealed: Vec::new(),
             progress: None,
             error: None,
@@ -272,8 +275,18 @@ impl<S: Service> Jobs<'_, S> {
         record.backup = Some(name.clone());
         let stands = known.iter().any(|backup| backup.name == name);
         if stands && past.is_some_and(Past::is_sealed) {
-            record.state = JobState::AlreadySealed;
-            return record;
+            // The journal is a hint, never evidence: the service itself must still show the seal.
+            let shown = timeout_at(self.until, self.target.metadata(name.namespace())).await;
+            if let Ok(Ok(Some(shown))) = shown
+                && shown.read_only
+            {
+                record.state = JobState::AlreadySealed;
+                record.evidence = Some(Evidence {
+                    created_at: shown.created_at,
+                    sealed: true,
+                });
+                return record;
+            }
         }
         let work = self.work(&name, known, past, &mut record);
         let ended = timeout_at(self.until, work).await;
@@ -377,6 +390,7 @@ impl<S: Service> Jobs<'_, S> {
                 self.adopt(name, origin).await?
             }
         };
+        record.compared = true;
         record.copied.rows = compared.copy.rows;
         record.drift = compared.drift;
         if !compared.sealed_before {

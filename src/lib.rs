@@ -70,6 +70,8 @@ use crate::service::turbopuffer::{CopySource, Turbopuffer, customer_managed, htt
 
 /// Finished runs of a plan that `jobs` shows.
 const RUNS_SHOWN: usize = 20;
+/// Jobs in an answer of bounded size, newest run first.
+const JOBS_ANSWERED: usize = 1_000;
 
 /// What a request is answered with.
 #[derive(Debug, Serialize)]
@@ -116,6 +118,21 @@ pub struct Resumed {
 pub struct JobList {
     /// The runs with their jobs.
     pub runs: Vec<RunRecord>,
+    /// Jobs that are left out of an answer that must be short.
+    pub omitted: usize,
+}
+
+impl JobList {
+    /// Leaves out what Lambda's answer, of 6 MB at most, may not hold.
+    fn bounded(mut self) -> Self {
+        let mut room = JOBS_ANSWERED;
+        for run in &mut self.runs {
+            self.omitted += run.jobs.len().saturating_sub(room);
+            run.jobs.truncate(room);
+            room -= run.jobs.len();
+        }
+        self
+    }
 }
 
 /// Every plan with its regions, connected once per process.
@@ -164,7 +181,13 @@ impl Lifeboat {
                 let resumed = self.resume(request, run_id, time_left, size, watch);
                 resumed.boxed_local().await.map(Answer::Resumed)
             }
-            Action::Jobs => self.jobs(request).boxed_local().await.map(Answer::Jobs),
+            Action::Jobs => {
+                let jobs = self.jobs(request).boxed_local().await?;
+                Ok(Answer::Jobs(match size {
+                    Size::Bounded => jobs.bounded(),
+                    Size::Whole => jobs,
+                }))
+            }
             _ => {
                 let plan = request.choose(&self.settings.plans)?;
                 let report = self.run(request, plan, run_id, time_left, size, watch);
@@ -304,4 +327,50 @@ fn connect(plan: &Plan, http: &reqwest::Client) -> Result<Connected, String> {
         source: region(&source.region, &source.base_url, source_key, None),
         targets,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::journal::{JobLine, RunKey};
+    use crate::slot::Slot;
+
+    #[test]
+    fn an_answer_of_many_jobs_is_cut_and_says_so() {
+        let line = JobLine {
+            target: "t".into(),
+            region: "r".into(),
+            source: "s".into(),
+            backup: None,
+            state: "sealed".into(),
+            rows: 1,
+            bytes_written: 1,
+            bytes_returned: 1,
+            started_at: None,
+            ended_at: None,
+            progress: None,
+            error: None,
+            message: None,
+        };
+        let run = |jobs: usize| RunRecord {
+            key: RunKey {
+                plan: "p".into(),
+                slot: Slot::from_digits("1763690400").unwrap(),
+                class: Class::Scheduled,
+            },
+            run_id: String::new(),
+            outcome: "succeeded".into(),
+            opened_at: jiff::Timestamp::UNIX_EPOCH,
+            closed_at: jiff::Timestamp::UNIX_EPOCH,
+            jobs: vec![line.clone(); jobs],
+            deleted: 0,
+        };
+        let list = JobList {
+            runs: vec![run(900), run(900), run(5)],
+            omitted: 0,
+        };
+        let cut = list.bounded();
+        let shown: Vec<usize> = cut.runs.iter().map(|run| run.jobs.len()).collect();
+        assert_eq!((shown, cut.omitted), (vec![900, 100, 0], 805));
+    }
 }

@@ -545,11 +545,12 @@ impl<'w, S: Service> Run<'_, 'w, S> {
         while let Some((at, job)) = ended.next().await {
             (self.world.watch)(Step::Job(&job));
             self.report.add_job(at, &job);
+            if job.compared {
+                self.compared.insert((at, job.source.clone()));
+            }
             match (job.is_sealed(), job.backup, job.evidence) {
                 (true, Some(name), Some(evidence)) => results.push((at, Ok((name, evidence)))),
-                // An earlier invocation sealed it, and it is listed: pruning asks for its evidence.
-                (true, _, _) => {}
-                (false, _, _) => results.push((at, Err(job.source))),
+                _ => results.push((at, Err(job.source))),
             }
         }
         drop(ended);
@@ -559,10 +560,7 @@ impl<'w, S: Service> Run<'_, 'w, S> {
                 continue;
             };
             match (sealed, &mut side.inventory) {
-                (Ok((name, evidence)), Some(inventory)) => {
-                    self.compared.insert((at, name.source().clone()));
-                    inventory.add_sealed(&name, evidence);
-                }
+                (Ok((name, evidence)), Some(inventory)) => inventory.add_sealed(&name, evidence),
                 (Ok(_), None) => {}
                 (Err(source), _) => drop(side.unsealed.insert(source)),
             }

@@ -353,3 +353,22 @@ async fn half_a_copy_of_a_frozen_source_lets_no_backup_go() {
     );
     assert_eq!(world.standing(TARGET).len(), before.len());
 }
+
+/// Found by the simulated histories (seed 168): a resume believed the journal, and pruned without a seal of its own.
+#[tokio::test(start_paused = true)]
+async fn the_journals_word_for_a_seal_is_not_believed() {
+    let (world, _) = journaled(&[("COPIES", "1"), ("CONCURRENCY", "1")]);
+    world
+        .emulator
+        .update_settings(|settings| settings.copy_overhead_ms = 60_000);
+    for index in 0..20 {
+        world.write_rows(SOURCE, &format!("acme-{index:02}"), 0..5);
+    }
+    let report = world.night(NIGHT).await;
+    assert!(report.jobs.sealed > 0 && report.stays_open);
+    let backup = "backup-acme-00-1767319200";
+    world.seal(TARGET, backup, false);
+    let (reports, _) = tick_until_done(&world, 20).await;
+    assert_eq!(reports.last().unwrap().outcome, Outcome::Succeeded);
+    assert_eq!(world.standing(TARGET)[backup]["read_only"], true);
+}
