@@ -280,21 +280,21 @@ impl History {
             let (live, frozen, rows) = self.sources.get(&name).map_or((false, false, 0), |life| {
                 (life.live, life.frozen, life.rows())
             });
-            match (live, frozen, self.dice.u32(0..24)) {
-                (false, _, 0..10) => {
+            match (live, frozen, self.dice.u32(0..48)) {
+                (false, _, 0..20) => {
                     let rows = self.dice.u64(1..150);
                     self.write(&name, rows);
                 }
-                (true, false, 0) if night > 3 => {
+                (true, false, 0..2) if night > 3 => {
                     self.world.delete(SOURCE, &name);
                     self.life(&name).live = false;
                 }
-                (true, false, 1..10) => self.write(&name, rows + 5),
-                (true, false, 10) => {
+                (true, false, 2..20) => self.write(&name, rows + 5),
+                (true, false, 20) => {
                     self.world.seal(SOURCE, &name, true);
                     self.life(&name).frozen = true;
                 }
-                (true, true, 0..3) if self.is_whole(&name) => {
+                (true, true, 0..12) if self.is_whole(&name) => {
                     self.world.seal(SOURCE, &name, false);
                     self.life(&name).frozen = false;
                     self.tally.add("sources thawed", 1);
