@@ -3,7 +3,11 @@
 //! A source may be written while it is copied. Then its counts before and after span an interval, and a copy outside it
 //! is as wrong as one that differs from a source that stood still.
 
+mod level;
+
 use jiff::{SignedDuration, Timestamp};
+
+pub use level::{Level, LevelError};
 
 use crate::clock::Clock;
 use crate::name::Namespace;

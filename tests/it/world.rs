@@ -616,8 +616,7 @@ impl Service for Region {
         let namespace = Namespace::parse(certificate.namespace()).unwrap();
         self.note(Asks::Delete, &namespace);
         let path = format!("/v2/namespaces/{namespace}");
-        let answer: Result<(Value, _), _> =
-            self.ask(Method::Delete, &path, "", Value::Null).await;
+        let answer: Result<(Value, _), _> = self.ask(Method::Delete, &path, "", Value::Null).await;
         if_there(answer).map(|_| ())
     }
 }
