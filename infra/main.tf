@@ -27,11 +27,24 @@ data "aws_caller_identity" "current" {}
 
 locals {
   tags = merge({ application = "lifeboat" }, var.tags)
+  # The one plan of these variables, or the document's plans.
+  configuration = var.document != "" ? {
+    LIFEBOAT_CONFIG = var.document
+    } : {
+    SOURCE_REGION  = var.source_region
+    SOURCE_PREFIX  = join(",", var.source_prefixes)
+    SOURCE_EXCLUDE = join(",", var.source_exclude)
+    BACKUP_REGION  = var.backup_region
+    BACKUP_PREFIX  = var.backup_prefix
+    RETENTION_DAYS = tostring(var.retention_days)
+    MIN_BACKUPS    = tostring(var.min_backups)
+  }
+  given = compact(concat([var.source_region, var.backup_region], var.source_prefixes))
 }
 
 resource "aws_lambda_function" "backup" {
   function_name    = var.name
-  description      = "Backs up turbopuffer namespaces of ${var.source_region} to ${var.backup_region}"
+  description      = "Backs up turbopuffer namespaces"
   filename         = var.package
   source_code_hash = filebase64sha256(var.package)
   runtime          = "provided.al2023"
@@ -56,14 +69,7 @@ resource "aws_lambda_function" "backup" {
   }
 
   environment {
-    variables = {
-      SOURCE_REGION  = var.source_region
-      SOURCE_PREFIX  = join(",", var.source_prefixes)
-      SOURCE_EXCLUDE = join(",", var.source_exclude)
-      BACKUP_REGION  = var.backup_region
-      BACKUP_PREFIX  = var.backup_prefix
-      RETENTION_DAYS = tostring(var.retention_days)
-      MIN_BACKUPS    = tostring(var.min_backups)
+    variables = merge(local.configuration, {
       # The secret's name, never its value: who may read this configuration doesn't thereby hold the key.
       TURBOPUFFER_API_KEY_SECRET       = var.api_key_secret_arn
       TURBOPUFFER_API_KEY_SECRET_FIELD = var.api_key_secret_field
@@ -71,6 +77,18 @@ resource "aws_lambda_function" "backup" {
       LIFEBOAT_JOURNAL                 = "s3://${aws_s3_bucket.journal.bucket}/lifeboat"
       # One bundle instead of a search through certificate directories, which costs tens of ms at every cold start.
       SSL_CERT_FILE = "/etc/pki/tls/certs/ca-bundle.crt"
+    })
+  }
+
+  lifecycle {
+    precondition {
+      # What isn't selected isn't backed up, so somebody has to say it.
+      condition     = var.document != "" || (var.source_region != "" && var.backup_region != "" && length(var.source_prefixes) > 0)
+      error_message = "Give source_region, source_prefixes and backup_region, or a document."
+    }
+    precondition {
+      condition     = var.document == "" || length(local.given) == 0
+      error_message = "A document says which regions and prefixes; leave source_region, source_prefixes and backup_region out."
     }
   }
 
@@ -94,10 +112,11 @@ resource "aws_lambda_function_event_invoke_config" "backup" {
 
 # What happens when the event can't be delivered: a second layer, with its own retries, to the same queue.
 resource "aws_scheduler_schedule" "backup" {
-  name                         = var.name
-  description                  = "Runs the backups of ${var.name}"
-  schedule_expression          = var.schedule
-  schedule_expression_timezone = var.schedule_timezone
+  for_each                     = var.plans
+  name                         = each.key == "default" ? var.name : "${substr(var.name, 0, 31)}-${substr(each.key, 0, 32)}"
+  description                  = "Runs the backups of ${var.name}, plan ${each.key}"
+  schedule_expression          = coalesce(each.value.schedule, var.schedule)
+  schedule_expression_timezone = coalesce(each.value.timezone, var.schedule_timezone)
 
   flexible_time_window {
     mode = "OFF"
@@ -108,7 +127,7 @@ resource "aws_scheduler_schedule" "backup" {
     role_arn = aws_iam_role.schedule.arn
     # Scheduler fills in the instant that was planned. It is the same in every attempt, so no attempt backs up twice.
     # Not jsonencode, which would escape the angle brackets that Scheduler looks for.
-    input = "{\"action\":\"backup\",\"plan\":\"default\",\"scheduled_time\":\"<aws.scheduler.scheduled-time>\"}"
+    input = "{\"action\":\"backup\",\"plan\":\"${each.key}\",\"scheduled_time\":\"<aws.scheduler.scheduled-time>\"}"
 
     retry_policy {
       maximum_retry_attempts       = 10
@@ -219,7 +238,14 @@ resource "aws_iam_role_policy" "backup" {
 
   policy = jsonencode({
     Version = "2012-10-17"
-    Statement = [
+    Statement = concat(length(var.more_secret_arns) == 0 ? [] : [
+      {
+        Sid      = "ReadTheDocumentsKeys"
+        Effect   = "Allow"
+        Action   = ["secretsmanager:GetSecretValue"]
+        Resource = var.more_secret_arns
+      }
+      ], [
       {
         Sid      = "ReadTheApiKey"
         Effect   = "Allow"
@@ -252,7 +278,7 @@ resource "aws_iam_role_policy" "backup" {
         Action   = "sqs:SendMessage"
         Resource = aws_sqs_queue.dead_letters.arn
       },
-    ]
+    ])
   })
 }
 

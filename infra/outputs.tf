@@ -19,7 +19,7 @@ output "journal_bucket" {
 }
 
 output "dry_run" {
-  description = "Shows what a run would copy and delete, and changes nothing"
+  description = "Shows what a run of the first plan would copy and delete, and changes nothing"
   # A synchronous call may take as long as the function's time-out, and the AWS CLI gives up after 60 s unless told.
-  value = "aws lambda invoke --function-name ${aws_lambda_function.backup.function_name} --cli-read-timeout 910 --cli-binary-format raw-in-base64-out --payload '{\"action\":\"backup\",\"dry_run\":true}' /dev/stdout"
+  value = "aws lambda invoke --function-name ${aws_lambda_function.backup.function_name} --cli-read-timeout 910 --cli-binary-format raw-in-base64-out --payload '{\"action\":\"backup\",\"plan\":\"${sort(keys(var.plans))[0]}\",\"dry_run\":true}' /dev/stdout"
 }

@@ -28,22 +28,23 @@ variable "architecture" {
 variable "source_region" {
   description = "turbopuffer region that is backed up, such as aws-us-east-1"
   type        = string
+  default     = ""
 
   validation {
     # Only the shape: the service adds regions, and private deployments name their own.
-    condition     = can(regex("^[a-z0-9]+(-[a-z0-9]+)+$", var.source_region))
+    condition     = can(regex("^([a-z0-9]+(-[a-z0-9]+)+)?$", var.source_region))
     error_message = "A region's name, such as aws-us-east-1."
   }
 }
 
 variable "source_prefixes" {
-  # No default: what isn't selected isn't backed up, so somebody has to say it.
   description = "What the names of the namespaces begin with; [\"*\"] means all of them"
   type        = list(string)
+  default     = []
 
   validation {
-    condition     = length(var.source_prefixes) > 0 && alltrue([for prefix in var.source_prefixes : can(regex("^(\\*|[A-Za-z0-9._-]+)$", prefix))])
-    error_message = "At least one prefix of letters, digits, full stops, hyphens and underscores, or \"*\"."
+    condition     = alltrue([for prefix in var.source_prefixes : can(regex("^(\\*|[A-Za-z0-9._-]+)$", prefix))])
+    error_message = "Prefixes of letters, digits, full stops, hyphens and underscores, or \"*\" alone."
   }
 }
 
@@ -61,9 +62,10 @@ variable "source_exclude" {
 variable "backup_region" {
   description = "turbopuffer region that receives the copies, such as aws-eu-west-1"
   type        = string
+  default     = ""
 
   validation {
-    condition     = can(regex("^[a-z0-9]+(-[a-z0-9]+)+$", var.backup_region))
+    condition     = can(regex("^([a-z0-9]+(-[a-z0-9]+)+)?$", var.backup_region))
     error_message = "A region's name, such as aws-eu-west-1."
   }
 }
@@ -76,6 +78,40 @@ variable "backup_prefix" {
   validation {
     condition     = can(regex("^[A-Za-z0-9._-]{1,64}$", var.backup_prefix))
     error_message = "1 to 64 letters, digits, full stops, hyphens and underscores."
+  }
+}
+
+variable "document" {
+  description = "TOML document with the plans (README.md), in place of source_region, source_prefixes, source_exclude, backup_region, backup_prefix, retention_days and min_backups"
+  type        = string
+  default     = ""
+
+  validation {
+    # A function's variables have 4 KB together.
+    condition     = var.document == "" || (strcontains(var.document, "[plans.") && length(var.document) <= 3000)
+    error_message = "A document with at least one [plans.NAME], of 3,000 characters at most."
+  }
+}
+
+variable "plans" {
+  description = "The plans of the document, each with its schedule and time zone; without a document, leave it out"
+  type        = map(object({ schedule = optional(string), timezone = optional(string) }))
+  default     = { default = {} }
+
+  validation {
+    condition     = length(var.plans) > 0 && alltrue([for name, _ in var.plans : can(regex("^[A-Za-z0-9._-]{1,64}$", name))])
+    error_message = "At least one plan's name: letters, digits, full stops, hyphens and underscores."
+  }
+}
+
+variable "more_secret_arns" {
+  description = "ARNs of further secrets that the document names, with their random suffixes"
+  type        = list(string)
+  default     = []
+
+  validation {
+    condition     = alltrue([for arn in var.more_secret_arns : can(regex("^arn:aws[a-z-]*:secretsmanager:[a-z0-9-]+:[0-9]{12}:secret:[A-Za-z0-9/_+=.@-]+-[A-Za-z0-9]{6}$", arn))])
+    error_message = "Complete ARNs, arn:aws:secretsmanager:REGION:ACCOUNT:secret:NAME-SUFFIX."
   }
 }
 

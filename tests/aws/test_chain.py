@@ -170,8 +170,37 @@ def _finished(answer: Answer) -> dict[str, Any] | None:
     return None if report["stays_open"] else report
 
 
+def test_a_document_with_two_targets_is_deployed(aws: Aws, emulator: Emulator, secret: str, package: Any) -> None:
+    document = f"""
+[plans.nightly]
+[plans.nightly.source]
+region = "{SOURCE}"
+prefixes = ["tenant-"]
+[[plans.nightly.targets]]
+region = "{BACKUP}"
+[[plans.nightly.targets]]
+name = "here"
+region = "{SOURCE}"
+retention = {{ days = 30 }}
+"""
+    stack = aws.deploy(
+        "with-a-document", package, Document=document, Plan="nightly", MoreSecretArns=secret, ApiKeySecretArn=secret,
+        BaseUrl=emulator.base_url, Architecture=ARCHITECTURE, TrustStore=trust_store(),
+    )
+    event = stack.scheduled_event(instant())
+    assert event == {"action": "backup", "plan": "nightly", "scheduled_time": instant()}
+
+    answer = stack.invoke(event)
+
+    assert not answer.failed, answer.body
+    assert [target["target"] for target in answer.body["targets"]] == [BACKUP, "here"]
+    assert all(target["jobs"]["sealed"] == 2 for target in answer.body["targets"])
+    dry_run = json.loads(stack.outputs["DryRun"].split("--payload '")[1].split("'")[0])
+    assert stack.invoke(dry_run).body["dry_run"]
+
+
 @pytest.mark.parametrize(("parameter", "mistake"), [
-    ("SourceRegion", "us east"), ("BackupPrefix", ""), ("SourcePrefix", ""), ("Schedule", "cron(30 4 * *)"),
+    ("SourceRegion", "us east"), ("BackupPrefix", ""), ("SourcePrefix", "a b"), ("Document", "[plan.nightly]"), ("Schedule", "cron(30 4 * *)"),
     ("ApiKeySecretArn", "lifeboat/turbopuffer"), ("BaseUrl", "http://turbopuffer.example/{region}"),
 ])
 def test_a_mistake_is_refused_at_deployment(aws: Aws, package: Any, parameter: str, mistake: str) -> None:

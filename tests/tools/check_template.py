@@ -22,14 +22,17 @@ from schedule import fault
 
 PERMISSIONS = TEMPLATE.parent / "tests" / "aws" / "permissions.json"
 RESUME = {"action": "resume"}
-INPUT = {"action": "backup", "plan": "default", "scheduled_time": "<aws.scheduler.scheduled-time>"}
+INPUT = {"action": "backup", "plan": "${Plan}", "scheduled_time": "<aws.scheduler.scheduled-time>"}
 DEAD_LETTERS = {"Fn::GetAtt": ["DeadLetters", "Arn"]}
+SECRET = "arn:aws:secretsmanager:us-east-1:123456789012:secret:lifeboat/turbopuffer-AbC123"
 # Values of the parameters that must be given, as people will give them.
 EXAMPLES = {
     "SourceRegion": "aws-us-east-1",
     "SourcePrefix": "tenant-,docs-",
     "BackupRegion": "gcp-northamerica-northeast2",
-    "ApiKeySecretArn": "arn:aws:secretsmanager:us-east-1:123456789012:secret:lifeboat/turbopuffer-AbC123",
+    "Document": '[plans.nightly]\n[plans.nightly.source]\nregion = "aws-us-east-1"\nprefixes = ["*"]\n',
+    "MoreSecretArns": SECRET,
+    "ApiKeySecretArn": SECRET,
 }
 
 
@@ -54,6 +57,17 @@ def permissions(expanded: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def _sent(target: dict[str, Any]) -> Any:
+    """The event that a schedule's target is sent, parameters in it left as they are written."""
+    text = target.get("Input", "{}")
+    return json.loads(text["Fn::Sub"] if isinstance(text, dict) else text)
+
+
+def _is_a_parameters(value: Any) -> bool:
+    """Whether a value is a parameter's, under a condition or not."""
+    return "Ref" in value or all("Ref" in chosen for chosen in value.get("Fn::If", [{}])[1:])
+
+
 def _broken_promises(expanded: dict[str, Any]) -> Iterator[str]:
     """Our own rules, which a linter can't know."""
 
@@ -65,7 +79,7 @@ def _broken_promises(expanded: dict[str, Any]) -> Iterator[str]:
     def schedule_of(event: dict[str, str]) -> dict[str, Any]:
         """The properties of the one schedule that sends an event; of none if there isn't exactly one."""
         schedules = [r["Properties"] for r in expanded["Resources"].values() if r["Type"] == "AWS::Scheduler::Schedule"]
-        sending = [schedule for schedule in schedules if json.loads(schedule["Target"].get("Input", "{}")) == event]
+        sending = [schedule for schedule in schedules if _sent(schedule["Target"]) == event]
         return sending[0] if len(sending) == 1 else {}
 
     function, bucket = only("AWS::Lambda::Function"), only("AWS::S3::Bucket")
@@ -82,13 +96,13 @@ def _broken_promises(expanded: dict[str, Any]) -> Iterator[str]:
         ("an event that can't be delivered goes to the dead letters",
          target.get("DeadLetterConfig", {}).get("Arn") == DEAD_LETTERS),
         ("one schedule, in a time zone", schedule.get("ScheduleExpressionTimezone") == {"Ref": "ScheduleTimezone"}),
-        ("the schedule sends the planned instant", json.loads(target.get("Input", "{}")) == INPUT),
+        ("the schedule sends the planned instant", _sent(target) == INPUT),
         ("open runs are carried on with every five minutes", resume.get("ScheduleExpression") == "rate(5 minutes)"),
         ("the journal is in our bucket", variables.pop("LIFEBOAT_JOURNAL", None) == {"Fn::Sub": "s3://${Journal}/lifeboat"}),
         ("nobody else sees the journal's bucket", len(bucket.get("PublicAccessBlockConfiguration", {})) == 4
          and all(bucket["PublicAccessBlockConfiguration"].values())),
         ("no environment value is written into the function but by a parameter",
-         all("Ref" in value for value in variables.values())),
+         all(_is_a_parameters(value) for value in variables.values())),
     ]
     yield from (f"broken promise: {promise}" for promise, kept in promises if not kept)
 
@@ -102,7 +116,8 @@ def _broken_promises(expanded: dict[str, Any]) -> Iterator[str]:
             yield f"parameter {name} has no description"
         if not {"AllowedPattern", "AllowedValues", "MinValue"} & parameter.keys():
             yield f"parameter {name} takes anything"
-        if not re.fullmatch(parameter.get("AllowedPattern", ".*"), str(parameter.get("Default", "")) or EXAMPLES.get(name, "")):
+        values = {str(parameter.get("Default", EXAMPLES.get(name, ""))), EXAMPLES.get(name, str(parameter.get("Default", "")))}
+        if not all(re.fullmatch(parameter.get("AllowedPattern", ".*"), value) for value in values):
             yield f"parameter {name} refuses its own default or example"
     if permissions(expanded) != json.loads(PERMISSIONS.read_text(encoding="utf-8")):
         yield f"the permissions differ from {PERMISSIONS.name}; --accept takes them, for review"

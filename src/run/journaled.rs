@@ -1,0 +1,184 @@
+//! What a run has to do with the journal: the plan's lease, carrying on, and how it ended.
+//!
+//! A journal that can't be used stops deletion and fails the run; copying goes on without it.
+
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use futures_util::future::pending;
+use tokio::time::sleep;
+use tracing::{error, warn};
+
+use super::{Run, class};
+use crate::clock::Clock;
+use crate::event::Action;
+use crate::journal::{Entry, JobLine, Lease, LeaseError, RENEW_EVERY, RunKey, RunLog, RunRecord};
+use crate::name::BackupName;
+use crate::resume::{Notes, Pasts};
+use crate::service::{Progress, Service};
+use crate::slot::Slot;
+
+/// Makes the lease last for as long as the run works.
+pub(super) async fn renew(lease: Option<Arc<Lease>>, clock: Clock) -> Infallible {
+    let Some(lease) = lease else {
+        return pending().await;
+    };
+    loop {
+        sleep(RENEW_EVERY).await;
+        if let Err(error) = lease.renew(clock.now()).await {
+            warn!(error = error.word(), detail = %error, "the lease was not renewed");
+        }
+    }
+}
+
+impl<S: Service> Run<'_, '_, S> {
+    /// Takes the plan's lease and opens the run in the journal. `false` when another invocation is at work.
+    pub(super) async fn open(&mut self) -> bool {
+        let changes = match self.request.action {
+            Action::Backup | Action::Prune => !self.request.dry_run,
+            Action::Resume => true,
+            Action::List | Action::Jobs | Action::Check => false,
+        };
+        let (Some(journal), true) = (self.world.journal, changes) else {
+            return true;
+        };
+        let now = self.clock.now();
+        let lease = journal.acquire(&self.world.plan.name, &self.report.run_id, now);
+        let opened = match lease.await {
+            Ok(lease) => {
+                let lease = self.lease.insert(Arc::new(lease));
+                if self.request.action == Action::Prune {
+                    return true;
+                }
+                let key = RunKey {
+                    plan: self.world.plan.name.clone(),
+                    slot: self.slot,
+                    class: class(self.request),
+                };
+                journal.open_run(lease, &key, now).await
+            }
+            Err(held @ LeaseError::Held { .. }) => {
+                self.report.fail(held.word(), held.to_string());
+                for at in 0..self.world.targets.len() {
+                    self.stop_deletion_at(at, "another invocation has the plan's lease");
+                }
+                return false;
+            }
+            Err(error) => {
+                self.doubt_the_journal(error.word(), error.to_string());
+                return true;
+            }
+        };
+        match opened {
+            Ok(log) => {
+                self.pasts = Pasts::of(log.entries());
+                self.notes = Notes::new(Some(log));
+            }
+            Err(error) => self.doubt_the_journal(error.word(), error.to_string()),
+        }
+        true
+    }
+
+    /// Copying goes on without a journal; but nobody knows now who else is at work, so nothing is deleted.
+    fn doubt_the_journal(&mut self, word: &'static str, message: String) {
+        error!(error = word, detail = message, "the journal can't be used");
+        self.report.fail(word, message);
+        for at in 0..self.world.targets.len() {
+            self.stop_deletion_at(at, "the journal can't be used");
+        }
+    }
+
+    /// Whether a copy made now would show another state than the slot's.
+    pub(super) fn is_too_late(&self) -> bool {
+        Slot::of_run(Some(self.slot.instant()), self.clock.now()).is_err()
+    }
+
+    pub(super) fn abandon(&mut self) {
+        let slot = self.slot.instant();
+        self.report.fail("abandoned", format!(
+            "the run of {slot} was not finished within seven days and is given up; what it sealed stands, and the next run copies the rest"
+        ));
+    }
+
+    /// Whether nothing is left to do but wait for copies, and none has ended. Costs one question for each of them.
+    pub(super) async fn only_waits(&mut self) -> bool {
+        if !(self.pasts.only_copies_are_left && self.pasts.all_have_tokens()) {
+            return false;
+        }
+        let world = self.world;
+        let mut waiting = Vec::new();
+        for (at, (target, service)) in world.plan.targets.iter().zip(world.targets).enumerate() {
+            for (source, token) in self.pasts.copying(&target.name) {
+                let Ok(name) =
+                    BackupName::of(&target.prefix, class(self.request), &source, self.slot)
+                else {
+                    continue;
+                };
+                match service.poll_copy(name.namespace(), token).await {
+                    Ok(Progress::Running(progress)) => waiting.push((at, name, progress)),
+                    _ => return false,
+                }
+            }
+        }
+        for (at, name, progress) in &waiting {
+            self.report.add_waiting(*at, name, progress.as_deref());
+        }
+        !waiting.is_empty()
+    }
+
+    /// Leaves the run open for the next invocation, or files it as finished; then gives the lease back.
+    pub(super) async fn close_journal(&mut self) {
+        if let Some(fault) = self.notes.fault() {
+            self.report.fail(fault.word(), fault.to_string());
+        }
+        let sound = self.notes.fault().is_none();
+        let (log, lines) = std::mem::take(&mut self.notes).into_parts();
+        let done = self.report.incomplete_jobs() == 0;
+        let closed = match (log, self.world.journal) {
+            (Some(log), _) if !done => {
+                self.report.stays_open = true;
+                if self.report.only_copies_are_left() {
+                    log.append(&Entry::Waiting).await
+                } else {
+                    Ok(())
+                }
+            }
+            (Some(log), Some(journal)) if sound => {
+                let record = self.record(&log, lines);
+                journal.close_run(log, record).await
+            }
+            _ => Ok(()),
+        };
+        let released = match self.lease.take().and_then(Arc::into_inner) {
+            Some(lease) => lease.release().await,
+            None => Ok(()),
+        };
+        if let Err(error) = closed.and(released) {
+            error!(error = error.word(), detail = %error, "the journal was not closed");
+            self.report.fail(error.word(), error.to_string());
+        }
+    }
+
+    /// What history keeps of this run: the last line of every job, whichever invocation wrote it.
+    fn record(&self, log: &RunLog, lines: Vec<JobLine>) -> RunRecord {
+        let mut jobs: BTreeMap<(String, String), JobLine> = BTreeMap::new();
+        for line in self.pasts.lines().cloned().chain(lines) {
+            jobs.insert((line.target.clone(), line.source.clone()), line);
+        }
+        let targets = self.report.targets.iter();
+        RunRecord {
+            key: RunKey {
+                plan: self.world.plan.name.clone(),
+                slot: self.slot,
+                class: class(self.request),
+            },
+            run_id: self.report.run_id.clone(),
+            outcome: self.report.outcome_so_far().word().to_owned(),
+            opened_at: log.opened_at(),
+            closed_at: self.clock.now(),
+            jobs: jobs.into_values().collect(),
+            deleted: targets.map(|target| target.pruning.deleted).sum(),
+        }
+    }
+}
