@@ -57,7 +57,8 @@ pub struct Claim<'a> {
     pub selects: &'a dyn Fn(&str) -> bool,
     /// Recovery window, days of 24 hours; 0 is no such rule.
     pub window_days: u32,
-    /// The last days, the present one included, whose newest sealed backup stays; 0 is no such rule.
+    /// The last days, the present one included, of which the newest sealed backup stays, or the newest before if a day
+    /// has none; 0 is no such rule.
     pub daily: u32,
     /// The same for weeks, Monday to Sunday.
     pub weekly: u32,
@@ -129,8 +130,8 @@ pub enum Refusal {
     /// Too few newer sealed backups would remain.
     #[error("too few newer sealed backups would remain")]
     BelowFloor,
-    /// No newer sealed backup in a day, week, month or year whose newest one stays.
-    #[error("it is the newest sealed backup of a calendar period that the plan keeps")]
+    /// Nothing newer shows the state of a day, week, month or year that is kept.
+    #[error("it is the newest sealed backup as of a calendar period that the plan keeps")]
     NewestOfPeriod,
 }
 
@@ -267,7 +268,7 @@ fn period_counts(claim: &Claim<'_>) -> [u32; 4] {
     [claim.daily, claim.weekly, claim.monthly, claim.yearly]
 }
 
-/// Whether the slot lies in one of the last periods of which the newest sealed backup stays, and nothing newer does.
+/// Whether the slot is what some kept period is to be restored from: the newest in it, or, if it has none, before it.
 fn newest_of_a_kept_period(
     claim: &Claim<'_>,
     slot: i64,
@@ -281,9 +282,13 @@ fn newest_of_a_kept_period(
         .zip(of(slot))
         .zip(of(today.as_second()));
     for (index, ((count, period), present)) in periods.enumerate() {
-        let kept = count > 0 && present - period < i64::from(count);
-        let newest = !newer.iter().any(|newer| newer.get(index) == Some(&period));
-        if kept && newest {
+        let oldest_kept = present - i64::from(count) + 1;
+        // Something newer that is no younger than this can show the same period's state in its place.
+        let last = period.max(oldest_kept);
+        let replaced = newer
+            .iter()
+            .any(|newer| newer.get(index).is_some_and(|newer| *newer <= last));
+        if count > 0 && !replaced {
             return true;
         }
     }

@@ -32,10 +32,11 @@ pub struct Policy {
     pub hold: BTreeSet<String>,
 }
 
-/// How many calendar periods, the present one included, keep their newest sealed backup; zero is no rule.
+/// Of how many calendar periods, the present one included, the state at the end stays; zero is no rule.
 ///
-/// They are counted back on the calendar from now, not from the backups that exist: a day without a backup counts, and
-/// so does one that a change of zone left out.
+/// That is the newest sealed backup of the period, or, if it has none of its own, the newest one before: a source that
+/// did not change is not copied again, and a failed week is best shown by the week before. Periods are counted back on the calendar
+/// from now, not from the backups that exist: a day without a backup counts, and so does one that a change of zone left out.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
 pub struct Periods {
     /// Days.
@@ -186,7 +187,7 @@ pub enum Keep {
         /// When it leaves the window, if a newer sealed backup has superseded it.
         until: Option<Timestamp>,
     },
-    /// The newest sealed backup of a calendar period that is kept.
+    /// The newest sealed backup as of the end of a calendar period that is kept.
     Period {
         /// How long the period is.
         period: Period,
@@ -223,7 +224,7 @@ impl fmt::Display for Keep {
             Self::Window { until: None } => {
                 f.write_str("inside the recovery window: nothing has superseded it")
             }
-            Self::Period { period, of } => write!(f, "the newest sealed of the {period} {of}"),
+            Self::Period { period, of } => write!(f, "the newest sealed as of the {period} {of}"),
             Self::NewestUnsealed => {
                 f.write_str("the source's newest backup is not known to be sealed")
             }
@@ -327,17 +328,15 @@ impl<'a> Rules<'a> {
         }
     }
 
-    /// The kept periods that a slot lies in. A slot just ahead of the local clock may lie in the next one; it counts.
+    /// The kept period that a slot counts for, by each rule: its own, or the oldest one kept, whose state is that of the
+    /// newest backup before it when it has none. A slot just ahead of the local clock may lie in the next one; it counts.
     fn kept_periods(&self, slot: Slot) -> Vec<Of> {
         if self.oldest_kept.is_empty() {
             return Vec::new();
         }
         let date = self.policy.date(slot.instant());
-        let of = |(period, oldest): &(Period, Date)| {
-            let first_day = period.first_day(date);
-            (first_day >= *oldest).then_some((*period, first_day))
-        };
-        self.oldest_kept.iter().filter_map(of).collect()
+        let of = |(period, oldest): &Of| (*period, period.first_day(date).max(*oldest));
+        self.oldest_kept.iter().map(of).collect()
     }
 
     fn holds(&self, backup: &Backup) -> bool {
@@ -380,7 +379,7 @@ impl<'a> Rules<'a> {
         (superseded >= start).then_some(Keep::Window { until })
     }
 
-    /// The kept periods of which a good backup is the newest one.
+    /// The kept periods whose state a good backup is.
     fn newest_of_periods(&self, backup: &Backup, newer: &Met) -> impl Iterator<Item = Keep> {
         let periods = self.kept_periods(backup.name.slot()).into_iter();
         let newest = periods.filter(|of| !newer.oldest_of.contains_key(of));
@@ -547,7 +546,7 @@ impl Newer {
 }
 
 /// The newer good backups that make a due one superfluous: its successor, the `min` newest, and one in every kept
-/// period that it lies in. Whoever wants to prove the deletion must be shown these, and needs no others.
+/// period that it counts for. Whoever wants to prove the deletion must be shown these, and needs no others.
 ///
 /// The successor nearly always lies in all these periods; see the clocks of Newfoundland above for when it does not.
 #[must_use]

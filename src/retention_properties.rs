@@ -337,16 +337,27 @@ fn naively_due(case: &Case, tolerance: i64) -> Vec<BackupName> {
         let floor = newer.len() < policy.min.get() as usize;
         let window =
             days > 0 && (newer.is_empty() || now - ours[rank + 1].2 <= days * DAY + tolerance);
-        let newest_of_a_period = (0..4).any(|length| {
+        // What would be restored to see a period as it ended: the newest that is no younger than the period.
+        let state_of_a_period = (0..4).any(|length| {
             let present = row_now[length].min(row_then[length]);
-            let last_ones = rows[rank][length] > present - i64::from(counts[length]);
-            let newest = newer
-                .clone()
-                .all(|newer| rows[newer][length] != rows[rank][length]);
-            counts[length] > 0 && last_ones && newest
+            let as_far_as_there_are_any =
+                i64::from(counts[length]).min(present - rows[0][length] + 1);
+            (0..as_far_as_there_are_any).any(|back| {
+                let no_younger = |of: &usize| rows[*of][length] <= present - back;
+                no_younger(&rank) && !newer.clone().any(|newer| no_younger(&newer))
+            })
+        });
+        // A clock that is behind may see the newest one in a period to come.
+        let to_come = (0..4).any(|length| {
+            let present = row_now[length].min(row_then[length]);
+            let ahead = counts[length] > 0 && rows[rank][length] > present;
+            ahead
+                && newer
+                    .clone()
+                    .all(|newer| rows[newer][length] != rows[rank][length])
         });
         let held = policy.hold.contains(&backup.name.to_string());
-        if !(floor || window || newest_of_a_period || held) {
+        if !(floor || window || state_of_a_period || to_come || held) {
             due.push(backup.name.clone());
         }
     }

@@ -244,30 +244,30 @@ fn days_weeks_months_and_years_thin_out_backwards() {
     let backups = every(24, "2024-11-01T02:00:00Z", NOW);
     insta::assert_snapshot!(local_table(&backups, &calendar("Europe/Berlin", [7, 4, 6, 3]), NOW), @r"
     (60 due)
-    Tue 2024-12-31 03:00 +01:00  the newest sealed of the year 2024
+    Tue 2024-12-31 03:00 +01:00  the newest sealed as of the year 2024
     (364 due)
-    Wed 2025-12-31 03:00 +01:00  the newest sealed of the year 2025
+    Wed 2025-12-31 03:00 +01:00  the newest sealed as of the year 2025
     (180 due)
-    Tue 2026-06-30 04:00 +02:00  the newest sealed of the month 2026-06
+    Tue 2026-06-30 04:00 +02:00  the newest sealed as of the month 2026-06
     (30 due)
-    Fri 2026-07-31 04:00 +02:00  the newest sealed of the month 2026-07
+    Fri 2026-07-31 04:00 +02:00  the newest sealed as of the month 2026-07
     (30 due)
-    Mon 2026-08-31 04:00 +02:00  the newest sealed of the month 2026-08
+    Mon 2026-08-31 04:00 +02:00  the newest sealed as of the month 2026-08
     (29 due)
-    Wed 2026-09-30 04:00 +02:00  the newest sealed of the month 2026-09
+    Wed 2026-09-30 04:00 +02:00  the newest sealed as of the month 2026-09
     (30 due)
-    Sat 2026-10-31 03:00 +01:00  the newest sealed of the month 2026-10
-    Sun 2026-11-01 03:00 +01:00  the newest sealed of the week 2026-W44
+    Sat 2026-10-31 03:00 +01:00  the newest sealed as of the month 2026-10
+    Sun 2026-11-01 03:00 +01:00  the newest sealed as of the week 2026-W44
     (6 due)
-    Sun 2026-11-08 03:00 +01:00  the newest sealed of the week 2026-W45
+    Sun 2026-11-08 03:00 +01:00  the newest sealed as of the week 2026-W45
     (6 due)
-    Sun 2026-11-15 03:00 +01:00  the newest sealed of the day 2026-11-15; the newest sealed of the week 2026-W46
-    Mon 2026-11-16 03:00 +01:00  the newest sealed of the day 2026-11-16
-    Tue 2026-11-17 03:00 +01:00  the newest sealed of the day 2026-11-17
-    Wed 2026-11-18 03:00 +01:00  the newest sealed of the day 2026-11-18
-    Thu 2026-11-19 03:00 +01:00  the newest sealed of the day 2026-11-19
-    Fri 2026-11-20 03:00 +01:00  the newest sealed of the day 2026-11-20
-    Sat 2026-11-21 03:00 +01:00  among the 1 newest sealed; the newest sealed of the day 2026-11-21; the newest sealed of the week 2026-W47; the newest sealed of the month 2026-11; the newest sealed of the year 2026
+    Sun 2026-11-15 03:00 +01:00  the newest sealed as of the day 2026-11-15; the newest sealed as of the week 2026-W46
+    Mon 2026-11-16 03:00 +01:00  the newest sealed as of the day 2026-11-16
+    Tue 2026-11-17 03:00 +01:00  the newest sealed as of the day 2026-11-17
+    Wed 2026-11-18 03:00 +01:00  the newest sealed as of the day 2026-11-18
+    Thu 2026-11-19 03:00 +01:00  the newest sealed as of the day 2026-11-19
+    Fri 2026-11-20 03:00 +01:00  the newest sealed as of the day 2026-11-20
+    Sat 2026-11-21 03:00 +01:00  among the 1 newest sealed; the newest sealed as of the day 2026-11-21; the newest sealed as of the week 2026-W47; the newest sealed as of the month 2026-11; the newest sealed as of the year 2026
     ");
     let with_window = Policy {
         days: NonZeroU32::new(2),
@@ -276,15 +276,15 @@ fn days_weeks_months_and_years_thin_out_backwards() {
     };
     insta::assert_snapshot!(local_table(&backups, &with_window, NOW), @r"
     (729 due)
-    Sat 2026-10-31 03:00 +01:00  the newest sealed of the month 2026-10
+    Sat 2026-10-31 03:00 +01:00  the newest sealed as of the month 2026-10
     (7 due)
-    Sun 2026-11-08 03:00 +01:00  the newest sealed of the week 2026-W45
+    Sun 2026-11-08 03:00 +01:00  the newest sealed as of the week 2026-W45
     (6 due)
-    Sun 2026-11-15 03:00 +01:00  the newest sealed of the week 2026-W46
+    Sun 2026-11-15 03:00 +01:00  the newest sealed as of the week 2026-W46
     (3 due)
     Thu 2026-11-19 03:00 +01:00  inside the recovery window until 2026-11-22T02:05:00Z
     Fri 2026-11-20 03:00 +01:00  among the 2 newest sealed; inside the recovery window until 2026-11-23T02:05:00Z
-    Sat 2026-11-21 03:00 +01:00  among the 2 newest sealed; inside the recovery window: nothing has superseded it; the newest sealed of the week 2026-W47; the newest sealed of the month 2026-11
+    Sat 2026-11-21 03:00 +01:00  among the 2 newest sealed; inside the recovery window: nothing has superseded it; the newest sealed as of the week 2026-W47; the newest sealed as of the month 2026-11
     ");
 }
 
@@ -297,16 +297,16 @@ fn periods_are_counted_on_the_calendar_not_from_the_backups_that_exist() {
     .concat();
     insta::assert_snapshot!(local_table(&gap, &calendar("UTC", [10, 4, 3, 0]), NOW), @r"
     (35 due)
-    Sat 2026-09-05 02:00 +00:00  the newest sealed of the month 2026-09
-    Wed 2026-11-18 02:00 +00:00  the newest sealed of the day 2026-11-18
-    Thu 2026-11-19 02:00 +00:00  the newest sealed of the day 2026-11-19
-    Fri 2026-11-20 02:00 +00:00  the newest sealed of the day 2026-11-20
-    Sat 2026-11-21 02:00 +00:00  among the 1 newest sealed; the newest sealed of the day 2026-11-21; the newest sealed of the week 2026-W47; the newest sealed of the month 2026-11
+    Sat 2026-09-05 02:00 +00:00  the newest sealed as of the day 2026-11-12; the newest sealed as of the week 2026-W44; the newest sealed as of the month 2026-09
+    Wed 2026-11-18 02:00 +00:00  the newest sealed as of the day 2026-11-18
+    Thu 2026-11-19 02:00 +00:00  the newest sealed as of the day 2026-11-19
+    Fri 2026-11-20 02:00 +00:00  the newest sealed as of the day 2026-11-20
+    Sat 2026-11-21 02:00 +00:00  among the 1 newest sealed; the newest sealed as of the day 2026-11-21; the newest sealed as of the week 2026-W47; the newest sealed as of the month 2026-11
     ");
     let lost = every(24, "2026-01-01T02:00:00Z", "2026-01-10T02:00:00Z");
     insta::assert_snapshot!(local_table(&lost, &calendar("UTC", [7, 4, 6, 0]), NOW), @r"
     (9 due)
-    Sat 2026-01-10 02:00 +00:00  among the 1 newest sealed
+    Sat 2026-01-10 02:00 +00:00  among the 1 newest sealed; the newest sealed as of the day 2026-11-15; the newest sealed as of the week 2026-W44; the newest sealed as of the month 2026-06
     ");
 }
 
@@ -320,11 +320,11 @@ fn a_failed_or_foreign_newest_leaves_its_period_to_the_one_before() {
     backups[2] = backup("2026-11-14T02:00:00Z", Some(("2026-11-14T01:00:00Z", true)));
     insta::assert_snapshot!(local_table(&backups, &calendar("UTC", [0, 2, 0, 0]), NOW), @r"
     (1 due)
-    Fri 2026-11-13 02:00 +00:00  the newest sealed of the week 2026-W46
+    Fri 2026-11-13 02:00 +00:00  the newest sealed as of the week 2026-W46
     Sat 2026-11-14 02:00 +00:00  not ours: created 2026-11-14T01:00:00Z, which its name can't explain
     Sun 2026-11-15 02:00 +00:00  never verified (unsealed)
     (5 due)
-    Sat 2026-11-21 02:00 +00:00  among the 1 newest sealed; the newest sealed of the week 2026-W47
+    Sat 2026-11-21 02:00 +00:00  among the 1 newest sealed; the newest sealed as of the week 2026-W47
     ");
 }
 
@@ -333,34 +333,34 @@ fn a_day_of_23_hours_and_one_of_25_are_days() {
     let spring = every(1, "2026-03-28T20:00:00Z", "2026-03-30T03:00:00Z");
     insta::assert_snapshot!(local_table(&spring, &calendar("Europe/Berlin", [3, 0, 0, 0]), "2026-03-30T03:10:00Z"), @r"
     (2 due)
-    Sat 2026-03-28 23:00 +01:00  the newest sealed of the day 2026-03-28
+    Sat 2026-03-28 23:00 +01:00  the newest sealed as of the day 2026-03-28
     (22 due)
-    Sun 2026-03-29 23:00 +02:00  the newest sealed of the day 2026-03-29
+    Sun 2026-03-29 23:00 +02:00  the newest sealed as of the day 2026-03-29
     (5 due)
-    Mon 2026-03-30 05:00 +02:00  among the 1 newest sealed; the newest sealed of the day 2026-03-30
+    Mon 2026-03-30 05:00 +02:00  among the 1 newest sealed; the newest sealed as of the day 2026-03-30
     ");
     let autumn = every(1, "2026-10-24T20:00:00Z", "2026-10-26T03:00:00Z");
     insta::assert_snapshot!(local_table(&autumn, &calendar("Europe/Berlin", [3, 0, 0, 0]), "2026-10-26T03:10:00Z"), @r"
     (1 due)
-    Sat 2026-10-24 23:00 +02:00  the newest sealed of the day 2026-10-24
+    Sat 2026-10-24 23:00 +02:00  the newest sealed as of the day 2026-10-24
     (24 due)
-    Sun 2026-10-25 23:00 +01:00  the newest sealed of the day 2026-10-25
+    Sun 2026-10-25 23:00 +01:00  the newest sealed as of the day 2026-10-25
     (4 due)
-    Mon 2026-10-26 04:00 +01:00  among the 1 newest sealed; the newest sealed of the day 2026-10-26
+    Mon 2026-10-26 04:00 +01:00  among the 1 newest sealed; the newest sealed as of the day 2026-10-26
     ");
     let spring = every(1, "2026-03-08T02:00:00Z", "2026-03-09T08:00:00Z");
     insta::assert_snapshot!(local_table(&spring, &calendar("America/New_York", [2, 0, 0, 0]), "2026-03-09T08:10:00Z"), @r"
     (25 due)
-    Sun 2026-03-08 23:00 -04:00  the newest sealed of the day 2026-03-08
+    Sun 2026-03-08 23:00 -04:00  the newest sealed as of the day 2026-03-08
     (4 due)
-    Mon 2026-03-09 04:00 -04:00  among the 1 newest sealed; the newest sealed of the day 2026-03-09
+    Mon 2026-03-09 04:00 -04:00  among the 1 newest sealed; the newest sealed as of the day 2026-03-09
     ");
     let autumn = every(1, "2026-11-01T02:00:00Z", "2026-11-02T08:00:00Z");
     insta::assert_snapshot!(local_table(&autumn, &calendar("America/New_York", [2, 0, 0, 0]), "2026-11-02T08:10:00Z"), @r"
     (26 due)
-    Sun 2026-11-01 23:00 -05:00  the newest sealed of the day 2026-11-01
+    Sun 2026-11-01 23:00 -05:00  the newest sealed as of the day 2026-11-01
     (3 due)
-    Mon 2026-11-02 03:00 -05:00  among the 1 newest sealed; the newest sealed of the day 2026-11-02
+    Mon 2026-11-02 03:00 -05:00  among the 1 newest sealed; the newest sealed as of the day 2026-11-02
     ");
 }
 
@@ -373,12 +373,12 @@ fn of_two_backups_at_the_same_local_time_the_later_one_is_newer() {
     ];
     insta::assert_snapshot!(local_table(&backups[..2], &calendar("Europe/Berlin", [1, 0, 0, 0]), "2026-10-25T02:00:00Z"), @r"
     (1 due)
-    Sun 2026-10-25 02:30 +01:00  among the 1 newest sealed; the newest sealed of the day 2026-10-25
+    Sun 2026-10-25 02:30 +01:00  among the 1 newest sealed; the newest sealed as of the day 2026-10-25
     ");
     insta::assert_snapshot!(local_table(&backups, &calendar("Europe/Berlin", [2, 0, 0, 0]), "2026-10-26T02:00:00Z"), @r"
     (1 due)
-    Sun 2026-10-25 02:30 +01:00  the newest sealed of the day 2026-10-25
-    Mon 2026-10-26 02:30 +01:00  among the 1 newest sealed; the newest sealed of the day 2026-10-26
+    Sun 2026-10-25 02:30 +01:00  the newest sealed as of the day 2026-10-25
+    Mon 2026-10-26 02:30 +01:00  among the 1 newest sealed; the newest sealed as of the day 2026-10-26
     ");
 }
 
@@ -388,11 +388,11 @@ fn a_day_that_never_was_counts_as_a_day_without_backups() {
     let backups = every(12, "2011-12-27T11:00:00Z", "2012-01-01T01:00:00Z");
     insta::assert_snapshot!(local_table(&backups, &calendar("Pacific/Apia", [4, 0, 0, 0]), "2012-01-01T01:10:00Z"), @r"
     (5 due)
-    Thu 2011-12-29 13:00 -10:00  the newest sealed of the day 2011-12-29
+    Thu 2011-12-29 13:00 -10:00  the newest sealed as of the day 2011-12-29
     (1 due)
-    Sat 2011-12-31 13:00 +14:00  the newest sealed of the day 2011-12-31
+    Sat 2011-12-31 13:00 +14:00  the newest sealed as of the day 2011-12-31
     (1 due)
-    Sun 2012-01-01 13:00 +14:00  among the 1 newest sealed; the newest sealed of the day 2012-01-01
+    Sun 2012-01-01 13:00 +14:00  among the 1 newest sealed; the newest sealed as of the day 2012-01-01
     ");
 }
 
@@ -411,32 +411,32 @@ fn zones_of_half_and_quarter_hours_cut_where_their_midnight_is() {
     .map(sealed);
     insta::assert_snapshot!(local_table(&backups, &calendar("Asia/Kolkata", [3, 0, 0, 0]), NOW), @r"
     (2 due)
-    Thu 2026-11-19 23:59 +05:30  the newest sealed of the day 2026-11-19
+    Thu 2026-11-19 23:59 +05:30  the newest sealed as of the day 2026-11-19
     (3 due)
-    Fri 2026-11-20 23:59 +05:30  the newest sealed of the day 2026-11-20
-    Sat 2026-11-21 00:00 +05:30  among the 1 newest sealed; the newest sealed of the day 2026-11-21
+    Fri 2026-11-20 23:59 +05:30  the newest sealed as of the day 2026-11-20
+    Sat 2026-11-21 00:00 +05:30  among the 1 newest sealed; the newest sealed as of the day 2026-11-21
     ");
     insta::assert_snapshot!(local_table(&backups, &calendar("Asia/Kathmandu", [3, 0, 0, 0]), NOW), @r"
-    Thu 2026-11-19 23:59 +05:45  the newest sealed of the day 2026-11-19
+    Thu 2026-11-19 23:59 +05:45  the newest sealed as of the day 2026-11-19
     (3 due)
-    Fri 2026-11-20 23:59 +05:45  the newest sealed of the day 2026-11-20
+    Fri 2026-11-20 23:59 +05:45  the newest sealed as of the day 2026-11-20
     (2 due)
-    Sat 2026-11-21 00:15 +05:45  among the 1 newest sealed; the newest sealed of the day 2026-11-21
+    Sat 2026-11-21 00:15 +05:45  among the 1 newest sealed; the newest sealed as of the day 2026-11-21
     ");
     // Lord Howe goes back by half an hour at 02:00.
     let half = every(1, "2026-04-04T12:30:00Z", "2026-04-05T14:30:00Z");
     insta::assert_snapshot!(local_table(&half, &calendar("Australia/Lord_Howe", [3, 0, 0, 0]), "2026-04-05T14:40:00Z"), @r"
-    Sat 2026-04-04 23:30 +11:00  the newest sealed of the day 2026-04-04
+    Sat 2026-04-04 23:30 +11:00  the newest sealed as of the day 2026-04-04
     (23 due)
-    Sun 2026-04-05 23:00 +10:30  the newest sealed of the day 2026-04-05
+    Sun 2026-04-05 23:00 +10:30  the newest sealed as of the day 2026-04-05
     (1 due)
-    Mon 2026-04-06 01:00 +10:30  among the 1 newest sealed; the newest sealed of the day 2026-04-06
+    Mon 2026-04-06 01:00 +10:30  among the 1 newest sealed; the newest sealed as of the day 2026-04-06
     ");
 }
 
 #[test]
-fn a_midnight_that_is_undone_a_minute_later_keeps_both_days() {
-    // Newfoundland used to go back from 00:01 to 23:01 of the day before.
+fn a_midnight_that_is_undone_a_minute_later_is_judged_by_what_came_last() {
+    // Newfoundland used to go back from 00:01 to 23:01 of the day before, which then ends after the next has begun.
     let backups = [
         sealed("2010-11-06T12:00:00Z"),
         sealed("2010-11-07T02:30:30Z"),
@@ -445,13 +445,12 @@ fn a_midnight_that_is_undone_a_minute_later_keeps_both_days() {
     let daily = calendar("America/St_Johns", [1, 0, 0, 0]);
     insta::assert_snapshot!(local_table(&backups, &daily, "2010-11-07T02:35:45Z"), @r"
     (1 due)
-    Sun 2010-11-07 00:00 -02:30  the newest sealed of the day 2010-11-07
-    Sat 2010-11-06 23:01 -03:30  among the 1 newest sealed; the newest sealed of the day 2010-11-06
+    Sun 2010-11-07 00:00 -02:30  the newest sealed as of the day 2010-11-07
+    Sat 2010-11-06 23:01 -03:30  among the 1 newest sealed; the newest sealed as of the day 2010-11-06
     ");
     insta::assert_snapshot!(local_table(&backups, &daily, "2010-11-07T03:35:00Z"), @r"
-    (1 due)
-    Sun 2010-11-07 00:00 -02:30  the newest sealed of the day 2010-11-07
-    Sat 2010-11-06 23:01 -03:30  among the 1 newest sealed
+    (2 due)
+    Sat 2010-11-06 23:01 -03:30  among the 1 newest sealed; the newest sealed as of the day 2010-11-07
     ");
 }
 
@@ -460,23 +459,23 @@ fn the_first_days_of_january_may_belong_to_week_53_of_the_year_before() {
     let backups = every(24, "2026-12-18T02:00:00Z", "2027-01-05T02:00:00Z");
     insta::assert_snapshot!(local_table(&backups, &calendar("UTC", [0, 3, 0, 2]), "2027-01-05T02:10:00Z"), @r"
     (9 due)
-    Sun 2026-12-27 02:00 +00:00  the newest sealed of the week 2026-W52
+    Sun 2026-12-27 02:00 +00:00  the newest sealed as of the week 2026-W52
     (3 due)
-    Thu 2026-12-31 02:00 +00:00  the newest sealed of the year 2026
+    Thu 2026-12-31 02:00 +00:00  the newest sealed as of the year 2026
     (2 due)
-    Sun 2027-01-03 02:00 +00:00  the newest sealed of the week 2026-W53
+    Sun 2027-01-03 02:00 +00:00  the newest sealed as of the week 2026-W53
     (1 due)
-    Tue 2027-01-05 02:00 +00:00  among the 1 newest sealed; the newest sealed of the week 2027-W01; the newest sealed of the year 2027
+    Tue 2027-01-05 02:00 +00:00  among the 1 newest sealed; the newest sealed as of the week 2027-W01; the newest sealed as of the year 2027
     ");
     // And the last of December to week 1 of the next.
     let backups = every(24, "2024-12-20T02:00:00Z", "2025-01-02T02:00:00Z");
     insta::assert_snapshot!(local_table(&backups, &calendar("UTC", [0, 2, 0, 2]), "2025-01-02T02:10:00Z"), @r"
     (9 due)
-    Sun 2024-12-29 02:00 +00:00  the newest sealed of the week 2024-W52
+    Sun 2024-12-29 02:00 +00:00  the newest sealed as of the week 2024-W52
     (1 due)
-    Tue 2024-12-31 02:00 +00:00  the newest sealed of the year 2024
+    Tue 2024-12-31 02:00 +00:00  the newest sealed as of the year 2024
     (1 due)
-    Thu 2025-01-02 02:00 +00:00  among the 1 newest sealed; the newest sealed of the week 2025-W01; the newest sealed of the year 2025
+    Thu 2025-01-02 02:00 +00:00  among the 1 newest sealed; the newest sealed as of the week 2025-W01; the newest sealed as of the year 2025
     ");
 }
 
@@ -485,28 +484,28 @@ fn months_have_28_to_31_days_and_leap_years_a_day_more() {
     let backups = every(24, "2026-10-01T02:00:00Z", "2027-05-31T02:00:00Z");
     insta::assert_snapshot!(local_table(&backups, &calendar("UTC", [0, 0, 6, 0]), "2027-05-31T02:10:00Z"), @r"
     (91 due)
-    Thu 2026-12-31 02:00 +00:00  the newest sealed of the month 2026-12
+    Thu 2026-12-31 02:00 +00:00  the newest sealed as of the month 2026-12
     (30 due)
-    Sun 2027-01-31 02:00 +00:00  the newest sealed of the month 2027-01
+    Sun 2027-01-31 02:00 +00:00  the newest sealed as of the month 2027-01
     (27 due)
-    Sun 2027-02-28 02:00 +00:00  the newest sealed of the month 2027-02
+    Sun 2027-02-28 02:00 +00:00  the newest sealed as of the month 2027-02
     (30 due)
-    Wed 2027-03-31 02:00 +00:00  the newest sealed of the month 2027-03
+    Wed 2027-03-31 02:00 +00:00  the newest sealed as of the month 2027-03
     (29 due)
-    Fri 2027-04-30 02:00 +00:00  the newest sealed of the month 2027-04
+    Fri 2027-04-30 02:00 +00:00  the newest sealed as of the month 2027-04
     (30 due)
-    Mon 2027-05-31 02:00 +00:00  among the 1 newest sealed; the newest sealed of the month 2027-05
+    Mon 2027-05-31 02:00 +00:00  among the 1 newest sealed; the newest sealed as of the month 2027-05
     ");
     let leap = every(24, "2027-12-30T02:00:00Z", "2028-03-01T02:00:00Z");
     insta::assert_snapshot!(local_table(&leap, &calendar("UTC", [3, 0, 3, 2]), "2028-03-01T02:10:00Z"), @r"
     (1 due)
-    Fri 2027-12-31 02:00 +00:00  the newest sealed of the year 2027
+    Fri 2027-12-31 02:00 +00:00  the newest sealed as of the year 2027
     (30 due)
-    Mon 2028-01-31 02:00 +00:00  the newest sealed of the month 2028-01
+    Mon 2028-01-31 02:00 +00:00  the newest sealed as of the month 2028-01
     (27 due)
-    Mon 2028-02-28 02:00 +00:00  the newest sealed of the day 2028-02-28
-    Tue 2028-02-29 02:00 +00:00  the newest sealed of the day 2028-02-29; the newest sealed of the month 2028-02
-    Wed 2028-03-01 02:00 +00:00  among the 1 newest sealed; the newest sealed of the day 2028-03-01; the newest sealed of the month 2028-03; the newest sealed of the year 2028
+    Mon 2028-02-28 02:00 +00:00  the newest sealed as of the day 2028-02-28
+    Tue 2028-02-29 02:00 +00:00  the newest sealed as of the day 2028-02-29; the newest sealed as of the month 2028-02
+    Wed 2028-03-01 02:00 +00:00  among the 1 newest sealed; the newest sealed as of the day 2028-03-01; the newest sealed as of the month 2028-03; the newest sealed as of the year 2028
     ");
 }
 
@@ -522,8 +521,8 @@ fn a_period_lasts_five_minutes_longer_for_the_sake_of_clocks() {
         sealed("2026-12-01T00:03:00Z"),
     ];
     insta::assert_snapshot!(local_table(&ahead, &calendar("UTC", [0, 0, 1, 0]), "2026-11-30T23:59:00Z"), @r"
-    Mon 2026-11-30 23:00 +00:00  the newest sealed of the month 2026-11
-    Tue 2026-12-01 00:03 +00:00  among the 1 newest sealed; the newest sealed of the month 2026-12
+    Mon 2026-11-30 23:00 +00:00  the newest sealed as of the month 2026-11
+    Tue 2026-12-01 00:03 +00:00  among the 1 newest sealed; the newest sealed as of the month 2026-12
     ");
 }
 
@@ -578,7 +577,7 @@ fn the_floor_and_a_hold_are_no_rules_but_stand_above_every_rule() {
     (2 due)
     Thu 2026-11-19 02:00 +00:00  among the 3 newest sealed
     Fri 2026-11-20 02:00 +00:00  among the 3 newest sealed
-    Sat 2026-11-21 02:00 +00:00  among the 3 newest sealed; the newest sealed of the day 2026-11-21
+    Sat 2026-11-21 02:00 +00:00  among the 3 newest sealed; the newest sealed as of the day 2026-11-21
     ");
 }
 
@@ -636,10 +635,10 @@ fn reasons_keep_their_names_in_json() {
     {"reason":"source_gone"} | its source no longer exists
     {"reason":"planned"} | to be made by this run
     {"reason":"job_not_sealed"} | this run did not seal a backup of the source
-    {"reason":"period","period":"daily","of":"2026-11-21"} | the newest sealed of the day 2026-11-21
-    {"reason":"period","period":"weekly","of":"2026-W47"} | the newest sealed of the week 2026-W47
-    {"reason":"period","period":"monthly","of":"2026-11"} | the newest sealed of the month 2026-11
-    {"reason":"period","period":"yearly","of":"2026"} | the newest sealed of the year 2026
+    {"reason":"period","period":"daily","of":"2026-11-21"} | the newest sealed as of the day 2026-11-21
+    {"reason":"period","period":"weekly","of":"2026-W47"} | the newest sealed as of the week 2026-W47
+    {"reason":"period","period":"monthly","of":"2026-11"} | the newest sealed as of the month 2026-11
+    {"reason":"period","period":"yearly","of":"2026"} | the newest sealed as of the year 2026
     "#);
 }
 

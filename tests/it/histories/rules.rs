@@ -135,14 +135,17 @@ impl Scene<'_> {
         }
         let newest_of = |period: usize, now: i64| {
             let of = |second| calendar(&self.policy.zone, second)[period];
-            let last = of(now) - of(slot) < periods[period];
-            periods[period] > 0 && last && !newer.iter().any(|newer| of(newer.slot) == of(slot))
+            // A kept period is restored from its newest, or from the newest before it.
+            let mut kept = of(now) - periods[period] + 1..=of(now).max(of(slot));
+            kept.any(|of_period| {
+                of(slot) <= of_period && !newer.iter().any(|newer| of(newer.slot) <= of_period)
+            })
         };
         (0..4)
             .find(|period| newest_of(*period, self.now) && newest_of(*period, self.now + MARGIN))
             .map(|period| {
                 format!(
-                    "it is the newest of its {}",
+                    "it is the newest as of a {}",
                     ["day", "week", "month", "year"][period]
                 )
             })
