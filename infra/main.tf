@@ -64,6 +64,7 @@ resource "aws_lambda_function" "backup" {
       BACKUP_PREFIX  = var.backup_prefix
       RETENTION_DAYS = tostring(var.retention_days)
       MIN_BACKUPS    = tostring(var.min_backups)
+      VERIFY_LEVEL   = var.verify_level
       # The secret's name, never its value: who may read this configuration doesn't thereby hold the key.
       TURBOPUFFER_API_KEY_SECRET       = var.api_key_secret_arn
       TURBOPUFFER_API_KEY_SECRET_FIELD = var.api_key_secret_field

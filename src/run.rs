@@ -3,6 +3,9 @@
 //! One failing source never stops another, and nothing is deleted where this run could not prove a newer good backup.
 //! Every run ends in exactly one report.
 
+mod discarding;
+mod verifying;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -11,6 +14,7 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use futures_util::future::{join_all, pending};
 use futures_util::stream::{self, StreamExt, TryStreamExt};
+use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep, timeout_at};
 use tracing::{Instrument, error, info, info_span, warn};
 
@@ -35,6 +39,8 @@ use crate::slot::{Slot, SlotError};
 
 /// How long a `resume` waits for a copy that an earlier invocation started: one more look, not its end.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// Namespaces that are compared row by row at once. Each takes a few megabytes for its pages.
+const READ_AT_ONCE: usize = 4;
 /// How far ahead a dry run says what falls due.
 const DAYS_AHEAD: u32 = 7;
 
@@ -67,6 +73,10 @@ pub enum Step<'a> {
     Pruning(usize),
     /// One of them is done.
     Pruned,
+    /// So many backups will be compared.
+    Verifying(usize),
+    /// One of them is done.
+    Verified,
 }
 
 /// Why a request can't even begin. Nothing was done.
@@ -214,7 +224,8 @@ impl<'w, S: Service> Run<'_, 'w, S> {
         let changes = match self.request.action {
             Action::Backup | Action::Prune => !self.request.dry_run,
             Action::Resume => true,
-            Action::List | Action::Jobs | Action::Check => false,
+            Action::Seal | Action::Discard => !self.request.dry_run,
+            Action::List | Action::Jobs | Action::Check | Action::Verify => false,
         };
         let (Some(journal), true) = (self.world.journal, changes) else {
             return true;
@@ -224,7 +235,7 @@ impl<'w, S: Service> Run<'_, 'w, S> {
         let opened = match lease.await {
             Ok(lease) => {
                 let lease = self.lease.insert(Arc::new(lease));
-                if self.request.action == Action::Prune {
+                if !matches!(self.request.action, Action::Backup | Action::Resume) {
                     return true;
                 }
                 let key = RunKey {
@@ -279,6 +290,9 @@ impl<'w, S: Service> Run<'_, 'w, S> {
             Action::Backup | Action::Resume => self.back_up().await,
             Action::Prune => self.prune_only().await,
             Action::List => self.list().await,
+            Action::Verify => self.verify().boxed_local().await,
+            Action::Seal => self.seal().boxed_local().await,
+            Action::Discard => self.discard().boxed_local().await,
             Action::Jobs | Action::Check => {}
         }
     }
@@ -510,6 +524,7 @@ impl<'w, S: Service> Run<'_, 'w, S> {
     /// Runs one job per source and target, and notes in each side which sources did not end sealed.
     async fn run_jobs(&mut self, live: &Live, sides: &mut [Side<'_, S>]) {
         let resumes = self.request.action == Action::Resume;
+        let readers = Semaphore::new(READ_AT_ONCE);
         let jobs: Vec<(&Side<'_, S>, Jobs<'_, Patient<S>>)> = sides
             .iter()
             .map(|side| {
@@ -524,6 +539,8 @@ impl<'w, S: Service> Run<'_, 'w, S> {
                     patience: resumes.then_some(PATIENCE),
                     clock: &self.clock,
                     notes: &self.notes,
+                    level: self.world.plan.verify,
+                    readers: &readers,
                 };
                 (side, jobs)
             })
