@@ -160,6 +160,17 @@ variable "min_backups" {
   }
 }
 
+variable "verify_level" {
+  description = "How closely a copy is compared before it is sealed - count, sample:N rows, or full; rows are billed as read"
+  type        = string
+  default     = "count"
+
+  validation {
+    condition     = can(regex("^(count|sample|sample:[1-9][0-9]{0,8}|full)$", var.verify_level))
+    error_message = "count, sample, sample:N such as sample:5000, or full."
+  }
+}
+
 variable "api_key_secret_arn" {
   description = "ARN of the Secrets Manager secret that holds the API key, with its random suffix"
   type        = string

@@ -10,6 +10,7 @@
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
+use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep, timeout_at};
 use tracing::{info, warn};
 
@@ -22,7 +23,7 @@ use crate::service::{
     Copied, CopyOrder, LONGEST_RETRY_AFTER, Pace, Progress, Service, ServiceError, Started,
 };
 use crate::slot::{CLOCK_MARGIN, LATEST_START, Slot};
-use crate::verify::{self, Comparison, Drift, Mismatch, Observation, Verdict};
+use crate::verify::{self, Comparison, Drift, End, Level, Mismatch, Observation, Terms, Verdict};
 
 /// Copies started for one job, each only after a look at the destination; the first included.
 const MOST_STARTS: u32 = 5;
@@ -152,6 +153,8 @@ pub struct JobRecord {
     pub evidence: Option<Evidence>,
     /// Whether this invocation compared the backup with its source.
     pub compared: bool,
+    /// What the closer comparison found that the plan asks for. A source that was written is compared by count alone.
+    pub closer: Option<verify::Compared>,
     /// Older backups that bore a flag they had inherited, were not what the source is, and lost it.
     pub unsealed: Vec<BackupName>,
     /// How far the service last said the copy was, in its own words.
@@ -191,6 +194,10 @@ pub struct Jobs<'a, S> {
     pub clock: &'a Clock,
     /// Where what must outlive this invocation is written down.
     pub notes: &'a Notes,
+    /// How closely a copy is compared before it is sealed.
+    pub level: Level,
+    /// How many copies are compared row by row at once: each holds pages in memory.
+    pub readers: &'a Semaphore,
 }
 
 /// The source of a job, as it is now and as it was before its copy was started.
@@ -241,6 +248,8 @@ struct Compared {
     copy: Observation,
     drift: Option<Drift>,
     sealed_before: bool,
+    /// From this instant on, a write to the source may be missing in the copy.
+    still_since: Timestamp,
 }
 
 impl<S: Service> Jobs<'_, S> {
@@ -261,6 +270,7 @@ impl<S: Service> Jobs<'_, S> {
             drift: None,
             evidence: None,
             compared: false,
+            closer: None,
             unsealed: Vec::new(),
             progress: None,
             error: None,
@@ -393,6 +403,10 @@ impl<S: Service> Jobs<'_, S> {
         record.compared = true;
         record.copied.rows = compared.copy.rows;
         record.drift = compared.drift;
+        let inherited = origin.flag_is_doubtful || origin.now.metadata.read_only;
+        if !compared.sealed_before || inherited {
+            self.look_closer(name, &compared, record).await?;
+        }
         if !compared.sealed_before {
             self.seal(name).await?;
         }
@@ -405,6 +419,51 @@ impl<S: Service> Jobs<'_, S> {
         } else {
             JobState::Sealed
         })
+    }
+
+    /// Compares rows, if the plan asks for that. Where the source was written meanwhile, rows that differ are no damage and
+    /// equal ones no proof: such a backup is sealed on its count, and the report says that it drifted.
+    async fn look_closer(
+        &self,
+        name: &BackupName,
+        compared: &Compared,
+        record: &mut JobRecord,
+    ) -> Result<(), JobError> {
+        if self.level <= Level::Count || compared.drift.is_some() {
+            return Ok(());
+        }
+        // The semaphore is never closed, so there is always a turn.
+        let _turn = self.readers.acquire().await;
+        let source = End {
+            service: self.source,
+            namespace: name.source(),
+        };
+        let copy = End {
+            service: self.target,
+            namespace: name.namespace(),
+        };
+        let terms = Terms {
+            level: self.level,
+            still_since: compared.still_since,
+            seed: verify::seed(self.clock),
+            clock: self.clock,
+        };
+        let found = verify::compare(source, copy, terms).await?;
+        let verdict = found.verdict.clone();
+        record.closer = Some(found);
+        match verdict {
+            Verdict::Equal => Ok(()),
+            Verdict::Drifted(drift) => {
+                record.drift = Some(drift);
+                Ok(())
+            }
+            Verdict::Differs(mismatch) => {
+                if compared.sealed_before {
+                    self.clear_inherited_flag(name).await?;
+                }
+                Err(mismatch.into())
+            }
+        }
     }
 
     /// Starts the copy and follows it. Every further start comes after a look that found nothing.
@@ -545,6 +604,7 @@ impl<S: Service> Jobs<'_, S> {
             copy,
             drift,
             sealed_before: false,
+            still_since: origin.looked_at,
         })
     }
 
@@ -590,6 +650,12 @@ impl<S: Service> Jobs<'_, S> {
                 } else {
                     copy.metadata.created_at
                 };
+                // What was written between the slot and our look may be in the copy or not.
+                let still_since = if origin.written_down {
+                    since
+                } else {
+                    since.min(self.slot.instant() - CLOCK_MARGIN)
+                };
                 let verdict = self.judge(name, origin, &copy, since, None).await?;
                 let may_differ =
                     self.was_written_since_the_slot(&origin.now) && !origin.flag_is_doubtful;
@@ -599,6 +665,7 @@ impl<S: Service> Jobs<'_, S> {
                         copy,
                         drift: None,
                         sealed_before: true,
+                        still_since,
                     });
                 }
                 if copy.metadata.read_only {
@@ -616,6 +683,7 @@ impl<S: Service> Jobs<'_, S> {
                             copy,
                             drift,
                             sealed_before: false,
+                            still_since,
                         }),
                     };
                 }

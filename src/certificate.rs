@@ -2,8 +2,8 @@
 //!
 //! A second pair of eyes: it shares no code with the planner in `retention`, nor with the codec in `name`, so that a
 //! mistake in either is stopped here. It has even its own calendar: of a time zone it asks only the offset from UTC, and
-//! counts days, weeks, months and years itself. A [`DeletionCertificate`] can be had from [`certify`] alone, and the
-//! services' `delete` takes nothing else.
+//! counts days, weeks, months and years itself. A [`DeletionCertificate`] can be had from [`certify`] and
+//! [`certify_discard`] alone, and the services' `delete` takes nothing else.
 
 use std::cmp::Reverse;
 
@@ -130,6 +130,14 @@ pub enum Refusal {
     /// Too few newer sealed backups would remain.
     #[error("too few newer sealed backups would remain")]
     BelowFloor,
+    /// Discarding is by name, and this is another one.
+    #[error("another backup was named")]
+    NotNamed,
+    /// It was to be discarded, and nothing newer would remain.
+    #[error(
+        "it is the newest sealed backup of its source in this target, and no word makes that go: back the source up again first, or unfreeze and delete it by hand"
+    )]
+    NewestSealed,
     /// Nothing newer shows the state of a day, week, month or year that is kept.
     #[error("it is the newest sealed backup as of a calendar period that the plan keeps")]
     NewestOfPeriod,
@@ -164,6 +172,88 @@ pub fn certify(claim: &Claim<'_>) -> Result<DeletionCertificate, Refusal> {
     Ok(DeletionCertificate {
         namespace: claim.candidate.namespace.clone(),
     })
+}
+
+/// What is claimed: that a person named `candidate` in full, and that it can be spared.
+pub struct DiscardClaim<'a> {
+    /// What the person wrote.
+    pub named: &'a str,
+    /// The backup to delete.
+    pub candidate: &'a Witness,
+    /// Every other backup of the same source, read just now.
+    pub siblings: &'a [Witness],
+    /// The plan's backup prefix.
+    pub prefix: &'a str,
+    /// Whether the plan selects this source.
+    pub selects: &'a dyn Fn(&str) -> bool,
+    /// Whether the plan holds the backup of this name, or somebody is restoring it.
+    pub held: &'a dyn Fn(&str) -> bool,
+    /// What keeps runs of the plan away.
+    pub lease: Lease,
+    /// That the target's listing was read to its end, without repeats.
+    pub listing: &'a ReadToTheEnd,
+    /// The local clock.
+    pub now: Timestamp,
+}
+
+/// Checks the claim of a person: any backup of the plan may go, scheduled or manual, sealed or not, that is not the newest
+/// sealed one of its source. Whatever can't be proven from the witnesses is a refusal.
+pub fn certify_discard(claim: &DiscardClaim<'_>) -> Result<DeletionCertificate, Refusal> {
+    let candidate = claim.candidate;
+    if agreed_time(claim.now, candidate.answered_at).is_none() {
+        return Err(Refusal::ClocksDisagree);
+    }
+    if !lasts(claim.lease, claim.now) {
+        return Err(Refusal::LeaseLost);
+    }
+    if claim.named != candidate.namespace {
+        return Err(Refusal::NotNamed);
+    }
+    if (claim.held)(&candidate.namespace) {
+        return Err(Refusal::Held);
+    }
+    let (class, source, slot) =
+        read_any(claim.prefix, &candidate.namespace).ok_or(Refusal::NotABackupName)?;
+    if !(claim.selects)(source) {
+        return Err(Refusal::NotSelected);
+    }
+    if !made_for(slot, candidate.created_at) {
+        return Err(Refusal::NotOurs);
+    }
+    let latest = claim.now.as_second() + CLOCKS_AGREE_WITHIN_SECONDS;
+    let newer_and_sealed = |sibling: &Witness| {
+        let Some((other, of, at)) = read_any(claim.prefix, &sibling.namespace) else {
+            return false;
+        };
+        // What retention keeps for the newest scheduled backup is not made up for by a manual one.
+        let as_good = other == class || class == MadeBy::Hand;
+        let newer = of == source && at > slot && at <= latest && as_good;
+        let believed = agreed_time(claim.now, sibling.answered_at).is_some();
+        newer && sibling.read_only && made_for(at, sibling.created_at) && believed
+    };
+    if candidate.read_only && !claim.siblings.iter().any(newer_and_sealed) {
+        return Err(Refusal::NewestSealed);
+    }
+    Ok(DeletionCertificate {
+        namespace: candidate.namespace.clone(),
+    })
+}
+
+/// Who had a backup made.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum MadeBy {
+    Schedule,
+    Hand,
+}
+
+/// Class, source and slot of a backup of either class.
+fn read_any<'a>(prefix: &str, name: &'a str) -> Option<(MadeBy, &'a str, i64)> {
+    let (class, rest) = match name.strip_prefix("manual-") {
+        Some(rest) => (MadeBy::Hand, rest),
+        None => (MadeBy::Schedule, name),
+    };
+    let (source, slot) = read_name(prefix, rest)?;
+    Some((class, source, slot))
 }
 
 /// Source and slot of the candidate, if it is a sealed backup of this plan that nobody asked to keep.

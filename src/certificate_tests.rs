@@ -490,3 +490,122 @@ fn years_and_months_are_those_of_the_calendar() {
         day += 1;
     }
 }
+
+fn discard<'a>(
+    candidate: &'a Witness,
+    siblings: &'a [Witness],
+    change: impl FnOnce(&mut DiscardClaim<'a>),
+) -> Result<(), Refusal> {
+    static LISTING: LazyLock<ReadToTheEnd> = LazyLock::new(ReadToTheEnd::for_tests);
+    let mut claim = DiscardClaim {
+        named: &candidate.namespace,
+        candidate,
+        siblings,
+        prefix: "backup-",
+        selects: &|source| source.starts_with("acme"),
+        held: &|_| false,
+        lease: Lease::NoJournal,
+        listing: &LISTING,
+        now: at(NOW),
+    };
+    change(&mut claim);
+    certify_discard(&claim)
+        .map(|certificate| assert_eq!(certificate.namespace(), candidate.namespace))
+}
+
+fn manual(witness: Witness) -> Witness {
+    Witness {
+        namespace: format!("manual-{}", witness.namespace),
+        ..witness
+    }
+}
+
+fn unsealed(witness: Witness) -> Witness {
+    Witness {
+        read_only: false,
+        ..witness
+    }
+}
+
+#[test]
+fn a_named_backup_that_can_be_spared_may_be_discarded() {
+    for candidate in [old(), manual(old()), unsealed(old())] {
+        assert_eq!(discard(&candidate, &siblings(), |_| ()), Ok(()));
+    }
+    // What was never sealed can be spared whatever else there is.
+    assert_eq!(discard(&unsealed(old()), &[], |_| ()), Ok(()));
+}
+
+#[test]
+fn the_newest_sealed_backup_is_never_discarded() {
+    let newest = witness("acme", "2026-11-21T02:00:00Z");
+    for siblings in [
+        vec![],
+        vec![old()],
+        vec![old(), unsealed(witness("acme", "2026-11-21T02:05:00Z"))],
+        vec![witness("acme-x", "2026-11-21T02:05:00Z")],
+        vec![manual(witness("acme", "2026-11-21T02:05:00Z"))],
+        vec![witness("acme", "2026-11-21T02:30:00Z")], // in the future
+        vec![Witness {
+            created_at: at("2026-10-01T00:00:00Z"),
+            ..witness("acme", "2026-11-21T02:05:00Z")
+        }],
+        vec![Witness {
+            answered_at: None,
+            ..witness("acme", "2026-11-21T02:05:00Z")
+        }],
+    ] {
+        let refused = discard(&newest, &siblings, |_| ());
+        assert_eq!(refused, Err(Refusal::NewestSealed), "{siblings:?}");
+    }
+    let by_hand = manual(witness("acme", "2026-11-21T02:00:00Z"));
+    assert_eq!(
+        discard(&by_hand, &[old()], |_| ()),
+        Err(Refusal::NewestSealed)
+    );
+    let later = [witness("acme", "2026-11-21T02:05:00Z")];
+    assert_eq!(discard(&by_hand, &later, |_| ()), Ok(()));
+}
+
+#[test]
+fn what_was_not_named_is_held_or_is_not_ours_is_never_discarded() {
+    let (candidate, siblings) = (old(), siblings());
+    let check =
+        |change: fn(&mut DiscardClaim<'_>)| discard(&candidate, &siblings, |claim| change(claim));
+    assert_eq!(
+        check(|claim| claim.named = "backup-acme-1762740001"),
+        Err(Refusal::NotNamed)
+    );
+    assert_eq!(
+        check(|claim| claim.named = "backup-acme"),
+        Err(Refusal::NotNamed)
+    );
+    assert_eq!(check(|claim| claim.held = &|_| true), Err(Refusal::Held));
+    assert_eq!(
+        check(|claim| claim.selects = &|_| false),
+        Err(Refusal::NotSelected)
+    );
+    assert_eq!(
+        check(|claim| claim.prefix = "other-"),
+        Err(Refusal::NotABackupName)
+    );
+    assert_eq!(
+        check(|claim| claim.prefix = ""),
+        Err(Refusal::NotABackupName)
+    );
+    assert_eq!(
+        check(|claim| claim.now = at("2026-11-21T02:16:00Z")),
+        Err(Refusal::ClocksDisagree)
+    );
+    let ended =
+        |claim: &mut DiscardClaim<'_>| claim.lease = Lease::Until(at("2026-11-21T02:10:59Z"));
+    assert_eq!(check(ended), Err(Refusal::LeaseLost));
+    let of_another_year = Witness {
+        created_at: at("2026-11-19T00:00:00Z"),
+        ..old()
+    };
+    assert_eq!(
+        discard(&of_another_year, &siblings, |_| ()),
+        Err(Refusal::NotOurs)
+    );
+}

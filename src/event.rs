@@ -12,6 +12,10 @@ use serde_json::{Map, Value};
 
 use crate::plan::Plan;
 
+mod picked;
+
+pub use picked::Picked;
+
 /// What to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -28,23 +32,48 @@ pub enum Action {
     Jobs,
     /// Show the configuration; sends nothing.
     Check,
+    /// Compare backups with what they are backups of; changes nothing.
+    Verify,
+    /// Compare backups that somebody else made, and seal them on the user's word.
+    Seal,
+    /// Delete backups by name, on the user's word.
+    Discard,
 }
 
-const ACTIONS: [(&str, Action); 6] = [
+impl Action {
+    /// The word that events use.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        let known = ACTIONS.iter().find(|(_, action)| *action == self);
+        known.map_or("backup", |(word, _)| word)
+    }
+}
+
+const ACTIONS: [(&str, Action); 9] = [
     ("backup", Action::Backup),
     ("resume", Action::Resume),
     ("prune", Action::Prune),
     ("list", Action::List),
     ("jobs", Action::Jobs),
     ("check", Action::Check),
+    ("verify", Action::Verify),
+    ("seal", Action::Seal),
+    ("discard", Action::Discard),
 ];
-const FIELDS: [&str; 6] = [
+const FIELDS: [&str; 13] = [
     "action",
     "plan",
     "scheduled_time",
     "dry_run",
     "manual",
     "approve",
+    "names",
+    "prefix",
+    "newest",
+    "all",
+    "target",
+    "level",
+    "yes",
 ];
 /// What EventBridge puts around a `detail`.
 const ENVELOPE: [&str; 9] = [
@@ -142,6 +171,8 @@ pub struct Request {
     pub manual: bool,
     /// The hash of a list of due backups that may be deleted, and no other.
     pub approve: Option<String>,
+    /// Which backups are verified, sealed or discarded; for these actions and no other.
+    pub picked: Picked,
 }
 
 impl Default for Request {
@@ -153,6 +184,7 @@ impl Default for Request {
             dry_run: false,
             manual: false,
             approve: None,
+            picked: Picked::default(),
         }
     }
 }
@@ -208,6 +240,24 @@ pub enum EventError {
         field: &'static str,
         /// Why it means nothing here.
         why: &'static str,
+    },
+    /// Backups that are to be changed by hand, and not named one by one.
+    #[error(
+        "`{}` needs the whole names of the backups it is for, and nothing else that picks them; name them in `names`, as `lifeboat list` shows them",
+        action.word()
+    )]
+    NobodyNamed {
+        /// The action.
+        action: Action,
+    },
+    /// A change by hand, and no word that it is meant.
+    #[error(
+        "`{}` changes backups on your word: send \"dry_run\": true to see what it would do, and then \"yes\": true to have it done",
+        action.word()
+    )]
+    NotConfirmed {
+        /// The action.
+        action: Action,
     },
     /// A field of another type, or without sense.
     #[error("the event's field `{field}` is {found}; {wanted}")]
@@ -290,6 +340,10 @@ impl Request {
         if self.dry_run && matches!(self.action, Action::Resume | Action::Jobs) {
             return pointless("dry_run", "is not for the actions `resume` and `jobs`");
         }
+        if self.dry_run && self.action == Action::Verify {
+            return pointless("dry_run", "is not for `verify`, which changes nothing");
+        }
+        self.picked.sensible(self.action, self.dry_run)?;
         Ok(self)
     }
 
@@ -353,6 +407,7 @@ impl Request {
                     let wanted = "it should be the hash that a dry run printed";
                     request.approve = Some(text("approve", value, wanted)?);
                 }
+                other if request.picked.read(other, value)? => {}
                 unknown => {
                     let nearest = nearest(unknown, &FIELDS).unwrap_or("action");
                     return Err(EventError::UnknownField {

@@ -14,6 +14,7 @@ use crate::name::{BackupName, BackupPrefix, Class, Namespace, legal_bytes};
 use crate::retention::Policy;
 use crate::secret::KeySource;
 use crate::service::Region;
+use crate::verify::Level;
 
 mod document;
 mod environment;
@@ -143,6 +144,8 @@ pub struct Plan {
     pub concurrency: u32,
     /// Copies under way, at most.
     pub copies: u32,
+    /// How closely a copy is compared before it is sealed; `count` at the least.
+    pub verify: Level,
 }
 
 /// Everything that is configured.

@@ -71,6 +71,12 @@ impl Inventory {
             .map(|(source, backups)| (source, backups.as_slice()))
     }
 
+    /// The proof that nothing is missing here.
+    #[must_use]
+    pub fn complete(&self) -> &ReadToTheEnd {
+        &self.complete
+    }
+
     /// How many backups there are.
     #[must_use]
     pub fn backups(&self) -> usize {

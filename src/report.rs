@@ -15,7 +15,7 @@ use crate::plan::{Plan, Target};
 use crate::prune::{Decided, Deletion, Inventory};
 use crate::retention::{Decision, Keep, Superseded, Verdict};
 use crate::slot::Slot;
-use crate::verify::Drift;
+use crate::verify::{Cost, Drift, Finding, Level, Verified};
 
 /// Lambda's answer may have 6 MB and a log line 256 KB; lists are cut far below both.
 const LONGEST_LIST: usize = 100;
@@ -394,6 +394,14 @@ pub struct Report {
     /// What happens to each backup, if asked for.
     #[serde(skip_serializing_if = "Bounded::is_empty")]
     pub decisions: Bounded<Line>,
+    /// How closely the plan has copies compared before they are sealed.
+    pub verify: Level,
+    /// Backups that were compared more closely than by count, or were asked after, and what was found.
+    #[serde(skip_serializing_if = "Bounded::is_empty")]
+    pub verified: Bounded<Verified>,
+    /// What reading rows cost, if any were read.
+    #[serde(skip_serializing_if = "costs_nothing")]
+    pub rows_read: Cost,
     /// Failures for which more time is no remedy.
     #[serde(skip)]
     not_for_want_of_time: u64,
@@ -442,6 +450,9 @@ impl Report {
             deleted: Bounded::of_at_most(list),
             strays: Bounded::of_at_most(list),
             decisions: Bounded::of_at_most(decisions),
+            verify: plan.verify,
+            verified: Bounded::of_at_most(list),
+            rows_read: Cost::default(),
             not_for_want_of_time: 0,
             copying: 0,
         }
@@ -459,6 +470,7 @@ impl Report {
                 drift,
             });
         }
+        self.add_closer(at, job);
         for unsealed in &job.unsealed {
             let message = "bore the read-only flag of its frozen source without having been compared, and differs from it; it lost the flag and counts as unsealed";
             self.fail_job(
@@ -473,6 +485,69 @@ impl Report {
             let message = error.to_string();
             self.fail_job(at, &job.source, job.backup.as_ref(), error.word(), message);
         }
+    }
+
+    /// Says what a closer comparison found, or why there was none.
+    fn add_closer(&mut self, at: usize, job: &JobRecord) {
+        let Some(name) = &job.backup else { return };
+        if self.verify > Level::Count && job.state == JobState::Sealed && job.drift.is_some() {
+            self.warn(format!(
+                "{} was written while it was copied or compared, so its backup is sealed on schema and count, and not on {}",
+                job.source, self.verify
+            ));
+        }
+        if let Some(found) = job.closer.clone() {
+            let target = self.targets.get(at).map_or("", |target| &target.target);
+            let sealed = job.is_sealed();
+            let verified = Verified::unproven(name, target, sealed, found.level);
+            let verified = verified.with_source(found);
+            self.rows_read += verified.cost;
+            self.verified.push(verified);
+        }
+    }
+
+    /// Adds what was found about a backup that was asked after. Damage fails the run, and so it should the alarm.
+    pub fn add_verified(&mut self, verified: Verified) {
+        self.rows_read += verified.cost;
+        if verified.finding == Finding::Damaged {
+            self.add_failure(Failure {
+                target: Some(verified.target.clone()),
+                source: Some(verified.source.clone()),
+                backup: Some(verified.backup.clone()),
+                error: "mismatch",
+                message: verified.message.clone(),
+            });
+        }
+        self.verified.push(verified);
+    }
+
+    /// Counts a backup of the target at `at` that was discarded by hand, or in a dry run could be.
+    pub fn add_discarded(&mut self, at: usize, name: &BackupName) {
+        if self.dry_run {
+            self.warn(format!("{name} would be deleted, for good"));
+            return;
+        }
+        if let Some(target) = self.targets.get_mut(at) {
+            target.pruning.deleted += 1;
+        }
+        self.deleted.push(name.to_string());
+    }
+
+    /// Adds a failure about one backup, by the name it was asked for.
+    pub fn fail_backup(
+        &mut self,
+        target: Option<&str>,
+        backup: &str,
+        error: &'static str,
+        message: String,
+    ) {
+        self.add_failure(Failure {
+            target: target.map(str::to_owned),
+            source: None,
+            backup: Some(backup.to_owned()),
+            error,
+            message,
+        });
     }
 
     /// Counts what was decided about one source in the target at `at`.
@@ -706,6 +781,11 @@ impl Report {
             self.failures.len(),
         )
     }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
+fn costs_nothing(cost: &Cost) -> bool {
+    *cost == Cost::default()
 }
 
 /// Why a due backup may still stand, in a stable word and a sentence; `None` when it is gone.

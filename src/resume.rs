@@ -259,6 +259,8 @@ pub fn as_observed(before: &SourceBefore) -> Observation {
             updated_at: before.updated_at,
             read_only: before.read_only,
             schema: before.schema.clone(),
+            approx_rows: before.rows,
+            approx_bytes: 0,
             answered_at: Some(before.looked_at),
         },
         rows: before.rows,

@@ -4,8 +4,10 @@
 //! Every run ends in exactly one report.
 
 mod deleting;
+mod discarding;
 mod journaled;
 mod sides;
+mod verifying;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -13,6 +15,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::stream::{self, StreamExt};
+use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use tracing::{Instrument, info, info_span};
 
@@ -31,6 +34,8 @@ use crate::slot::{Slot, SlotError};
 
 /// How long a `resume` waits for a copy that an earlier invocation started: one more look, not its end.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// Namespaces that are compared row by row at once. Each takes a few megabytes for its pages.
+const READ_AT_ONCE: usize = 4;
 
 /// What a run works with. Built once per process, or once per test.
 pub struct World<'a, S> {
@@ -61,6 +66,10 @@ pub enum Step<'a> {
     Pruning(usize),
     /// One of them is done.
     Pruned,
+    /// So many backups will be compared.
+    Verifying(usize),
+    /// One of them is done.
+    Verified,
 }
 
 /// Why a request can't even begin. Nothing was done.
@@ -175,6 +184,9 @@ impl<S: Service> Run<'_, '_, S> {
             Action::Backup | Action::Resume => self.back_up().await,
             Action::Prune => self.prune_only().await,
             Action::List => self.list().await,
+            Action::Verify => self.verify().boxed_local().await,
+            Action::Seal => self.seal().boxed_local().await,
+            Action::Discard => self.discard().boxed_local().await,
             Action::Jobs | Action::Check => {}
         }
     }
@@ -236,6 +248,7 @@ impl<S: Service> Run<'_, '_, S> {
     /// Runs one job per source and target, and notes in each side which sources did not end sealed.
     async fn run_jobs(&mut self, live: &Live, sides: &mut [Side<'_, S>]) {
         let resumes = self.request.action == Action::Resume;
+        let readers = Semaphore::new(READ_AT_ONCE);
         let jobs: Vec<(&Side<'_, S>, Jobs<'_, Patient<S>>)> = sides
             .iter()
             .map(|side| {
@@ -250,6 +263,8 @@ impl<S: Service> Run<'_, '_, S> {
                     patience: resumes.then_some(PATIENCE),
                     clock: &self.clock,
                     notes: &self.notes,
+                    level: self.world.plan.verify,
+                    readers: &readers,
                 };
                 (side, jobs)
             })

@@ -6,6 +6,8 @@
 
 pub mod turbopuffer;
 
+use std::collections::BTreeMap;
+use std::fmt;
 use std::future::Future;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -41,8 +43,72 @@ pub struct Metadata {
     pub read_only: bool,
     /// Attribute names with their types and indexes.
     pub schema: serde_json::Value,
+    /// Rows, estimated by the service.
+    pub approx_rows: u64,
+    /// Logical bytes, estimated by the service.
+    pub approx_bytes: u64,
     /// The `Date` of the answer: the service's clock.
     pub answered_at: Option<Timestamp>,
+}
+
+/// A row's id. All of one namespace are of one kind; UUIDs are texts, whose order is theirs.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
+#[serde(untagged)]
+pub enum RowId {
+    /// An unsigned integer.
+    Number(u64),
+    /// A text, or a UUID in its canonical form.
+    Text(String),
+}
+
+impl fmt::Display for RowId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Number(number) => number.fmt(f),
+            Self::Text(text) => write!(f, "{text:?}"),
+        }
+    }
+}
+
+/// One row as the service sends it. Vectors are base64 of their elements' own bits, so that none is lost on the way.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Row {
+    /// Its id.
+    pub id: RowId,
+    /// Its other attributes, as far as they were asked for.
+    pub attributes: BTreeMap<String, serde_json::Value>,
+}
+
+/// Which rows are wanted.
+#[derive(Clone, Copy, Debug)]
+pub enum Wanted<'a> {
+    /// The first rows in the order of ids, whole.
+    Whole {
+        /// Behind this one; `None` is the beginning.
+        after: Option<&'a RowId>,
+        /// So many at most, 10,000 at the most.
+        limit: u32,
+    },
+    /// The same, their ids alone.
+    Ids {
+        /// Behind this one; `None` is the beginning.
+        after: Option<&'a RowId>,
+        /// So many at most, 10,000 at the most.
+        limit: u32,
+    },
+    /// The rows with these ids, whole, as far as they exist.
+    Of(&'a [RowId]),
+}
+
+/// Rows in the order of their ids, and what reading them is billed with.
+#[derive(Clone, Debug, Default)]
+pub struct Rows {
+    /// The rows.
+    pub rows: Vec<Row>,
+    /// Billed logical bytes that were looked through.
+    pub bytes_queried: u64,
+    /// Billed logical bytes that were sent.
+    pub bytes_returned: u64,
 }
 
 /// A copy to start at its destination.
@@ -272,6 +338,13 @@ pub trait Service: Sync {
         namespace: &Namespace,
     ) -> impl Future<Output = Result<Option<u64>, ServiceError>>;
 
+    /// Rows with strong consistency, in the order of their ids; `None` when the namespace does not exist.
+    fn rows(
+        &self,
+        namespace: &Namespace,
+        wanted: Wanted<'_>,
+    ) -> impl Future<Output = Result<Option<Rows>, ServiceError>>;
+
     /// Asks this region to make a copy. Sent once: after a lost answer, look at the destination.
     fn start_copy(
         &self,
@@ -442,6 +515,15 @@ impl<S: Service> Service for Patient<S> {
 
     async fn count(&self, namespace: &Namespace) -> Result<Option<u64>, ServiceError> {
         self.patiently("count", || self.service.count(namespace))
+            .await
+    }
+
+    async fn rows(
+        &self,
+        namespace: &Namespace,
+        wanted: Wanted<'_>,
+    ) -> Result<Option<Rows>, ServiceError> {
+        self.patiently("rows", || self.service.rows(namespace, wanted))
             .await
     }
 

@@ -18,6 +18,7 @@ use crate::report::{Line, Outcome, Report};
 use crate::retention::{Periods, Policy};
 use crate::run::Step;
 use crate::secret::KeySource;
+use crate::verify::{Level, Verified};
 use crate::{JobList, Resumed};
 
 /// Writes the report for a reader.
@@ -26,8 +27,18 @@ pub fn write_report(out: &mut impl Write, report: &Report) -> io::Result<()> {
     if matches!(report.action, Action::Backup) && !report.dry_run {
         write_jobs(out, report)?;
     }
-    if report.action != Action::List {
+    let by_name = matches!(
+        report.action,
+        Action::List | Action::Verify | Action::Seal | Action::Discard
+    );
+    if !by_name {
         write_pruning(out, report)?;
+    }
+    write_verified(out, report)?;
+    if report.action == Action::Discard {
+        for name in &report.deleted.shown {
+            writeln!(out, "  deleted: {name}")?;
+        }
     }
     if !report.decisions.is_empty() {
         writeln!(out, "\n{}", decisions_table(&report.decisions.shown))?;
@@ -67,6 +78,11 @@ fn headline(report: &Report) -> String {
         (Action::Resume, _) => "Resume",
         (Action::Jobs, _) => "Jobs",
         (Action::Check, _) => "Check",
+        (Action::Verify, _) => "Verification",
+        (Action::Seal, false) => "Sealing",
+        (Action::Seal, true) => "Dry run of sealing",
+        (Action::Discard, false) => "Discarding",
+        (Action::Discard, true) => "Dry run of discarding",
     };
     let targets = report.targets.iter();
     let to: Vec<&str> = targets.map(|target| target.region.as_str()).collect();
@@ -101,6 +117,57 @@ fn write_jobs(out: &mut impl Write, report: &Report) -> io::Result<()> {
         bytes(copied.bytes_written),
         bytes(copied.bytes_returned)
     )
+}
+
+/// Everything that was compared by hand; of a backup's own comparisons, how many there were.
+fn write_verified(out: &mut impl Write, report: &Report) -> io::Result<()> {
+    if matches!(report.action, Action::Verify | Action::Seal) {
+        if report.verified.is_empty() {
+            writeln!(out, "  no backup was picked, so nothing was compared")?;
+        } else {
+            writeln!(out, "\n{}\n", verified_table(&report.verified.shown))?;
+        }
+    } else if !report.verified.is_empty() {
+        let (level, count) = (report.verify, report.verified.len());
+        writeln!(out, "  {count} backups compared at the level {level}")?;
+    }
+    let cost = report.rows_read;
+    if cost.requests == 0 {
+        return Ok(());
+    }
+    writeln!(
+        out,
+        "  reading {} rows took {} requests and is billed with {} sent and {} looked through",
+        cost.rows,
+        cost.requests,
+        bytes(cost.bytes_returned),
+        bytes(cost.bytes_queried)
+    )
+}
+
+/// One row per backup that was compared, with everything that was proven.
+#[must_use]
+pub fn verified_table(verified: &[Verified]) -> Table {
+    let mut table = table(&[
+        "backup",
+        "target",
+        "sealed",
+        "found",
+        "level",
+        "what that means",
+    ]);
+    for one in verified {
+        let digest = one.digest.map(|digest| format!("; digest {digest}"));
+        table.add_row([
+            one.backup.as_str(),
+            &one.target,
+            if one.sealed { "yes" } else { "no" },
+            one.finding.word(),
+            &one.level.to_string(),
+            &format!("{}{}", one.message, digest.unwrap_or_default()),
+        ]);
+    }
+    table
 }
 
 fn write_pruning(out: &mut impl Write, report: &Report) -> io::Result<()> {
@@ -300,6 +367,7 @@ fn plan_table(plan: &Plan) -> Table {
             table.add_row(["  encrypted with", encryption_in_words(encryption)]);
         }
     }
+    table.add_row(["compared", level_in_words(plan.verify).as_str()]);
     let zone = plan.targets.first().map(|target| &target.retention.zone);
     let zone = zone.and_then(TimeZone::iana_name).unwrap_or("UTC");
     table.add_row(["time zone", zone]);
@@ -321,6 +389,16 @@ fn key_in_words(key: &KeySource) -> String {
             id,
             field: Some(field),
         } => format!("in the secret `{id}`, field `{field}`"),
+    }
+}
+
+/// What a level asks for before a copy is sealed.
+fn level_in_words(level: Level) -> String {
+    match level {
+        Level::Metadata => "by schema and estimated size".into(),
+        Level::Count => "by schema and count".into(),
+        Level::Sample(rows) => format!("by schema and count, and {rows} rows drawn at random"),
+        Level::Full => "by schema and count, and every row to the last bit".into(),
     }
 }
 
@@ -423,7 +501,8 @@ impl Progress {
                     self.0.set_message("copying (with failures)");
                 }
             }
-            Step::Pruned => self.0.inc(1),
+            Step::Verifying(backups) => self.restart("comparing", length(*backups)),
+            Step::Pruned | Step::Verified => self.0.inc(1),
         }
     }
 
@@ -480,6 +559,7 @@ mod tests {
         let document = r#"
 journal = "s3://bucket/lifeboat"
 [plans.nightly]
+verify = "sample:500"
 time_zone = "Europe/Berlin"
 [plans.nightly.source]
 region = "aws-us-east-1"
@@ -524,6 +604,7 @@ region = "aws-us-east-2"
  target gcp-europe-west3   backup-… in gcp-europe-west3
    retention               keeps everything
    reached at              https://gcp-europe-west3.turbopuffer.com
+ compared                  by schema and count, and 500 rows drawn at random
  time zone                 Europe/Berlin
  in flight                 32 requests per region, 64 copies
 
@@ -535,6 +616,7 @@ region = "aws-us-east-2"
  target aws-us-east-2   backup-… in aws-us-east-2
    retention            keeps everything
    reached at           https://aws-us-east-2.turbopuffer.com
+ compared               by schema and count
  time zone              UTC
  in flight              32 requests per region, 64 copies
 

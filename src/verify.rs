@@ -2,12 +2,28 @@
 //!
 //! A source may be written while it is copied. Then its counts before and after span an interval, and a copy outside it
 //! is as wrong as one that differs from a source that stood still.
+//!
+//! That much is asked of every copy before it is sealed. How much more can be asked is said by a [`Level`], and
+//! [`compare()`] asks it of any two namespaces, whenever they were made: `walk` reads both to the last bit, `sample` some
+//! rows of both, both through `rows`; `digest` is what an auditor can compare years later.
 
+mod compare;
+mod digest;
 mod level;
+mod rows;
+mod sample;
+mod verified;
+mod walk;
 
 use jiff::{SignedDuration, Timestamp};
 
+pub use compare::{Compared, End, Terms, compare, seed};
+pub use digest::Digest;
 pub use level::{Level, LevelError};
+pub use rows::Cost;
+pub use sample::{Sample, missed};
+pub use verified::{Against, Finding, Verified};
+pub use walk::{Differences, Wrong, WrongRow, read_through};
 
 use crate::clock::Clock;
 use crate::name::Namespace;
@@ -56,6 +72,31 @@ pub enum Mismatch {
         expected: u64,
         /// Rows in the copy.
         copied: u64,
+    },
+    /// By the service's estimates, one is much larger than the other.
+    #[error(
+        "the copy has about {copied_rows} rows and {copied_bytes} bytes, and the source about {rows} rows and {bytes} bytes: more than a quarter apart"
+    )]
+    Size {
+        /// Rows at the source, estimated.
+        rows: u64,
+        /// Logical bytes at the source, estimated.
+        bytes: u64,
+        /// Rows in the copy, estimated.
+        copied_rows: u64,
+        /// Logical bytes in the copy, estimated.
+        copied_bytes: u64,
+    },
+    /// The source stood still, and yet rows differ.
+    #[error("the copy's rows are not the source's: {0}")]
+    Content(Differences),
+    /// What was read is equal, and yet not all that was counted.
+    #[error("{counted} rows were counted on either side, and {read} came when all were read")]
+    Unread {
+        /// Rows, counted.
+        counted: u64,
+        /// Rows that came.
+        read: u64,
     },
     /// The source was written, but not by that much.
     #[error(
@@ -225,6 +266,8 @@ mod tests {
             updated_at: updated_at.parse().unwrap(),
             read_only: false,
             schema: json!({"id": {"type": "uint"}, "title": {"type": "string"}}),
+            approx_rows: rows,
+            approx_bytes: 0,
             answered_at: None,
         };
         Observation { metadata, rows }

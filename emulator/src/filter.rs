@@ -18,7 +18,7 @@ pub(crate) enum Filter {
     And(Vec<Filter>),
     Or(Vec<Filter>),
     Not(Box<Filter>),
-    /// The id compares like this with one of these.
+    /// The id compares like this with one of these, which are sorted.
     Id(Test, Vec<Id>),
     /// The attribute compares like this with one of these; no value stands for null.
     Attribute(String, Test, Vec<Option<Value>>),
@@ -84,6 +84,7 @@ impl Filter {
             Self::And(parts) => parts.iter().all(|part| part.matches(id, row)),
             Self::Or(parts) => parts.iter().any(|part| part.matches(id, row)),
             Self::Not(part) => !part.matches(id, row),
+            Self::Id(Test::In, operands) => operands.binary_search(id).is_ok(),
             Self::Id(test, operands) => operands
                 .iter()
                 .any(|operand| test.holds(Some(id.cmp(operand)))),
@@ -102,6 +103,15 @@ impl Filter {
                 Some(Value::Text(text)) => glob(pattern, &letters(text)),
                 _ => false,
             },
+        }
+    }
+
+    /// The only ids that this filter can let through, sorted, so that rows asked for by id are looked up.
+    pub(crate) fn among(&self) -> Option<&[Id]> {
+        match self {
+            Self::Id(Test::In, ids) => Some(ids),
+            Self::And(parts) => parts.iter().find_map(Self::among),
+            _ => None,
         }
     }
 
@@ -156,7 +166,10 @@ fn leaf(name: &str, op: &str, operand: &Json, schema: &Schema) -> Result<Filter>
         let ids = operands
             .into_iter()
             .map(|operand| rows::id_of(kind, operand));
-        return Ok(Filter::Id(test, ids.collect::<Result<_>>()?));
+        let mut ids = ids.collect::<Result<Vec<_>>>()?;
+        ids.sort_unstable();
+        ids.dedup();
+        return Ok(Filter::Id(test, ids));
     }
     let values = operands
         .into_iter()
@@ -328,5 +341,13 @@ mod tests {
         let filter = json!(["And", [["n", "Eq", 3], ["id", "Gt", 9]]]);
         let filter = Filter::read(&filter, &schema).unwrap();
         assert_eq!(filter.above(), Some(&Id::Uint(9)));
+    }
+
+    #[test]
+    fn rows_asked_for_by_id_are_looked_up() {
+        let schema = Schema::default();
+        let filter = json!(["And", [["n", "Eq", 3], ["id", "In", [9, 2, 9]]]]);
+        let filter = Filter::read(&filter, &schema).unwrap();
+        assert_eq!(filter.among(), Some([Id::Uint(2), Id::Uint(9)].as_slice()));
     }
 }

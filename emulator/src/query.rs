@@ -189,10 +189,12 @@ fn find<'a>(data: &'a Data, query: &Json, whole: &Json) -> Result<Found<'a>> {
         .map(|json| Filter::read(json, &data.schema))
         .transpose()?;
     let start = filter.as_ref().and_then(Filter::above);
+    let among = filter.as_ref().and_then(Filter::among);
     let rows: Rows<'a, '_> = Rows {
         data,
         filter: filter.as_ref(),
         start,
+        among,
     };
     match (given("rank_by"), given("aggregate_by")) {
         (Some(_), Some(_)) => Err(ApiError::shape(
@@ -227,6 +229,8 @@ pub(crate) struct Rows<'a, 'f> {
     filter: Option<&'f Filter>,
     /// No id up to here passes the filter.
     start: Option<&'f Id>,
+    /// No other id passes the filter.
+    among: Option<&'f [Id]>,
 }
 
 impl<'a, 'f> Rows<'a, 'f> {
@@ -234,7 +238,14 @@ impl<'a, 'f> Rows<'a, 'f> {
     pub(crate) fn iter(self) -> impl DoubleEndedIterator<Item = (&'a Id, &'a Row)> + use<'a, 'f> {
         use std::ops::Bound::{Excluded, Unbounded};
         let from = self.start.map_or(Unbounded, Excluded);
-        let rows = self.data.rows.range::<Id, _>((from, Unbounded));
+        let all = &self.data.rows;
+        let named = self.among.into_iter().flatten();
+        let named = named.filter_map(|id| all.get_key_value(id));
+        let ranged = self
+            .among
+            .is_none()
+            .then(|| all.range::<Id, _>((from, Unbounded)));
+        let rows = named.chain(ranged.into_iter().flatten());
         let passes =
             move |id: &Id, row: &Row| self.filter.is_none_or(|filter| filter.matches(id, row));
         rows.map(|(id, row)| (id, &**row))

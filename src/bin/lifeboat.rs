@@ -10,11 +10,12 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 use jiff::Timestamp;
 use lifeboat::clock::Clock;
-use lifeboat::event::{Action, Event, Request};
+use lifeboat::event::{Action, Event, Picked, Request};
 use lifeboat::plan::Settings;
 use lifeboat::preflight::{self, Verdict};
 use lifeboat::report::{Outcome, Size};
 use lifeboat::terminal::{self, Progress};
+use lifeboat::verify::Level;
 use lifeboat::{Answer, Lifeboat, demo, telemetry};
 
 /// A person may wait longer than a function, but not for ever.
@@ -65,6 +66,27 @@ enum Command {
         #[arg(long)]
         online: bool,
     },
+    /// Compare backups with their live sources, or where these are gone or were written since with their like in another
+    /// target; says what was proven, and changes nothing. Without names, the newest of every source.
+    Verify {
+        #[command(flatten)]
+        picked: PickedMany,
+        #[command(flatten)]
+        shown: Shown,
+    },
+    /// Seal backups that somebody else made, such as the vendor's sample, so that retention counts and governs them.
+    Seal {
+        /// How closely each is compared first: metadata, count, sample:N or full; the plan's level if left out.
+        #[arg(long, value_name = "LEVEL")]
+        level: Option<Level>,
+        #[command(flatten)]
+        named: Named,
+    },
+    /// Delete backups by name, for good; never the newest sealed one of a source.
+    Discard {
+        #[command(flatten)]
+        named: Named,
+    },
     /// Carry out an event as the Lambda function would.
     Invoke {
         /// A file with the event as JSON, or `-` for standard input.
@@ -86,6 +108,48 @@ struct Options {
     /// Delete exactly the list that has this hash, or nothing; `lifeboat plan` prints it.
     #[arg(long, value_name = "HASH")]
     approve: Option<String>,
+    #[command(flatten)]
+    shown: Shown,
+}
+
+/// Which backups are compared.
+#[derive(Args)]
+struct PickedMany {
+    /// Whole names of backups, as `lifeboat list` shows them.
+    #[arg(value_name = "NAME", conflicts_with_all = ["prefix", "newest", "all"])]
+    names: Vec<String>,
+    /// Backups of the sources whose names begin like this.
+    #[arg(long, value_name = "PREFIX")]
+    prefix: Option<String>,
+    /// The newest backup of each source (as without this word).
+    #[arg(long, conflicts_with = "all")]
+    newest: bool,
+    /// Every backup.
+    #[arg(long)]
+    all: bool,
+    /// Only those in this target.
+    #[arg(long, value_name = "TARGET")]
+    target: Option<String>,
+    /// How closely: metadata, count, sample:N or full; the plan's level if left out.
+    #[arg(long, value_name = "LEVEL")]
+    level: Option<Level>,
+}
+
+/// Which backups are changed by hand, and whether that is meant.
+#[derive(Args)]
+struct Named {
+    /// Whole names of backups, as `lifeboat list` shows them.
+    #[arg(required = true, value_name = "NAME")]
+    names: Vec<String>,
+    /// The target they stand in; may be left out where they stand in one alone.
+    #[arg(long, value_name = "TARGET")]
+    target: Option<String>,
+    /// Do it without asking; needed where nobody can be asked.
+    #[arg(long, conflicts_with = "dry_run")]
+    yes: bool,
+    /// Say what would be done, and change nothing.
+    #[arg(long)]
+    dry_run: bool,
     #[command(flatten)]
     shown: Shown,
 }
@@ -119,6 +183,20 @@ impl Shown {
             plan: self.plan,
             dry_run,
             ..Request::default()
+        }
+    }
+}
+
+impl PickedMany {
+    fn picked(self) -> Picked {
+        Picked {
+            names: self.names,
+            prefix: self.prefix,
+            newest: self.newest,
+            all: self.all,
+            target: self.target,
+            level: self.level,
+            yes: false,
         }
     }
 }
@@ -163,6 +241,16 @@ async fn main() -> ExitCode {
             carry_out(shown.request(Action::List, false), json).await
         }
         Command::Check { online } => check(online).await,
+        Command::Verify { picked, shown } => {
+            let json = shown.json;
+            let request = Request {
+                picked: picked.picked(),
+                ..shown.request(Action::Verify, false)
+            };
+            carry_out(request, json).await
+        }
+        Command::Seal { level, named } => by_hand(Action::Seal, level, named).await,
+        Command::Discard { named } => by_hand(Action::Discard, None, named).await,
         Command::Invoke { event, json } => match read_event(&event) {
             Ok(request) => carry_out(request, json).await,
             Err(bad) => Err(bad),
@@ -174,6 +262,50 @@ async fn main() -> ExitCode {
         let _ = writeln!(io::stderr(), "lifeboat: {message}");
         ExitCode::from(2)
     })
+}
+
+/// Shows what would be done, asks whether that is meant, and does it.
+async fn by_hand(action: Action, level: Option<Level>, named: Named) -> Result<ExitCode, BadInput> {
+    let (json, names) = (named.shown.json, named.names.join(", "));
+    let request = Request {
+        picked: Picked {
+            names: named.names,
+            target: named.target,
+            level,
+            yes: named.yes,
+            ..Picked::default()
+        },
+        ..named.shown.request(action, named.dry_run)
+    };
+    if named.yes || named.dry_run {
+        return carry_out(request, json).await;
+    }
+    if !io::stdin().is_terminal() {
+        return Err(BadInput(format!(
+            "nobody can be asked whether it is meant to {} {names}; look with --dry-run, and then say --yes",
+            action.word()
+        )));
+    }
+    let mut trial = request.clone();
+    trial.dry_run = true;
+    let could = carry_out(trial, false).await?;
+    if could != ExitCode::SUCCESS || !is_meant(action, &names) {
+        return Ok(ExitCode::FAILURE);
+    }
+    let mut request = request;
+    request.picked.yes = true;
+    carry_out(request, json).await
+}
+
+/// Asks on the terminal; anything but the word of the action is a no.
+fn is_meant(action: Action, names: &str) -> bool {
+    let word = action.word();
+    let asked = write!(
+        io::stderr(),
+        "Really {word} {names}? Type `{word}` to do it: "
+    );
+    let mut answer = String::new();
+    asked.is_ok() && io::stdin().read_line(&mut answer).is_ok() && answer.trim() == word
 }
 
 async fn carry_out(request: Request, json: bool) -> Result<ExitCode, BadInput> {

@@ -20,12 +20,20 @@ use crate::name::{BackupName, BackupPrefix, legal_bytes};
 use crate::retention::{Periods, Policy};
 use crate::secret::KeySource;
 use crate::service::Region;
+use crate::verify::Level;
 
 /// The tables: what messages call them, and the keys they know.
 const TOP: Table = ("the top", &["journal", "plans"]);
 const PLAN: Table = (
     "the plan",
-    &["time_zone", "concurrency", "copies", "source", "targets"],
+    &[
+        "time_zone",
+        "concurrency",
+        "copies",
+        "source",
+        "targets",
+        "verify",
+    ],
 );
 const SOURCE: Table = (
     "`source`",
@@ -183,6 +191,7 @@ impl Walk<'_, '_> {
         let zone = self.time_zone(&plan);
         let concurrency = self.number(&plan, "concurrency", parts::CONCURRENCY);
         let copies = self.number(&plan, "copies", parts::COPIES);
+        let verify = self.level(&plan);
         let (selectors, source) = self.source(&plan);
         let targets = self.targets(&plan, &selectors, &zone.unwrap_or(TimeZone::UTC));
         Ok(Plan {
@@ -191,7 +200,16 @@ impl Walk<'_, '_> {
             targets: targets?,
             concurrency: concurrency?.unwrap_or(parts::DEFAULT_CONCURRENCY),
             copies: copies?.unwrap_or(parts::DEFAULT_COPIES),
+            verify: verify?,
         })
+    }
+
+    /// How closely copies are compared before they are sealed.
+    fn level(&mut self, plan: &Section<'_>) -> Result<Level, Reported> {
+        let level = self.text(plan, "verify")?.map(parts::level).transpose();
+        level
+            .map(Option::unwrap_or_default)
+            .map_err(|message| self.fault(&plan.at("verify"), message))
     }
 
     fn name(&mut self, path: &str, name: &str) -> Result<String, Reported> {

@@ -18,7 +18,7 @@ use crate::secret::KeySource;
 use crate::service::Region;
 
 /// What only the plan `default` is made of: beside a document nobody would read it.
-const OF_THE_PLAN: [&str; 13] = [
+const OF_THE_PLAN: [&str; 14] = [
     "SOURCE_REGION",
     "BACKUP_REGION",
     "SOURCE_PREFIX",
@@ -32,6 +32,7 @@ const OF_THE_PLAN: [&str; 13] = [
     "BACKUP_API_KEY",
     "BACKUP_API_KEY_SECRET",
     "BACKUP_API_KEY_SECRET_FIELD",
+    "VERIFY_LEVEL",
 ];
 
 /// What is read with a document as well as without.
@@ -91,6 +92,8 @@ impl<'a> Reader<'a> {
             parts::CONCURRENCY,
         );
         let copies = self.number("COPIES", parts::DEFAULT_COPIES, parts::COPIES);
+        let verify = self.text("VERIFY_LEVEL").map(parts::level).transpose();
+        let verify = verify.map_err(|message| self.fault("VERIFY_LEVEL", message));
         let taken = Names::taken(&selectors);
         let owned = Names::owned(&prefix, &selectors);
         let ends = [
@@ -121,6 +124,7 @@ impl<'a> Reader<'a> {
             targets: vec![target],
             concurrency: concurrency?,
             copies: copies?,
+            verify: verify?.unwrap_or_default(),
         })
     }
 
@@ -439,6 +443,32 @@ mod tests {
             plan.backup_prefixes(&plan.targets[0], &[Class::Scheduled, Class::Manual]),
             ["backup-acme-", "manual-backup-acme-"]
         );
+    }
+
+    #[test]
+    fn copies_are_compared_by_count_unless_more_is_asked_for() {
+        let level = |text| {
+            let settings = read(&[("VERIFY_LEVEL", Some(text))]);
+            settings.map(|settings| settings.plans[0].verify.to_string())
+        };
+        for (text, meant) in [
+            ("", "count"),
+            ("count", "count"),
+            (" full ", "full"),
+            ("sample:50", "sample:50"),
+        ] {
+            assert_eq!(level(text).unwrap(), meant);
+        }
+        for (text, says) in [
+            ("metadata", "too little to seal"),
+            ("deep", "no verification level"),
+        ] {
+            let said = level(text).unwrap_err().to_string();
+            assert!(
+                said.contains("VERIFY_LEVEL") && said.contains(says),
+                "{said}"
+            );
+        }
     }
 
     #[test]

@@ -76,7 +76,7 @@ impl<'w, S: Service> Run<'_, 'w, S> {
     }
 
     /// Whether a source is not frozen, or every sealed backup that was made since it was last written is what it is.
-    async fn flags_are_true(
+    pub(super) async fn flags_are_true(
         &self,
         side: &Side<'_, S>,
         source: &Namespace,

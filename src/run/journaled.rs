@@ -38,7 +38,8 @@ impl<S: Service> Run<'_, '_, S> {
         let changes = match self.request.action {
             Action::Backup | Action::Prune => !self.request.dry_run,
             Action::Resume => true,
-            Action::List | Action::Jobs | Action::Check => false,
+            Action::Seal | Action::Discard => !self.request.dry_run,
+            Action::List | Action::Jobs | Action::Check | Action::Verify => false,
         };
         let (Some(journal), true) = (self.world.journal, changes) else {
             return true;
@@ -48,7 +49,7 @@ impl<S: Service> Run<'_, '_, S> {
         let opened = match lease.await {
             Ok(lease) => {
                 let lease = self.lease.insert(Arc::new(lease));
-                if self.request.action == Action::Prune {
+                if !matches!(self.request.action, Action::Backup | Action::Resume) {
                     return true;
                 }
                 let key = RunKey {

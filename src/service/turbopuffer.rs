@@ -11,12 +11,16 @@ use jiff::Timestamp;
 use jiff::fmt::rfc2822;
 use reqwest::header::HeaderMap;
 use turbopuffer::types::{
-    AggregateBy, CopyFromNamespaceOperation, CopyFromNamespaceOperationResult, Encryption,
-    WriteResult,
+    AggregateBy, CopyFromNamespaceOperation, CopyFromNamespaceOperationResult, Encryption, Filter,
+    Id, QueryConfigConsistency, QueryConfigConsistencyLevel, RankBy, RankByAttributeOrder, Vector,
+    VectorEncoding, WriteResult,
 };
 use turbopuffer::{ApiError, Client, Error};
 
-use super::{Copied, CopyOrder, Metadata, Page, Progress, Region, Service, ServiceError, Started};
+use super::{
+    Copied, CopyOrder, Metadata, Page, Progress, Region, Row, RowId, Rows, Service, ServiceError,
+    Started, Wanted,
+};
 use crate::certificate::DeletionCertificate;
 use crate::name::Namespace;
 use crate::secret::{ApiKey, Key};
@@ -28,6 +32,8 @@ const ATTEMPT_DEADLINE: Duration = Duration::from_secs(30);
 const CONNECT_DEADLINE: Duration = Duration::from_secs(5);
 /// A frozen sandbox wakes up with connections the other side closed long ago.
 const IDLE_CONNECTION: Duration = Duration::from_secs(20);
+/// The attribute that the client's types hold apart from the others.
+const VECTOR: &str = "vector";
 /// How much of an unreadable answer is worth showing.
 const SHOWN: usize = 200;
 
@@ -141,6 +147,42 @@ impl Turbopuffer {
             })?;
         *cached = Some((key.fetch(), client.clone()));
         Ok(client)
+    }
+
+    /// A row of an answer. What the client's types hold apart is put together again; nothing is left out.
+    fn row(&self, row: turbopuffer::types::Row) -> Result<Row, ServiceError> {
+        let unreadable = |message| ServiceError::Unreadable {
+            region: self.region.clone(),
+            message,
+        };
+        let id = match row.id {
+            Id::Int(number) => RowId::Number(number),
+            Id::String(text) => RowId::Text(text),
+            other => {
+                let found = shown(&other.to_string());
+                let message = format!("a row's id is {found}, neither a whole number nor a text");
+                return Err(unreadable(message));
+            }
+        };
+        let mut attributes = row.extra;
+        match row.vector {
+            None => {}
+            Some(Vector::String(base64)) => {
+                attributes.insert(VECTOR.to_owned(), base64.into());
+            }
+            Some(Vector::Array(elements)) => {
+                attributes.insert(VECTOR.to_owned(), elements.into());
+            }
+            Some(Vector::Other(value)) => {
+                attributes.insert(VECTOR.to_owned(), value);
+            }
+            Some(_) => {
+                return Err(unreadable(format!(
+                    "the vector of row {id} has an unknown form"
+                )));
+            }
+        }
+        Ok(Row { id, attributes })
     }
 
     fn in_our_words(&self, error: Error) -> ServiceError {
@@ -290,6 +332,11 @@ fn innermost(error: &dyn std::error::Error) -> String {
     cause.to_string()
 }
 
+/// Only ids behind this one.
+fn behind(id: &RowId) -> Filter {
+    Filter::gt("id", id)
+}
+
 fn copied(result: &WriteResult) -> Copied {
     let query = result.billing.query.as_ref();
     Copied {
@@ -349,6 +396,8 @@ impl Service for Turbopuffer {
                     updated_at: answer.data.updated_at,
                     read_only: answer.data.read_only.unwrap_or(false),
                     schema: serde_json::to_value(&answer.data.schema).map_err(Error::Json)?,
+                    approx_rows: answer.data.approx_row_count,
+                    approx_bytes: answer.data.approx_logical_bytes,
                     answered_at: answered_at(&answer.headers),
                 })
             })
@@ -380,6 +429,48 @@ impl Service for Turbopuffer {
             region: self.region.clone(),
             message: "the answer to a count holds no count".into(),
         })
+    }
+
+    async fn rows(
+        &self,
+        namespace: &Namespace,
+        wanted: Wanted<'_>,
+    ) -> Result<Option<Rows>, ServiceError> {
+        let answer = self
+            .attempt(async |client| {
+                let strong =
+                    QueryConfigConsistency::new().level(QueryConfigConsistencyLevel::Strong);
+                let query = client
+                    .namespace(namespace.as_str())
+                    .query()
+                    .rank_by(RankBy::attribute("id", RankByAttributeOrder::Asc))
+                    .consistency(strong)
+                    .vector_encoding(VectorEncoding::Base64);
+                let (whole, filter, limit) = match wanted {
+                    Wanted::Whole { after, limit } => (true, after.map(behind), limit),
+                    Wanted::Ids { after, limit } => (false, after.map(behind), limit),
+                    Wanted::Of(ids) => (
+                        true,
+                        Some(Filter::in_("id", ids)),
+                        u32::try_from(ids.len()).unwrap_or(u32::MAX),
+                    ),
+                };
+                let query = query.include_attributes(whole).limit(u64::from(limit));
+                match filter {
+                    Some(filter) => query.filters(filter).send().await,
+                    None => query.send().await,
+                }
+            })
+            .await;
+        let Some(answer) = if_there(answer)? else {
+            return Ok(None);
+        };
+        let rows = answer.rows.into_iter().map(|row| self.row(row));
+        Ok(Some(Rows {
+            rows: rows.collect::<Result<_, _>>()?,
+            bytes_queried: answer.billing.billable_logical_bytes_queried,
+            bytes_returned: answer.billing.billable_logical_bytes_returned,
+        }))
     }
 
     async fn start_copy(&self, order: &CopyOrder<'_>) -> Result<Started, ServiceError> {

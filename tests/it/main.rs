@@ -13,9 +13,11 @@
 mod approvals;
 mod attacks;
 mod carrying_on;
+mod comparing;
 mod faulty_store;
 mod fleet;
 mod histories;
 mod preflight;
 mod stories;
+mod verifying;
 mod world;

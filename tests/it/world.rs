@@ -19,7 +19,8 @@ use lifeboat::report::{Report, Size};
 use lifeboat::run::{self, Refused};
 use lifeboat::service::turbopuffer::refusal;
 use lifeboat::service::{
-    Copied, CopyOrder, Metadata, Page, Patient, Progress, Service, ServiceError, Started,
+    Copied, CopyOrder, Metadata, Page, Patient, Progress, Row, RowId, Rows, Service, ServiceError,
+    Started, Wanted,
 };
 use lifeboat_emulator::{Answer, Call, ClockMode, Delivery, Emulator, Method, Rule, Standing};
 use serde::de::DeserializeOwned;
@@ -490,6 +491,21 @@ struct Shown {
     #[serde(default)]
     read_only: bool,
     schema: Value,
+    approx_row_count: u64,
+    approx_logical_bytes: u64,
+}
+
+/// A row of an answer, as the real client hands it over.
+fn row(row: Value) -> Row {
+    let Value::Object(mut attributes) = row else {
+        panic!("{row} is no row")
+    };
+    let id = match attributes.remove("id").unwrap() {
+        Value::String(text) => RowId::Text(text),
+        id => RowId::Number(id.as_u64().unwrap()),
+    };
+    let attributes = attributes.into_iter().collect();
+    Row { id, attributes }
 }
 
 fn copied(result: &Value) -> Copied {
@@ -545,6 +561,8 @@ impl Service for Region {
             updated_at: shown.updated_at,
             read_only: shown.read_only,
             schema: shown.schema,
+            approx_rows: shown.approx_row_count,
+            approx_bytes: shown.approx_logical_bytes,
             answered_at,
         }))
     }
@@ -554,6 +572,41 @@ impl Service for Region {
         let count = json!({"aggregate_by": {"rows": ["Count"]}});
         let answer = if_there(self.ask(Method::Post, &path, "", count).await)?;
         Ok(answer.map(|(answer, _): (Value, _)| answer["aggregations"]["rows"].as_u64().unwrap()))
+    }
+
+    async fn rows(
+        &self,
+        namespace: &Namespace,
+        wanted: Wanted<'_>,
+    ) -> Result<Option<Rows>, ServiceError> {
+        let mut query = json!({"rank_by": ["id", "asc"], "vector_encoding": "base64"});
+        match wanted {
+            Wanted::Whole { after, limit } | Wanted::Ids { after, limit } => {
+                query["limit"] = json!(limit);
+                query["include_attributes"] = json!(matches!(wanted, Wanted::Whole { .. }));
+                if let Some(after) = after {
+                    query["filters"] = json!(["id", "Gt", after]);
+                }
+            }
+            Wanted::Of(ids) => {
+                query["limit"] = json!(ids.len());
+                query["include_attributes"] = json!(true);
+                query["filters"] = json!(["id", "In", ids]);
+            }
+        }
+        let path = format!("/v2/namespaces/{namespace}/query");
+        let answer = if_there(self.ask(Method::Post, &path, "", query).await)?;
+        Ok(answer.map(|(mut answer, _): (Value, _)| {
+            let billed = |what: &str| answer["billing"][what].as_u64().unwrap();
+            let bytes_queried = billed("billable_logical_bytes_queried");
+            let bytes_returned = billed("billable_logical_bytes_returned");
+            let rows = answer["rows"].take();
+            Rows {
+                rows: rows.as_array().unwrap().iter().cloned().map(row).collect(),
+                bytes_queried,
+                bytes_returned,
+            }
+        }))
     }
 
     async fn start_copy(&self, order: &CopyOrder<'_>) -> Result<Started, ServiceError> {

@@ -1,0 +1,210 @@
+//! Two namespaces read side by side in the order of their ids, every attribute of every row compared to its last bit.
+//!
+//! Both sides' pages are asked for at once and dropped when they were compared, so memory is a page of each at any size.
+
+use std::cmp::Ordering;
+use std::collections::BTreeSet;
+use std::fmt;
+
+use futures_util::future::try_join;
+use serde::Serialize;
+
+use super::digest::{self, Digest};
+use super::rows::{Cost, Depth, PageSize, Pages};
+use super::{End, Observation};
+use crate::service::{Row, RowId, Service, ServiceError};
+
+/// Rows that are named when many differ.
+const NAMED: usize = 20;
+/// Attributes that are named when many of one row differ.
+const NAMED_ATTRIBUTES: usize = 5;
+
+/// What is wrong with one row of the copy.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Wrong {
+    /// Only the source has it.
+    Missing,
+    /// Only the copy has it.
+    Extra,
+    /// Some attributes differ; these are the first of them.
+    Changed(Vec<String>),
+}
+
+/// One row that differs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct WrongRow {
+    /// Its id.
+    pub id: RowId,
+    /// How.
+    pub wrong: Wrong,
+}
+
+impl fmt::Display for WrongRow {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.wrong {
+            Wrong::Missing => write!(f, "{} is missing", self.id),
+            Wrong::Extra => write!(f, "{} is in the copy alone", self.id),
+            Wrong::Changed(names) => write!(f, "{} differs in `{}`", self.id, names.join("`, `")),
+        }
+    }
+}
+
+/// Rows that differ: all of them counted, the first of them named.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Differences {
+    /// Rows that only the source has.
+    pub missing: u64,
+    /// Rows that only the copy has.
+    pub extra: u64,
+    /// Rows of which some attribute differs.
+    pub changed: u64,
+    /// The first of them, in the order of ids.
+    pub first: Vec<WrongRow>,
+}
+
+impl Differences {
+    /// Whether no row differs.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.missing + self.extra + self.changed == 0
+    }
+
+    fn add(&mut self, id: &RowId, wrong: Wrong) {
+        match wrong {
+            Wrong::Missing => self.missing += 1,
+            Wrong::Extra => self.extra += 1,
+            Wrong::Changed(_) => self.changed += 1,
+        }
+        if self.first.len() < NAMED {
+            let id = id.clone();
+            self.first.push(WrongRow { id, wrong });
+        }
+    }
+}
+
+impl fmt::Display for Differences {
+    /// How many, and the first three by name.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} rows are missing, {} are in the copy alone, {} have other values",
+            self.missing, self.extra, self.changed
+        )?;
+        let named: Vec<String> = self.first.iter().take(3).map(ToString::to_string).collect();
+        if named.is_empty() {
+            return Ok(());
+        }
+        write!(f, " (row {})", named.join("; row "))
+    }
+}
+
+/// The rows of both sides that were compared so far: the source's first, the copy's second.
+#[derive(Debug, Default)]
+pub(super) struct Pairs {
+    pub(super) differences: Differences,
+    pub(super) rows: [u64; 2],
+    pub(super) digests: [Digest; 2],
+    forms: [Vec<u8>; 2],
+}
+
+impl Pairs {
+    /// Two rows with one id.
+    fn add_both(&mut self, source: &Row, copy: &Row) {
+        let ([source_form, copy_form], [of_source, of_copy]) = (&mut self.forms, &mut self.digests);
+        digest::write_row(source, source_form);
+        digest::write_row(copy, copy_form);
+        self.rows = self.rows.map(|rows| rows + 1);
+        let hash = Digest::of(source_form);
+        of_source.add(hash);
+        if source_form == copy_form {
+            return of_copy.add(hash);
+        }
+        of_copy.add(Digest::of(copy_form));
+        self.differences.add(&source.id, changed(source, copy));
+    }
+
+    /// A row that only one side has.
+    fn add_one(&mut self, side: usize, row: &Row, wrong: Wrong) {
+        let sides = self.forms.iter_mut().zip(&mut self.digests);
+        if let Some(((form, sum), rows)) = sides.zip(&mut self.rows).nth(side) {
+            digest::write_row(row, form);
+            sum.add(Digest::of(form));
+            *rows += 1;
+        }
+        self.differences.add(&row.id, wrong);
+    }
+
+    /// The next row of each side, of which one may have ended. Whichever id is smaller comes alone.
+    pub(super) fn add(&mut self, source: Option<&Row>, copy: Option<&Row>) -> (bool, bool) {
+        let order = match (source, copy) {
+            (Some(source), Some(copy)) => source.id.cmp(&copy.id),
+            (Some(_), None) => Ordering::Less,
+            (None, _) => Ordering::Greater,
+        };
+        match (order, source, copy) {
+            (Ordering::Equal, Some(source), Some(copy)) => self.add_both(source, copy),
+            (Ordering::Less, Some(source), _) => self.add_one(0, source, Wrong::Missing),
+            (_, _, Some(copy)) => self.add_one(1, copy, Wrong::Extra),
+            (_, _, None) => {}
+        }
+        (order.is_le(), order.is_ge())
+    }
+}
+
+/// The attributes in which two rows differ.
+fn changed(source: &Row, copy: &Row) -> Wrong {
+    let names: BTreeSet<&String> = source
+        .attributes
+        .keys()
+        .chain(copy.attributes.keys())
+        .collect();
+    let differ = names
+        .into_iter()
+        .filter(|name| !digest::same(source.attributes.get(*name), copy.attributes.get(*name)));
+    Wrong::Changed(differ.take(NAMED_ATTRIBUTES).cloned().collect())
+}
+
+/// Reads both sides to their ends.
+pub(super) async fn walk<S: Service>(
+    source: &mut Pages<'_, S>,
+    copy: &mut Pages<'_, S>,
+) -> Result<Pairs, ServiceError> {
+    let mut pairs = Pairs::default();
+    loop {
+        if source.wants_page() || copy.wants_page() {
+            let size = source.size.min(copy.size);
+            (source.size, copy.size) = (size, size);
+            try_join(source.fill(), copy.fill()).await?;
+        }
+        if source.peek().is_none() && copy.peek().is_none() {
+            return Ok(pairs);
+        }
+        let (of_source, of_copy) = pairs.add(source.peek(), copy.peek());
+        if of_source {
+            source.pop();
+        }
+        if of_copy {
+            copy.pop();
+        }
+    }
+}
+
+/// Reads a namespace of which there is nothing to compare it with: its rows, their sum, and what that cost.
+pub async fn read_through<S: Service>(
+    end: End<'_, S>,
+    seen: &Observation,
+) -> Result<(u64, Digest, Cost), ServiceError> {
+    let size = PageSize::guess(seen.metadata.approx_rows, seen.metadata.approx_bytes);
+    let mut pages = Pages::of(end, Depth::Whole, seen.rows, size);
+    let (mut rows, mut sum, mut form) = (0, Digest::default(), Vec::new());
+    while pages.wants_page() {
+        pages.fill().await?;
+        while let Some(row) = pages.pop() {
+            digest::write_row(&row, &mut form);
+            sum.add(Digest::of(&form));
+            rows += 1;
+        }
+    }
+    Ok((rows, sum, pages.cost))
+}
