@@ -18,6 +18,7 @@ mod faulty_store;
 mod fleet;
 mod histories;
 mod preflight;
+mod skipping;
 mod stories;
 mod verifying;
 mod world;
