@@ -15,29 +15,22 @@ use tokio::time::{Instant, sleep, timeout_at};
 use tracing::{info, warn};
 
 use crate::clock::Clock;
+use crate::copying::{CopyError, Copying, FIRST_LOOK, LONGEST_LOOK, Made};
 use crate::coverage::{self, Covering, SkipUnchanged};
 use crate::journal::Entry;
 use crate::name::{BackupName, BackupPrefix, Class, NameTooLong, Namespace};
 use crate::resume::{self, Notes, Past};
 use crate::retention::{Backup, Evidence};
-use crate::service::{
-    Copied, CopyOrder, LONGEST_RETRY_AFTER, Pace, Progress, Service, ServiceError, Started,
-};
+use crate::service::{Copied, CopyOrder, Pace, Service, ServiceError};
 use crate::slot::{CLOCK_MARGIN, LATEST_START, Slot};
 use crate::verify::{self, Comparison, Drift, End, Level, Mismatch, Observation, Terms, Verdict};
 
-/// Copies started for one job, each only after a look at the destination; the first included.
-const MOST_STARTS: u32 = 5;
-/// A copy whose answer was lost may take this long to show at its destination.
-const LOOKS_AFTER_A_LOST_ANSWER: u32 = 6;
 /// A copy that the service says exists must show within this time.
 const UNSEEN_FOR: Duration = Duration::from_mins(10);
 /// A found copy that has not grown for this long will not become equal by waiting.
 const STALLED_AFTER: Duration = Duration::from_mins(1);
 /// Two terabytes take eleven hours (contract section 6); a copy that is not whole after a day is none.
 const LONGEST_COPY: SignedDuration = SignedDuration::from_hours(24);
-const FIRST_LOOK: Duration = Duration::from_millis(250);
-const LONGEST_LOOK: Duration = Duration::from_secs(30);
 
 /// What became of a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
@@ -116,6 +109,16 @@ impl JobState {
             Self::Failed => "failed",
             Self::Incomplete => "incomplete",
             Self::Vanished => "vanished",
+        }
+    }
+}
+
+impl From<CopyError> for JobError {
+    fn from(error: CopyError) -> Self {
+        match error {
+            CopyError::Service(error) => Self::Service(error),
+            CopyError::GivenUp(error) => Self::CopyFailed(error),
+            CopyError::StillCopying => Self::StillCopying,
         }
     }
 }
@@ -239,17 +242,6 @@ impl Origin {
             flag_is_doubtful: false,
         }
     }
-}
-
-/// How a destination came to be there.
-#[derive(Debug)]
-enum Made {
-    /// By a copy that this invocation followed to its end.
-    Here(Copied),
-    /// By a copy whose end we did not see.
-    Before,
-    /// By a copy of which the service has forgotten the token, if at all.
-    Unknown,
 }
 
 /// A destination that was compared.
@@ -408,13 +400,17 @@ impl<S: Service> Jobs<'_, S> {
     ) -> Result<JobState, JobError> {
         let exists = known.iter().any(|backup| backup.name == *name);
         let made = match token {
-            Some(token) => self.follow(name, token, self.patience, record).await?,
+            Some(token) => {
+                let copying = self.copying(name);
+                let followed = copying.follow(token, self.patience, &mut record.progress);
+                followed.await?
+            }
             None if exists => Made::Before,
             None => self.copy(name, origin, record).await?,
         };
         let made = match made {
             // Perhaps the copy goes on without its token, perhaps it is gone: asking for it again tells.
-            Made::Unknown if !self.appears(name, false).await? => {
+            Made::Unknown if !self.copying(name).appears(false).await? => {
                 self.copy(name, origin, record).await?
             }
             made => made,
@@ -425,7 +421,7 @@ impl<S: Service> Jobs<'_, S> {
                 record.copied = copied;
                 self.compare(name, origin, copied).await?
             }
-            Made::Before | Made::Unknown => {
+            Made::Before | Made::Unknown | Made::Elsewhere => {
                 record.adopted = true;
                 self.adopt(name, origin).await?
             }
@@ -496,123 +492,35 @@ impl<S: Service> Jobs<'_, S> {
         }
     }
 
-    /// Starts the copy and follows it. Every further start comes after a look that found nothing.
+    /// The copy from the source to its backup.
+    fn copying<'c>(&'c self, name: &'c BackupName) -> Copying<'c, S> {
+        Copying {
+            region: self.target,
+            target_name: self.target_name,
+            job: name.source(),
+            order: CopyOrder {
+                source: name.source(),
+                destination: name.namespace(),
+            },
+            notes: self.notes,
+        }
+    }
+
+    /// Starts the copy and follows it, after it was written down what it must be compared with.
     async fn copy(
         &self,
         name: &BackupName,
         origin: &Origin,
         record: &mut JobRecord,
     ) -> Result<Made, JobError> {
-        if origin.written_down && self.appears(name, true).await? {
-            return Ok(Made::Before);
-        }
-        self.write_down_intent(name, origin).await;
-        let order = CopyOrder {
-            source: name.source(),
-            destination: name.namespace(),
-        };
-        let mut pace = Pace::new(Duration::from_secs(1), LONGEST_LOOK);
-        for start in 1.. {
-            let error = match self.target.start_copy(&order).await {
-                Ok(Started::Finished(copied)) => return Ok(Made::Here(copied)),
-                Ok(Started::Running(token)) => {
-                    self.write_down_token(name, &token).await;
-                    return self.follow(name, &token, None, record).await;
-                }
-                Err(ServiceError::AlreadyExists { .. }) => return Ok(Made::Before),
-                Err(error) if error.passes() => error,
-                Err(error) => return Err(error.into()),
-            };
-            warn!(job = name.source().as_str(), backup = %name, region = self.target.region(), error = error.word(), detail = %error, "the copy's start was not confirmed; looking");
-            if self.appears(name, error.may_have_happened()).await? {
-                return Ok(Made::Before);
-            }
-            let wish = error.retry_after().unwrap_or_default();
-            if start >= MOST_STARTS || wish > LONGEST_RETRY_AFTER {
-                return Err(error.into());
-            }
-            sleep(wish.max(pace.next())).await;
-        }
-        Err(JobError::OutOfTime)
-    }
-
-    /// Before the copy is asked for, so that a later invocation knows what it must be compared with.
-    async fn write_down_intent(&self, name: &BackupName, origin: &Origin) {
         let intent = Entry::Intended {
             target: self.target_name.to_owned(),
             source: name.source().to_string(),
             before: resume::written_down(&origin.before, origin.looked_at),
         };
-        self.notes.write(intent).await;
-    }
-
-    /// Before the copy is asked after, so that a later invocation can go on asking.
-    async fn write_down_token(&self, name: &BackupName, token: &str) {
-        let started = Entry::Started {
-            target: self.target_name.to_owned(),
-            source: name.source().to_string(),
-            token: token.to_owned(),
-        };
-        self.notes.write(started).await;
-    }
-
-    /// Looks for a destination: once, or for a while if a copy may have been started.
-    async fn appears(&self, name: &BackupName, may_have_started: bool) -> Result<bool, JobError> {
-        let looks = if may_have_started {
-            LOOKS_AFTER_A_LOST_ANSWER
-        } else {
-            1
-        };
-        let mut pace = Pace::new(Duration::from_secs(1), LONGEST_LOOK);
-        for look in 1..=looks {
-            if self.target.metadata(name.namespace()).await?.is_some() {
-                return Ok(true);
-            }
-            if look < looks {
-                sleep(pace.next()).await;
-            }
-        }
-        Ok(false)
-    }
-
-    /// Asks the service until the copy has ended. A token that the service forgot sends us to the destination.
-    async fn follow(
-        &self,
-        name: &BackupName,
-        token: &str,
-        patience: Option<Duration>,
-        record: &mut JobRecord,
-    ) -> Result<Made, JobError> {
-        let mut pace = Pace::new(FIRST_LOOK, LONGEST_LOOK);
-        let give_up = patience.map(|patience| Instant::now() + patience);
-        record.progress = Some(String::new());
-        let mut shown = None;
-        loop {
-            match self.target.poll_copy(name.namespace(), token).await {
-                Ok(Progress::Finished(copied)) => return Ok(Made::Here(copied)),
-                Ok(Progress::Failed(ServiceError::AlreadyExists { .. })) => {
-                    return Ok(Made::Before);
-                }
-                Ok(Progress::Failed(error)) => return Err(JobError::CopyFailed(error)),
-                Ok(Progress::Running(progress)) if progress != shown => {
-                    info!(job = name.source().as_str(), backup = %name, region = self.target.region(), progress = progress.as_deref(), "copying");
-                    record
-                        .progress
-                        .clone_from(&progress.clone().or(Some(String::new())));
-                    shown = progress;
-                }
-                Ok(Progress::Running(_)) => {}
-                Err(ServiceError::NotFound { .. }) => {
-                    warn!(job = name.source().as_str(), backup = %name, region = self.target.region(), "the service forgot the copy's token; looking at the destination");
-                    return Ok(Made::Unknown);
-                }
-                Err(error) => return Err(error.into()),
-            }
-            if give_up.is_some_and(|at| Instant::now() >= at) {
-                return Err(JobError::StillCopying);
-            }
-            sleep(pace.next()).await;
-        }
+        let copying = self.copying(name);
+        let made = copying.start(origin.written_down, intent, &mut record.progress);
+        Ok(made.await?)
     }
 
     /// Compares a copy that we saw end, and of which the service said how many rows it has.

@@ -72,6 +72,8 @@ pub struct Claim<'a> {
     pub min: u32,
     /// Whether the plan holds the backup of this name.
     pub held: &'a dyn Fn(&str) -> bool,
+    /// Whether a restore holds the backup, read just now; `None` when it could not be read.
+    pub being_restored: Option<bool>,
     /// What keeps other runs of the plan away.
     pub lease: Lease,
     /// That the target's listing was read to its end, without repeats.
@@ -109,6 +111,12 @@ pub enum Refusal {
     /// The plan's `hold` names it.
     #[error("the plan holds it")]
     Held,
+    /// A restore reads it.
+    #[error("it is being restored")]
+    BeingRestored,
+    /// The journal did not say what restores hold.
+    #[error("the journal can't be read, so it may be being restored")]
+    HoldsUnread,
     /// The name is not exactly prefix, source, hyphen, ten digits.
     #[error("the name is not a backup of this plan")]
     NotABackupName,
@@ -264,6 +272,11 @@ fn deletable<'a>(claim: &Claim<'a>) -> Result<(&'a str, i64), Refusal> {
     }
     if (claim.held)(&candidate.namespace) {
         return Err(Refusal::Held);
+    }
+    match claim.being_restored {
+        Some(false) => {}
+        Some(true) => return Err(Refusal::BeingRestored),
+        None => return Err(Refusal::HoldsUnread),
     }
     let (source, slot) =
         read_name(claim.prefix, &candidate.namespace).ok_or(Refusal::NotABackupName)?;

@@ -50,6 +50,7 @@ fn check<'a>(
         zone: &UTC,
         min: 1,
         held: &|_| false,
+        being_restored: Some(false),
         lease: Lease::NoJournal,
         listing: &LISTING,
         now: at(NOW),
@@ -608,4 +609,18 @@ fn what_was_not_named_is_held_or_is_not_ours_is_never_discarded() {
         discard(&of_another_year, &siblings, |_| ()),
         Err(Refusal::NotOurs)
     );
+}
+
+#[test]
+fn what_is_being_restored_or_may_be_is_refused() {
+    for (being_restored, refusal) in [
+        (Some(true), Refusal::BeingRestored),
+        (None, Refusal::HoldsUnread),
+    ] {
+        assert_eq!(
+            check(&old(), &siblings(), |claim| claim.being_restored =
+                being_restored),
+            Err(refusal)
+        );
+    }
 }

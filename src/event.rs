@@ -10,11 +10,14 @@ use serde::de::{Deserializer, MapAccess, Visitor};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::plan::Plan;
+use crate::plan::{Plan, Target};
+use crate::restore::Asked;
 
 mod picked;
+mod wish;
 
 pub use picked::Picked;
+use wish::Wish;
 
 /// What to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -32,6 +35,8 @@ pub enum Action {
     Jobs,
     /// Show the configuration; sends nothing.
     Check,
+    /// Bring backups back as namespaces.
+    Restore,
     /// Compare backups with what they are backups of; changes nothing.
     Verify,
     /// Compare backups that somebody else made, and seal them on the user's word.
@@ -49,7 +54,7 @@ impl Action {
     }
 }
 
-const ACTIONS: [(&str, Action); 9] = [
+const ACTIONS: [(&str, Action); 10] = [
     ("backup", Action::Backup),
     ("resume", Action::Resume),
     ("prune", Action::Prune),
@@ -59,8 +64,9 @@ const ACTIONS: [(&str, Action); 9] = [
     ("verify", Action::Verify),
     ("seal", Action::Seal),
     ("discard", Action::Discard),
+    ("restore", Action::Restore),
 ];
-const FIELDS: [&str; 13] = [
+const FIELDS: [&str; 19] = [
     "action",
     "plan",
     "scheduled_time",
@@ -74,6 +80,12 @@ const FIELDS: [&str; 13] = [
     "target",
     "level",
     "yes",
+    "at",
+    "as",
+    "to",
+    "verify",
+    "to_api_key_secret",
+    "to_encryption_key",
 ];
 /// What EventBridge puts around a `detail`.
 const ENVELOPE: [&str; 9] = [
@@ -173,6 +185,8 @@ pub struct Request {
     pub approve: Option<String>,
     /// Which backups are verified, sealed or discarded; for these actions and no other.
     pub picked: Picked,
+    /// What is to be restored; for `restore` and nothing else.
+    pub restore: Option<Asked>,
 }
 
 impl Default for Request {
@@ -185,6 +199,7 @@ impl Default for Request {
             manual: false,
             approve: None,
             picked: Picked::default(),
+            restore: None,
         }
     }
 }
@@ -269,6 +284,37 @@ pub enum EventError {
         /// What it should hold.
         wanted: &'static str,
     },
+    /// A restore that does not say of what, or says it twice.
+    #[error(
+        "a restore needs exactly one of `names`, `prefix` and `all`, and the event has {found}; send {{\"action\": \"restore\", \"all\": true}}, or name what is to be restored"
+    )]
+    WhichSources {
+        /// Those that it has.
+        found: String,
+    },
+    /// A plan with several targets, and none is named.
+    #[error(
+        "plan `{plan}` has several targets ({targets}), each with backups of its own; say which one, in the field `target` or with --target"
+    )]
+    NoTargetNamed {
+        /// The plan.
+        plan: String,
+        /// Its targets.
+        targets: String,
+    },
+    /// A target that the plan does not have.
+    #[error("plan `{plan}` has no target `{target}`; did you mean `{nearest}`?")]
+    UnknownTarget {
+        /// The plan.
+        plan: String,
+        /// What was asked for.
+        target: String,
+        /// The nearest one.
+        nearest: String,
+    },
+    /// A key or a region of the destination that can't be used.
+    #[error("the restore's destination can't be used: {0}")]
+    Destination(String),
     /// An envelope of EventBridge that carries something else than a schedule.
     #[error(
         "the event is a `{detail_type}` of `{sender}`, not a schedule; point the rule's target at a schedule, or send a constant input"
@@ -318,6 +364,33 @@ impl Request {
         })
     }
 
+    /// The place of the target that is meant among a plan's.
+    pub fn target_of(asked: &Asked, plan: &Plan) -> Result<usize, EventError> {
+        let names: Vec<&str> = plan
+            .targets
+            .iter()
+            .map(|target| target.name.as_str())
+            .collect();
+        let of_name = |target: &Target| asked.target.as_ref() == Some(&target.name);
+        match (&asked.target, plan.targets.as_slice()) {
+            (None, [_]) => Ok(0),
+            (None, _) => Err(EventError::NoTargetNamed {
+                plan: plan.name.clone(),
+                targets: names.join(", "),
+            }),
+            (Some(target), targets) => {
+                targets
+                    .iter()
+                    .position(of_name)
+                    .ok_or_else(|| EventError::UnknownTarget {
+                        plan: plan.name.clone(),
+                        target: target.clone(),
+                        nearest: nearest(target, &names).unwrap_or_default().to_owned(),
+                    })
+            }
+        }
+    }
+
     /// Refuses what would otherwise be ignored, because an ignored `dry_run` deletes.
     fn sensible(self) -> Result<Self, EventError> {
         let deletes = matches!(self.action, Action::Backup | Action::Prune) && !self.manual;
@@ -344,6 +417,12 @@ impl Request {
             return pointless("dry_run", "is not for `verify`, which changes nothing");
         }
         self.picked.sensible(self.action, self.dry_run)?;
+        if self.scheduled_time.is_some() && self.action == Action::Restore {
+            return pointless(
+                "scheduled_time",
+                "names what a backup makes; the point in time of a restore is `at`",
+            );
+        }
         Ok(self)
     }
 
@@ -394,9 +473,14 @@ impl Request {
 
     fn from_fields(fields: &Map<String, Value>) -> Result<Self, EventError> {
         let mut request = Self::default();
+        let mut wish = Wish::default();
+        if let Some(value) = fields.get("action") {
+            request.action = action(value)?;
+        }
+        let restores = request.action == Action::Restore;
         for (field, value) in fields {
             match field.as_str() {
-                "action" => request.action = action(value)?,
+                "action" => {}
                 "plan" => request.plan = Some(text("plan", value, "it should be a plan's name")?),
                 "scheduled_time" => {
                     request.scheduled_time = Some(instant("scheduled_time", value)?);
@@ -407,7 +491,9 @@ impl Request {
                     let wanted = "it should be the hash that a dry run printed";
                     request.approve = Some(text("approve", value, wanted)?);
                 }
-                other if request.picked.read(other, value)? => {}
+                other if restores && wish.read(other, value)? => {}
+                other if !restores && request.picked.read(other, value)? => {}
+                other if FIELDS.contains(&other) => return Err(misplaced(other, restores)),
                 unknown => {
                     let nearest = nearest(unknown, &FIELDS).unwrap_or("action");
                     return Err(EventError::UnknownField {
@@ -417,7 +503,25 @@ impl Request {
                 }
             }
         }
+        if restores {
+            request.restore = Some(wish.asked()?);
+        }
         Ok(request)
+    }
+}
+
+/// A field that the action would ignore.
+fn misplaced(field: &str, restores: bool) -> EventError {
+    EventError::Pointless {
+        field: FIELDS
+            .into_iter()
+            .find(|known| *known == field)
+            .unwrap_or("action"),
+        why: if restores {
+            "is not for the action `restore`"
+        } else {
+            "is only for the action `restore`"
+        },
     }
 }
 
@@ -611,6 +715,30 @@ mod tests {
             (json!({"action": "resume", "dry_run": true}), "`dry_run`"),
             (json!({"approve": ""}), "hash"),
             (json!({"approve": 7}), "hash"),
+            (
+                json!({"action": "backup", "as": "x"}),
+                "only for the action `restore`",
+            ),
+            (
+                json!({"action": "backup", "all": true}),
+                "that pick backups",
+            ),
+            (
+                json!({"action": "restore", "all": true, "yes": true}),
+                "not for the action `restore`",
+            ),
+            (
+                json!({"action": "restore", "all": true, "manual": true}),
+                "`manual`",
+            ),
+            (
+                json!({"action": "restore", "all": true, "approve": "01"}),
+                "`approve`",
+            ),
+            (
+                json!({"action": "restore", "all": true, "scheduled_time": "2026-11-21T02:00:00Z"}),
+                "`at`",
+            ),
         ] {
             let said = read(&event).unwrap_err();
             assert!(said.contains(says), "{event}: {said}");

@@ -11,6 +11,8 @@
 //! | `open/{plan}/{slot}.json` | a run that has begun and not ended | only if it is as it was read |
 //! | `runs/{plan}/{slot}/{fence}-{number}.jsonl` | what the run wrote down, one [`Entry`] a line | only if absent |
 //! | `history/{plan}/{slot}.json` | how the run ended; the newest 100 of each plan stay | only if it is as it was read |
+//! | `holds/{restore}.json` | backups that are being restored, and until when nobody may delete them | only if it is as it was read |
+//! | `restores/…` | the same four for restores, each under its identity in place of a plan | as above |
 //!
 //! `{slot}` has `-manual` behind it for a run that makes manual backups. A fence is a number that grows with every
 //! taking of a plan's lease; the first is the Unix time, so that even after an operator has deleted a lease the next
@@ -18,6 +20,7 @@
 //! what is left of it then is swept away under a later lease. No object is ever overwritten unseen: each write says
 //! what must be there, and when its answer is lost or it is refused, a look tells whose write it was.
 
+mod holds;
 mod lease;
 mod log;
 mod s3;
@@ -37,8 +40,10 @@ use reqwest::Url;
 use serde::{Deserialize, Serialize};
 
 use crate::name::Class;
+use crate::restore::{Asked, Chosen};
 use crate::slot::Slot;
 
+pub use holds::{HOLD_TIME, Hold, Holds, RENEW_HOLD_EVERY};
 pub use lease::{LEASE_TIME, Lease, LeaseError, RENEW_EVERY};
 pub use log::RunLog;
 use store::Store;
@@ -157,6 +162,14 @@ impl Journal {
     pub fn on(objects: Arc<dyn ObjectStore>, root: Path) -> Self {
         Self {
             store: Arc::new(Store::on(objects, root)),
+        }
+    }
+
+    /// The part of this journal in which restores are remembered, apart from runs.
+    #[must_use]
+    pub fn of_restores(&self) -> Self {
+        Self {
+            store: Arc::new(self.store.under("restores")),
         }
     }
 }
@@ -321,6 +334,29 @@ pub enum Entry {
     },
     /// The invocation ended in order, and only copies that the service goes on with are left.
     Waiting,
+    /// A restore was asked for, and what is restored is now chosen, or chosen anew.
+    RestoreAsked {
+        /// The plan's name.
+        plan: String,
+        /// What was asked for.
+        asked: Box<Asked>,
+        /// The point in time.
+        at: Timestamp,
+    },
+    /// What one source is restored from, and as what.
+    RestoreChosen {
+        /// The choice.
+        chosen: Chosen,
+    },
+    /// All was chosen and nothing spoke against it. Copies are started only after this.
+    RestoreBegun,
+    /// A restored namespace was found to be what its backup is, and is about to be handed over.
+    Compared {
+        /// The target's name.
+        target: String,
+        /// The source that is restored.
+        source: String,
+    },
 }
 
 /// A source as it was before it was copied.

@@ -14,7 +14,7 @@
 //!
 //! Doing:
 //! - [`mod@run`] drives [`listing`], [`backup`] (copy, compare, seal), [`coverage`] (whether to copy at all), [`verify`] and
-//!   [`prune`].
+//!   [`prune`]; [`mod@restore`] brings backups back; both copy by [`copying`].
 //! - [`journal`] what a later invocation must know of a run, who works on a plan, how runs ended.
 //! - [`service`] what a vector database must offer, and turbopuffer; [`secret`] API keys; [`clock`] and [`telemetry`].
 //!
@@ -25,6 +25,7 @@ pub mod approval;
 pub mod backup;
 pub mod certificate;
 pub mod clock;
+pub mod copying;
 pub mod coverage;
 pub mod event;
 pub mod journal;
@@ -35,6 +36,7 @@ pub mod plan;
 pub mod preflight;
 pub mod prune;
 pub mod report;
+pub mod restore;
 pub mod resume;
 pub mod retention;
 pub mod run;
@@ -57,16 +59,18 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use serde::Serialize;
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::clock::Clock;
-use crate::event::{Action, Request};
-use crate::journal::{Journal, RunRecord};
+use crate::event::{Action, EventError, Request};
+use crate::journal::{Journal, JournalUrl, OpenRuns, RunKey, RunRecord};
 use crate::name::Class;
-use crate::plan::{Encryption, Plan, Settings};
+use crate::plan::{Encryption, Plan, Settings, Target};
 use crate::report::{Report, Size};
+use crate::restore::{Asked, How, Kept, Remembered, RestoreReport};
 use crate::run::{Refused, Step, World, run};
-use crate::secret::ApiKey;
+use crate::secret::{ApiKey, KeySource};
 use crate::service::Patient;
 use crate::service::turbopuffer::{CopySource, Turbopuffer, customer_managed, http_client};
 
@@ -85,6 +89,8 @@ pub enum Answer {
     Resumed(Resumed),
     /// What the journal remembers.
     Jobs(JobList),
+    /// What one restore did.
+    Restored(Box<RestoreReport>),
 }
 
 impl Answer {
@@ -93,7 +99,17 @@ impl Answer {
         let (one, many): (Option<&Report>, &[Report]) = match self {
             Self::Run(report) => (Some(report), &[]),
             Self::Resumed(resumed) => (None, &resumed.runs),
-            Self::Jobs(_) => (None, &[]),
+            Self::Jobs(_) | Self::Restored(_) => (None, &[]),
+        };
+        one.into_iter().chain(many)
+    }
+
+    /// The reports of the restores, one each.
+    pub fn restores(&self) -> impl Iterator<Item = &RestoreReport> {
+        let (one, many): (Option<&RestoreReport>, &[RestoreReport]) = match self {
+            Self::Restored(report) => (Some(report), &[]),
+            Self::Resumed(resumed) => (None, &resumed.restores),
+            Self::Run(_) | Self::Jobs(_) => (None, &[]),
         };
         one.into_iter().chain(many)
     }
@@ -113,6 +129,11 @@ pub struct Resumed {
     pub ignored: Vec<String>,
     /// What was done for each.
     pub runs: Vec<Report>,
+    /// Restores that were open.
+    pub open_restores: usize,
+    /// What was done for each.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub restores: Vec<RestoreReport>,
 }
 
 /// Open and finished runs, newest first within each plan.
@@ -143,6 +164,11 @@ pub struct Lifeboat {
     settings: Settings,
     connected: BTreeMap<String, Connected>,
     journal: Option<Journal>,
+    /// Where restores are remembered if there is no such journal.
+    restores: Option<Journal>,
+    http: reqwest::Client,
+    /// Told when a restore is to be left as it is.
+    stop: Notify,
     clock: Clock,
 }
 
@@ -164,9 +190,26 @@ impl Lifeboat {
         Ok(Self {
             connected: connected.collect::<Result<_, String>>()?,
             journal: settings.journal.as_ref().map(Journal::open),
+            restores: None,
+            http,
+            stop: Notify::new(),
             settings,
             clock,
         })
+    }
+
+    /// Remembers restores in a directory of this machine's, if no journal is configured.
+    #[must_use]
+    pub fn keeping_restores_in(mut self, directory: &JournalUrl) -> Self {
+        if self.journal.is_none() {
+            self.restores = Some(Journal::open(directory));
+        }
+        self
+    }
+
+    /// Has the restore that is worked at left as it is, in order, so that the same request carries on with it.
+    pub fn interrupt(&self) {
+        self.stop.notify_one();
     }
 
     /// Carries a request out within `time_left`, and calls `watch` with what happens.
@@ -189,6 +232,17 @@ impl Lifeboat {
                     Size::Bounded => jobs.bounded(),
                     Size::Whole => jobs,
                 }))
+            }
+            Action::Restore => {
+                let how = if request.dry_run {
+                    How::DryRun
+                } else {
+                    How::Whole
+                };
+                let plan = request.choose(&self.settings.plans)?;
+                let asked = self.asked(request)?;
+                let report = self.restore(&asked, plan, how, run_id, time_left, size, watch);
+                Ok(Answer::Restored(Box::new(report.await?)))
             }
             _ => {
                 let plan = request.choose(&self.settings.plans)?;
@@ -223,7 +277,110 @@ impl Lifeboat {
         run(request, &world, run_id, time_left).boxed_local().await
     }
 
-    /// Goes on with every open run, one after the other. Costs one request when there is none.
+    /// What is asked for, with what the environment adds to it.
+    fn asked(&self, request: &Request) -> Result<Asked, EventError> {
+        let mut asked = request
+            .restore
+            .clone()
+            .ok_or_else(|| EventError::WhichSources {
+                found: "none of them".to_owned(),
+            })?;
+        asked.to_api_key_in_variable =
+            self.settings.restore_key.is_some() && asked.to_api_key_secret.is_none();
+        Ok(asked)
+    }
+
+    /// Where restores are remembered, if anywhere.
+    fn kept(&self) -> Option<Kept<'_>> {
+        let shared = self.journal.as_ref().map(|journal| (journal, true));
+        let own = self.restores.as_ref().map(|journal| (journal, false));
+        let (journal, shared) = shared.or(own)?;
+        Some(Kept { journal, shared })
+    }
+
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "what a door hands over, and the restore itself"
+    )]
+    async fn restore(
+        &self,
+        asked: &Asked,
+        plan: &Plan,
+        how: How,
+        run_id: String,
+        time_left: Duration,
+        size: Size,
+        watch: &dyn Fn(Step<'_>),
+    ) -> Result<RestoreReport, Refused> {
+        let Some(connected) = self.connected.get(&plan.name) else {
+            unreachable!("every plan was connected")
+        };
+        let at = Request::target_of(asked, plan)?;
+        let (Some(target), Some(backups)) = (plan.targets.get(at), connected.targets.get(at))
+        else {
+            unreachable!("the target is one of the plan's")
+        };
+        let destination = self.destination(asked, plan, target)?;
+        let world = restore::World {
+            plan,
+            plans: &self.settings.plans,
+            target,
+            backups,
+            destination: &destination,
+            kept: self.kept(),
+            clock: self.clock.clone(),
+            report: size,
+            stop: &self.stop,
+            watch,
+        };
+        restore::restore(asked, &world, how, run_id, time_left)
+            .boxed_local()
+            .await
+    }
+
+    /// The region that receives what is restored.
+    fn destination(
+        &self,
+        asked: &Asked,
+        plan: &Plan,
+        target: &Target,
+    ) -> Result<Patient<Turbopuffer>, EventError> {
+        let region = asked.to.as_ref().unwrap_or(&plan.source.region);
+        let base_url = self.settings.address(plan, region);
+        let base_url = base_url.map_err(|faults| EventError::Destination(faults.to_string()))?;
+        let own_key = match &asked.to_api_key_secret {
+            Some(id) => Some(KeySource::Secret {
+                id: id.clone(),
+                field: None,
+            }),
+            None => self.settings.restore_key.clone(),
+        };
+        // Where backups and destination have one key, they are of one organisation, which needs no key shown to it.
+        let apart = own_key.is_some() || target.api_key.is_some();
+        let of_backups = target.api_key.as_ref().unwrap_or(&plan.source.api_key);
+        let encryption = match asked.to_encryption_key.as_deref() {
+            None => None,
+            Some("default") => Some(turbopuffer::types::Encryption::Default),
+            Some(key) => Some(customer_managed(key).map_err(EventError::Destination)?),
+        };
+        let copies = CopySource {
+            region: target.region.clone(),
+            api_key: apart.then(|| Arc::new(ApiKey::new(of_backups.clone()))),
+            encryption,
+        };
+        let key = own_key.unwrap_or_else(|| plan.source.api_key.clone());
+        let service = Turbopuffer::new(
+            region.clone(),
+            base_url,
+            self.http.clone(),
+            Arc::new(ApiKey::new(key)),
+            Some(copies),
+        );
+        Ok(Patient::new(service, plan.concurrency))
+    }
+
+    /// Goes on with every open run, one after the other, and then with every open restore. Costs two requests when there
+    /// is none.
     async fn resume(
         &self,
         request: &Request,
@@ -233,14 +390,19 @@ impl Lifeboat {
         watch: &dyn Fn(Step<'_>),
     ) -> Result<Resumed, Refused> {
         let ends = Instant::now() + time_left;
-        let journal = self.journal.as_ref().ok_or(Refused::NoJournal)?;
-        let open = journal.open_runs().await?;
+        let kept = self.kept().ok_or(Refused::NoJournal)?;
+        let open = match &self.journal {
+            Some(journal) => journal.open_runs().await?,
+            None => OpenRuns::default(),
+        };
         let mut resumed = Resumed {
             action: Action::Resume,
             run_id,
             open_runs: open.runs.len(),
             ignored: open.ignored,
             runs: Vec::new(),
+            open_restores: 0,
+            restores: Vec::new(),
         };
         for open in open.runs {
             let plan = self
@@ -267,7 +429,51 @@ impl Lifeboat {
             let report = self.run(&request, plan, run_id, left, size, watch).await?;
             resumed.runs.push(report);
         }
+        let open = kept.journal.of_restores().open_runs().await?;
+        resumed.open_restores = open.runs.len();
+        resumed.ignored.extend(open.ignored);
+        for open in open.runs {
+            let left = ends.saturating_duration_since(Instant::now());
+            let run_id = resumed.run_id.clone();
+            let carried_on = self.carry_on(kept, &open.key, request, run_id, left, size, watch);
+            resumed.restores.extend(carried_on.await?);
+        }
         Ok(resumed)
+    }
+
+    /// Carries on with an open restore; `None` when it is not for us: of another plan than was asked for, or into an
+    /// organisation whose key only another machine has.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "what a door hands over, and the restore itself"
+    )]
+    async fn carry_on(
+        &self,
+        kept: Kept<'_>,
+        key: &RunKey,
+        request: &Request,
+        run_id: String,
+        time_left: Duration,
+        size: Size,
+        watch: &dyn Fn(Step<'_>),
+    ) -> Result<Option<RestoreReport>, Refused> {
+        let journal = kept.journal.of_restores();
+        let remembered = Remembered::of(&journal.entries(key).await?);
+        let Some((plan, asked)) = remembered.asked else {
+            restore::forget(&journal, key, &run_id, self.clock.now()).await?;
+            return Ok(None);
+        };
+        let wanted = request.plan.as_ref().is_none_or(|wanted| *wanted == plan);
+        let plan = self.settings.plans.iter().find(|known| known.name == plan);
+        let Some(plan) = plan.filter(|_| wanted) else {
+            return Ok(None);
+        };
+        if asked.to_api_key_in_variable && self.settings.restore_key.is_none() {
+            return Ok(None);
+        }
+        let how = How::OneMoreLook;
+        let report = self.restore(&asked, plan, how, run_id, time_left, size, watch);
+        report.await.map(Some)
     }
 
     /// What the journal remembers of the plans' jobs, newest run first.
@@ -334,7 +540,7 @@ fn connect(plan: &Plan, http: &reqwest::Client) -> Result<Connected, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::journal::{JobLine, RunKey};
+    use crate::journal::JobLine;
     use crate::slot::Slot;
 
     #[test]

@@ -10,6 +10,7 @@ use lifeboat::clock::Clock;
 use lifeboat::event::{Event, Request};
 use lifeboat::plan::Settings;
 use lifeboat::report::{Outcome, Report, Size};
+use lifeboat::restore::RestoreReport;
 use lifeboat::telemetry;
 use lifeboat::{Answer, Lifeboat};
 
@@ -57,8 +58,27 @@ async fn answer(
         telemetry::log_report(report)
             .map_err(|error| diagnostic("Log", format!("the report can't be logged: {error}")))?;
     }
-    let failed = answer.reports().find_map(failure);
+    for report in answer.restores() {
+        telemetry::log_restore(report)
+            .map_err(|error| diagnostic("Log", format!("the report can't be logged: {error}")))?;
+    }
+    let of_restores = answer.restores().filter_map(failure_of_restore);
+    let failed = answer
+        .reports()
+        .filter_map(failure)
+        .chain(of_restores)
+        .next();
     failed.map_or(Ok(answer), Err)
+}
+
+/// The same for a restore.
+fn failure_of_restore(report: &RestoreReport) -> Option<Diagnostic> {
+    match report.outcome {
+        Outcome::Succeeded => None,
+        Outcome::Incomplete if report.stays_open => None,
+        Outcome::Incomplete => Some(diagnostic("RestoreIncomplete", report.summary())),
+        Outcome::Failed => Some(diagnostic("RestoreFailed", report.summary())),
+    }
 }
 
 /// What makes an invocation an error. A run that stays open in the journal is none: the next `resume` carries on.

@@ -158,6 +158,10 @@ pub struct Settings {
     pub plans: Vec<Plan>,
     /// Where runs are remembered; without it, a run has one invocation.
     pub journal: Option<JournalUrl>,
+    /// The key of the organisation that a restore leads into, when it is not the sources'.
+    pub restore_key: Option<KeySource>,
+    /// The variables that say where regions are reached.
+    addresses: Vec<(String, String)>,
 }
 
 impl Settings {
@@ -169,19 +173,38 @@ impl Settings {
         let mut reader = environment::Reader::new(environment);
         reader.refuse_misspelt();
         let journal = reader.journal();
+        let restore_key = reader.key("RESTORE_API_KEY");
         let settings = match reader.set("LIFEBOAT_CONFIG") {
-            None => reader.plan().and_then(|plan| {
-                Ok(Self {
-                    plans: vec![plan],
-                    journal: journal?,
-                })
-            }),
+            None => reader.plan().and_then(|plan| Ok((vec![plan], journal?))),
             Some(config) => document::settings(&mut reader, config, journal),
         };
-        match settings {
-            Ok(settings) if reader.faults.is_empty() => Ok(settings),
+        match (settings, restore_key) {
+            (Ok((plans, journal)), Ok(restore_key)) if reader.faults.is_empty() => Ok(Self {
+                plans,
+                journal,
+                restore_key,
+                addresses: reader.addresses(),
+            }),
             _ => Err(Faults(reader.faults)),
         }
+    }
+
+    /// Where any region is reached: as the plan says if it is one of its own, else as the environment says.
+    ///
+    /// # Errors
+    /// What is wrong with the variable that says it.
+    pub fn address(&self, plan: &Plan, region: &str) -> Result<String, Faults> {
+        let targets = plan.targets.iter();
+        let own = targets
+            .map(|target| (&target.region, &target.base_url))
+            .chain([(&plan.source.region, &plan.source.base_url)])
+            .find(|(own, _)| *own == region);
+        if let Some((_, base_url)) = own {
+            return Ok(base_url.clone());
+        }
+        let mut reader = environment::Reader::new(&self.addresses);
+        let address = reader.base_url(region);
+        address.map_err(|Reported| Faults(reader.faults))
     }
 }
 

@@ -15,7 +15,7 @@ use tracing::{info, warn};
 
 use crate::certificate::{self, Claim, Refusal, Witness};
 use crate::clock::Clock;
-use crate::journal::Lease;
+use crate::journal::{Holds, Journal, JournalError, Lease};
 use crate::listing::{CompleteListing, ReadToTheEnd};
 use crate::name::{BackupName, Namespace};
 use crate::plan::{Plan, Target};
@@ -143,6 +143,8 @@ pub struct Pruning<'a, S> {
     pub clock: Clock,
     /// The plan's lease, if there is a journal.
     pub lease: Option<Arc<Lease>>,
+    /// Where restores say what they hold; without it nobody can.
+    pub journal: Option<&'a Journal>,
     /// When to stop working.
     pub until: Instant,
     /// Show or delete.
@@ -187,12 +189,13 @@ pub enum Deletion {
 
 impl<S: Service> Pruning<'_, S> {
     /// Decides about every source; one that can't be read never stops another. Each decision goes to `report` as it
-    /// comes, and what is due comes back. Nothing is deleted.
+    /// comes, and what is due comes back. Nothing is deleted, and nothing decided if it can't be read what is held.
     pub async fn decide(
         &self,
         inventory: &Inventory,
         mut report: impl FnMut(&Namespace, &[Backup], &Decided),
-    ) -> Vec<DueOfSource> {
+    ) -> Result<Vec<DueOfSource>, JournalError> {
+        let holds = self.holds().await?;
         let sources = stream::iter(&inventory.sources);
         let mut decided = sources
             .map(|(source, backups)| {
@@ -201,11 +204,33 @@ impl<S: Service> Pruning<'_, S> {
             })
             .buffer_unordered(self.in_flight());
         let mut due = Vec::new();
-        while let Some((source, (backups, decided))) = decided.next().await {
+        while let Some((source, (backups, mut decided))) = decided.next().await {
+            self.keep_what_is_restored(&mut decided.decisions, &holds);
             report(source, &backups, &decided);
             due.extend(due_of(source, backups, decided.decisions));
         }
-        due
+        Ok(due)
+    }
+
+    /// What restores hold in any region, completely or not at all.
+    async fn holds(&self) -> Result<Holds, JournalError> {
+        match self.journal {
+            Some(journal) => journal.holds(self.clock.now()).await,
+            None => Ok(Holds::default()),
+        }
+    }
+
+    fn keep_what_is_restored(&self, decisions: &mut [Decision], holds: &Holds) {
+        for decision in decisions {
+            let name = decision.name.namespace().as_str();
+            if let Some(restore) = holds.holder(self.service.region(), name) {
+                let restore = restore.to_owned();
+                keep_all(
+                    std::slice::from_mut(decision),
+                    &Keep::BeingRestored { restore },
+                );
+            }
+        }
     }
 
     /// Deletes what is due, source by source; one that fails never stops another.
@@ -356,6 +381,12 @@ impl<S: Service> Pruning<'_, S> {
         for sibling in retention::vouching(name, backups, policy, self.clock.now()) {
             siblings.extend(self.witness(sibling.namespace()).await?);
         }
+        let holds = self.holds().await.ok();
+        let holder = |holds: &Holds| {
+            holds
+                .holder(self.service.region(), name.namespace().as_str())
+                .is_some()
+        };
         let certified = certificate::certify(&Claim {
             candidate: &candidate,
             siblings: &siblings,
@@ -369,6 +400,7 @@ impl<S: Service> Pruning<'_, S> {
             zone: &policy.zone,
             min: policy.min.get(),
             held: &|name| policy.hold.contains(name),
+            being_restored: holds.as_ref().map(holder),
             lease: self.leased(),
             listing: complete,
             now: self.clock.now(),

@@ -31,6 +31,16 @@ pub enum Size {
     Whole,
 }
 
+impl Size {
+    /// Entries of a list that is cut.
+    pub(crate) fn longest_list(self) -> usize {
+        match self {
+            Self::Bounded => LONGEST_LIST,
+            Self::Whole => usize::MAX,
+        }
+    }
+}
+
 /// How a run ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -67,7 +77,7 @@ pub struct Bounded<T> {
 }
 
 impl<T> Bounded<T> {
-    fn of_at_most(most: usize) -> Self {
+    pub(crate) fn of_at_most(most: usize) -> Self {
         Self {
             shown: Vec::new(),
             omitted: 0,
@@ -75,7 +85,7 @@ impl<T> Bounded<T> {
         }
     }
 
-    fn push(&mut self, entry: T) {
+    pub(crate) fn push(&mut self, entry: T) {
         if self.shown.len() < self.most {
             self.shown.push(entry);
         } else {

@@ -22,6 +22,8 @@ pub struct Past {
     pub before: Option<SourceBefore>,
     /// What to ask the service with, if a copy was started.
     pub token: Option<String>,
+    /// Whether a restored namespace was found to be what its backup is.
+    pub compared: bool,
     /// How the job ended when it was last worked at.
     pub ended: Option<JobLine>,
 }
@@ -85,7 +87,11 @@ impl Pasts {
                 Entry::Ended { job } => {
                     pasts.at(&job.target, &job.source).ended = Some(job.clone());
                 }
-                Entry::Waiting => {}
+                Entry::Compared { target, source } => pasts.at(target, source).compared = true,
+                Entry::Waiting
+                | Entry::RestoreAsked { .. }
+                | Entry::RestoreChosen { .. }
+                | Entry::RestoreBegun => {}
             }
         }
         pasts

@@ -202,6 +202,11 @@ pub enum Keep {
     Planned,
     /// This run did not end with a sealed backup of the source, so nothing of that source is deleted.
     JobNotSealed,
+    /// A restore reads it.
+    BeingRestored {
+        /// Which one, in the journal's name for it.
+        restore: String,
+    },
 }
 
 impl fmt::Display for Keep {
@@ -231,6 +236,7 @@ impl fmt::Display for Keep {
             Self::SourceGone => f.write_str("its source no longer exists"),
             Self::Planned => f.write_str("to be made by this run"),
             Self::JobNotSealed => f.write_str("this run did not seal a backup of the source"),
+            Self::BeingRestored { restore } => write!(f, "being restored ({restore})"),
         }
     }
 }

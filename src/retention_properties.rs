@@ -612,6 +612,7 @@ fn certified(
         zone: &policy.zone,
         min: policy.min.get(),
         held: &|name| policy.hold.contains(name),
+        being_restored: Some(false),
         lease: Lease::NoJournal,
         listing: &ReadToTheEnd::for_tests(),
         now,

@@ -604,6 +604,9 @@ fn reasons_keep_their_names_in_json() {
         Keep::SourceGone,
         Keep::Planned,
         Keep::JobNotSealed,
+        Keep::BeingRestored {
+            restore: "nightly.0123456789abcdef".into(),
+        },
     ];
     let periods = [
         Period::Daily,
@@ -635,6 +638,7 @@ fn reasons_keep_their_names_in_json() {
     {"reason":"source_gone"} | its source no longer exists
     {"reason":"planned"} | to be made by this run
     {"reason":"job_not_sealed"} | this run did not seal a backup of the source
+    {"reason":"being_restored","restore":"nightly.0123456789abcdef"} | being restored (nightly.0123456789abcdef)
     {"reason":"period","period":"daily","of":"2026-11-21"} | the newest sealed as of the day 2026-11-21
     {"reason":"period","period":"weekly","of":"2026-W47"} | the newest sealed as of the week 2026-W47
     {"reason":"period","period":"monthly","of":"2026-11"} | the newest sealed as of the month 2026-11

@@ -28,6 +28,7 @@ use crate::name::{Class, Namespace};
 use crate::plan::Plan;
 use crate::prune::Mode;
 use crate::report::{Report, Size};
+use crate::restore::RestoreRecord;
 use crate::resume::{Notes, Pasts};
 use crate::service::{Patient, Service};
 use crate::slot::{Slot, SlotError};
@@ -35,7 +36,7 @@ use crate::slot::{Slot, SlotError};
 /// How long a `resume` waits for a copy that an earlier invocation started: one more look, not its end.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Namespaces that are compared row by row at once. Each takes a few megabytes for its pages.
-const READ_AT_ONCE: usize = 4;
+pub(crate) const READ_AT_ONCE: usize = 4;
 
 /// What a run works with. Built once per process, or once per test.
 pub struct World<'a, S> {
@@ -70,6 +71,10 @@ pub enum Step<'a> {
     Verifying(usize),
     /// One of them is done.
     Verified,
+    /// So many namespaces will be restored.
+    Restores(usize),
+    /// One has ended.
+    Restored(&'a RestoreRecord),
 }
 
 /// Why a request can't even begin. Nothing was done.
@@ -187,7 +192,7 @@ impl<S: Service> Run<'_, '_, S> {
             Action::Verify => self.verify().boxed_local().await,
             Action::Seal => self.seal().boxed_local().await,
             Action::Discard => self.discard().boxed_local().await,
-            Action::Jobs | Action::Check => {}
+            Action::Jobs | Action::Check | Action::Restore => {}
         }
     }
 

@@ -4,6 +4,8 @@
 
 use std::io::{self, Write};
 
+use jiff::Timestamp;
+use serde::Serialize;
 use serde_json::json;
 use tracing::Level;
 use tracing_subscriber::EnvFilter;
@@ -12,6 +14,7 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::report::{Outcome, Report};
+use crate::restore::RestoreReport;
 
 /// Our own events from `level` on, everybody else's from a warning on.
 fn filter(level: &str) -> EnvFilter {
@@ -54,11 +57,20 @@ pub fn for_terminal(level: &str, as_json: bool) {
 
 /// The report as the run's last log line, on stdout, with its structure kept.
 pub fn log_report(report: &Report) -> io::Result<()> {
-    let level = match report.outcome {
+    log_last(report.outcome, report.finished_at, report)
+}
+
+/// The same for a restore.
+pub fn log_restore(report: &RestoreReport) -> io::Result<()> {
+    log_last(report.outcome, report.finished_at, report)
+}
+
+fn log_last(outcome: Outcome, at: Timestamp, report: &impl Serialize) -> io::Result<()> {
+    let level = match outcome {
         Outcome::Succeeded => "INFO",
         Outcome::Incomplete => "WARN",
         Outcome::Failed => "ERROR",
     };
-    let line = json!({"timestamp": report.finished_at, "level": level, "message": "report", "report": report});
+    let line = json!({"timestamp": at, "level": level, "message": "report", "report": report});
     writeln!(io::stdout().lock(), "{line}")
 }

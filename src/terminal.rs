@@ -2,6 +2,8 @@
 //!
 //! The report goes to stdout, everything else to stderr, so that a pipe gets the report alone.
 
+mod restored;
+
 use std::collections::BTreeMap;
 use std::io::{self, IsTerminal, Write};
 use std::time::Duration;
@@ -21,6 +23,8 @@ use crate::run::Step;
 use crate::secret::KeySource;
 use crate::verify::{Level, Verified};
 use crate::{JobList, Resumed};
+
+pub use restored::{write_planned_restore, write_restore};
 
 /// Writes the report for a reader.
 pub fn write_report(out: &mut impl Write, report: &Report) -> io::Result<()> {
@@ -84,6 +88,7 @@ fn headline(report: &Report) -> String {
         (Action::Seal, true) => "Dry run of sealing",
         (Action::Discard, false) => "Discarding",
         (Action::Discard, true) => "Dry run of discarding",
+        (Action::Restore, _) => "Restore",
     };
     let targets = report.targets.iter();
     let to: Vec<&str> = targets.map(|target| target.region.as_str()).collect();
@@ -202,11 +207,14 @@ fn write_pruning(out: &mut impl Write, report: &Report) -> io::Result<()> {
 
 /// Writes what was carried on with.
 pub fn write_resumed(out: &mut impl Write, resumed: &Resumed) -> io::Result<()> {
-    if resumed.open_runs == 0 {
+    if resumed.open_runs + resumed.open_restores == 0 {
         return writeln!(out, "No run is open.");
     }
     for report in &resumed.runs {
         write_report(out, report)?;
+    }
+    for report in &resumed.restores {
+        write_restore(out, report)?;
     }
     for object in &resumed.ignored {
         writeln!(out, "not a run, left alone: {object}")?;
@@ -480,6 +488,14 @@ pub fn bytes(bytes: u64) -> String {
 #[derive(Debug)]
 pub struct Progress(ProgressBar);
 
+const OF_A_RUN: &str = "{msg} [{bar:30}] {pos}/{len} {elapsed}, about {eta} left";
+/// A person who waits for a restore asks how fast it goes.
+const OF_A_RESTORE: &str = "{msg} [{bar:30}] {pos}/{len} {elapsed}, {per_sec}, about {eta} left";
+
+fn style(template: &str) -> ProgressStyle {
+    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
+}
+
 impl Progress {
     /// Draws on stderr, if that is a terminal.
     #[must_use]
@@ -488,10 +504,7 @@ impl Progress {
             return Self(ProgressBar::hidden());
         }
         let bar = ProgressBar::no_length();
-        let style = ProgressStyle::with_template(
-            "{msg} [{bar:30}] {pos}/{len} {elapsed}, about {eta} left",
-        );
-        bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+        bar.set_style(style(OF_A_RUN));
         bar.enable_steady_tick(Duration::from_millis(200));
         Self(bar)
     }
@@ -510,6 +523,16 @@ impl Progress {
             }
             Step::Verifying(backups) => self.restart("comparing", length(*backups)),
             Step::Pruned | Step::Verified => self.0.inc(1),
+            Step::Restores(namespaces) => {
+                self.0.set_style(style(OF_A_RESTORE));
+                self.restart("restoring", length(*namespaces));
+            }
+            Step::Restored(record) => {
+                self.0.inc(1);
+                if record.error.is_some() {
+                    self.0.set_message("restoring (with failures)");
+                }
+            }
         }
     }
 

@@ -4,6 +4,8 @@
 
 use std::fs;
 use std::io::{self, IsTerminal, Read, Write};
+use std::path::PathBuf;
+use std::pin::pin;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -11,9 +13,11 @@ use clap::{Args, Parser, Subcommand};
 use jiff::Timestamp;
 use lifeboat::clock::Clock;
 use lifeboat::event::{Action, Event, Picked, Request};
+use lifeboat::journal::JournalUrl;
 use lifeboat::plan::Settings;
 use lifeboat::preflight::{self, Verdict};
 use lifeboat::report::{Outcome, Size};
+use lifeboat::run::Step;
 use lifeboat::terminal::{self, Progress};
 use lifeboat::verify::Level;
 use lifeboat::{Answer, Lifeboat, demo, telemetry};
@@ -60,6 +64,11 @@ enum Command {
     List(Shown),
     /// Show the jobs that the journal remembers, one line each.
     Jobs(Shown),
+    /// Bring namespaces back: each from its newest verified backup, under a new name, compared, and ready to be written.
+    ///
+    /// Nothing is ever overwritten or deleted. It needs the region of the backups and the one that receives them, and no
+    /// other. Interrupted, it carries on when the same command is given again.
+    Restore(Box<Restore>),
     /// Check the configuration and show what it means.
     Check {
         /// Ask every region of every plan, too: key, listing, reading, clocks, names too long for a backup. Changes nothing.
@@ -97,6 +106,88 @@ enum Command {
     },
     /// Live through two weeks of nightly backups on the built-in emulator; needs no account and leaves nothing behind.
     Demo,
+}
+
+/// What is to be restored, and as what.
+#[derive(Args)]
+#[group(id = "which", required = true, multiple = false, args = ["names", "prefix", "all"])]
+struct Restore {
+    /// The namespaces that are to come back.
+    #[arg(value_name = "NAME")]
+    names: Vec<String>,
+    /// All whose names begin like this.
+    #[arg(long, value_name = "TEXT")]
+    prefix: Option<String>,
+    /// All that the plan selects.
+    #[arg(long)]
+    all: bool,
+    /// The point in time, such as 2026-11-20T00:00:00Z: the newest verified backup of each, no later than this. Without it,
+    /// the newest of all.
+    #[arg(long, value_name = "TIME")]
+    at: Option<Timestamp>,
+    /// What they are called: `{source}` stands for the namespace's own name.
+    #[arg(
+        long = "as",
+        value_name = "TEMPLATE",
+        default_value = "recovered-{source}"
+    )]
+    template: String,
+    /// The region that receives them; the plan's source region unless given.
+    #[arg(long, value_name = "REGION")]
+    to: Option<String>,
+    /// How closely each is compared with its backup: metadata, count, sample, sample:N or full.
+    #[arg(long, value_name = "LEVEL")]
+    verify: Option<String>,
+    /// From which of the plan's targets; may be left out where there is only one.
+    #[arg(long, value_name = "NAME")]
+    target: Option<String>,
+    /// The secret with the key of the organisation that receives them, if it is another one; or set `RESTORE_API_KEY`.
+    #[arg(long, value_name = "SECRET")]
+    to_api_key_secret: Option<String>,
+    /// What they are encrypted with: `default`, or a key's ARN or resource name.
+    #[arg(long, value_name = "KEY")]
+    to_encryption_key: Option<String>,
+    /// Choose and show, but change nothing.
+    #[arg(long)]
+    dry_run: bool,
+    /// Don't ask. Needed where nobody can be asked.
+    #[arg(long)]
+    yes: bool,
+    #[command(flatten)]
+    shown: Shown,
+}
+
+impl Restore {
+    /// The same request as an event's, read by the same rules.
+    fn request(&self) -> Result<Request, BadInput> {
+        let mut event = serde_json::json!({
+            "action": "restore", "as": self.template, "dry_run": self.dry_run,
+        });
+        let optional = [
+            ("prefix", &self.prefix),
+            ("to", &self.to),
+            ("verify", &self.verify),
+            ("target", &self.target),
+            ("to_api_key_secret", &self.to_api_key_secret),
+            ("to_encryption_key", &self.to_encryption_key),
+            ("plan", &self.shown.plan),
+            ("at", &self.at.map(|at| at.to_string())),
+        ];
+        if let Some(fields) = event.as_object_mut() {
+            let given = optional.into_iter().filter_map(|(field, value)| {
+                let value = value.as_deref()?;
+                Some((field.to_owned(), value.into()))
+            });
+            fields.extend(given);
+            if self.all {
+                fields.insert("all".to_owned(), true.into());
+            }
+            if !self.names.is_empty() {
+                fields.insert("names".to_owned(), self.names.as_slice().into());
+            }
+        }
+        Request::from_event(&event.into()).map_err(|error| BadInput(error.to_string()))
+    }
 }
 
 /// For what may delete.
@@ -240,6 +331,7 @@ async fn main() -> ExitCode {
             let json = shown.json;
             carry_out(shown.request(Action::List, false), json).await
         }
+        Command::Restore(restore) => bring_back(&restore).await,
         Command::Check { online } => check(online).await,
         Command::Verify { picked, shown } => {
             let json = shown.json;
@@ -317,27 +409,131 @@ async fn carry_out(request: Request, json: bool) -> Result<ExitCode, BadInput> {
             .map_err(|error| BadInput(error.to_string()))?;
         return show_settings(&settings);
     }
-    let clock = Clock::system();
-    let run_id = format!("terminal-{}", clock.now().as_millisecond());
-    let lifeboat = Lifeboat::connect(settings, clock).map_err(BadInput)?;
+    let lifeboat = connect(settings)?;
+    let answer = handle(&lifeboat, &request).await?;
+    print_answer(&answer, json).map_err(unwritable)?;
+    Ok(exit_code(&answer))
+}
+
+fn connect(settings: Settings) -> Result<Lifeboat, BadInput> {
+    let lifeboat = Lifeboat::connect(settings, Clock::system()).map_err(BadInput)?;
+    Ok(match state_directory() {
+        Some(directory) => lifeboat.keeping_restores_in(&directory),
+        None => lifeboat,
+    })
+}
+
+/// Where restores are remembered on this machine, as the XDG directories have it.
+fn state_directory() -> Option<JournalUrl> {
+    let absolute = |name: &str| {
+        let path = PathBuf::from(std::env::var_os(name)?);
+        path.is_absolute().then_some(path)
+    };
+    let state = absolute("XDG_STATE_HOME").or_else(|| Some(absolute("HOME")?.join(".local/state")));
+    let url = reqwest::Url::from_directory_path(state?.join("lifeboat")).ok()?;
+    url.as_str().parse().ok()
+}
+
+async fn handle(lifeboat: &Lifeboat, request: &Request) -> Result<Answer, BadInput> {
+    let run_id = format!("terminal-{}", Clock::system().now().as_millisecond());
     let progress = Progress::new();
-    let answer = lifeboat
-        .handle(&request, run_id, LONGEST_RUN, Size::Whole, &|step| {
-            progress.show(&step);
-        })
-        .await;
+    let watch = |step: Step<'_>| progress.show(&step);
+    let answer = lifeboat.handle(request, run_id, LONGEST_RUN, Size::Whole, &watch);
+    let answer = answer.await;
     progress.finish();
-    let answer = answer.map_err(|refused| BadInput(refused.to_string()))?;
-    print_answer(&answer, json)
-        .map_err(|error| BadInput(format!("the report can't be written: {error}")))?;
-    let good = answer
-        .reports()
-        .all(|report| report.outcome == Outcome::Succeeded);
-    Ok(if good {
+    answer.map_err(|refused| BadInput(refused.to_string()))
+}
+
+fn exit_code(answer: &Answer) -> ExitCode {
+    let of_runs = answer.reports().map(|report| report.outcome);
+    let of_restores = answer.restores().map(|report| report.outcome);
+    let good = of_runs
+        .chain(of_restores)
+        .all(|outcome| outcome == Outcome::Succeeded);
+    if good {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE
-    })
+    }
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "as `map_err` hands it over")]
+fn unwritable(error: io::Error) -> BadInput {
+    BadInput(format!("the report can't be written: {error}"))
+}
+
+/// Restores, after somebody has agreed to what it would do.
+async fn bring_back(restore: &Restore) -> Result<ExitCode, BadInput> {
+    start_logs();
+    let request = restore.request()?;
+    let asks = !restore.dry_run && !restore.yes;
+    if asks && !(io::stdin().is_terminal() && io::stderr().is_terminal()) {
+        return Err(BadInput(
+            "nobody can be asked here whether to restore; look at it with --dry-run, and say --yes"
+                .to_owned(),
+        ));
+    }
+    let lifeboat = connect(settings()?)?;
+    if asks && !agreed(&lifeboat, &request).await? {
+        return Ok(ExitCode::FAILURE);
+    }
+    let answer = {
+        let mut restored = pin!(handle(&lifeboat, &request));
+        tokio::select! {
+            answer = &mut restored => answer?,
+            _ = tokio::signal::ctrl_c() => {
+                lifeboat.interrupt();
+                restored.await?
+            }
+        }
+    };
+    print_answer(&answer, restore.shown.json).map_err(unwritable)?;
+    if answer.restores().any(|report| report.stays_open) {
+        let command: Vec<String> = std::env::args().map(|word| quoted(&word)).collect();
+        let _ = writeln!(
+            io::stderr(),
+            "lifeboat: to carry on, give the same command again: {}",
+            command.join(" ")
+        );
+    }
+    Ok(exit_code(&answer))
+}
+
+/// A word as a shell reads it.
+fn quoted(word: &str) -> String {
+    let plain = |letter: char| letter.is_ascii_alphanumeric() || "-_./:=,@".contains(letter);
+    if !word.is_empty() && word.chars().all(plain) {
+        return word.to_owned();
+    }
+    format!("'{}'", word.replace('\'', "'\\''"))
+}
+
+/// Shows what would be restored, and asks. When something is in the way there is nothing to agree to, and when all is
+/// done already nothing to ask.
+async fn agreed(lifeboat: &Lifeboat, request: &Request) -> Result<bool, BadInput> {
+    let dry_run = Request {
+        dry_run: true,
+        ..request.clone()
+    };
+    let answer = handle(lifeboat, &dry_run).await?;
+    let Answer::Restored(report) = &answer else {
+        return Ok(false);
+    };
+    let mut err = io::stderr().lock();
+    if report.counts.planned == 0 {
+        let done = report.outcome == Outcome::Succeeded;
+        if !done {
+            terminal::write_restore(&mut err, report).map_err(unwritable)?;
+        }
+        return Ok(done);
+    }
+    terminal::write_planned_restore(&mut err, report).map_err(unwritable)?;
+    err.flush().map_err(unwritable)?;
+    let mut said = String::new();
+    io::stdin()
+        .read_line(&mut said)
+        .map_err(|error| BadInput(format!("no answer can be read: {error}")))?;
+    Ok(matches!(said.trim(), "y" | "Y" | "yes"))
 }
 
 fn print_answer(answer: &Answer, json: bool) -> io::Result<()> {
@@ -350,6 +546,7 @@ fn print_answer(answer: &Answer, json: bool) -> io::Result<()> {
         Answer::Run(report) => terminal::write_report(&mut out, report),
         Answer::Resumed(resumed) => terminal::write_resumed(&mut out, resumed),
         Answer::Jobs(jobs) => terminal::write_jobs_of_runs(&mut out, jobs),
+        Answer::Restored(report) => terminal::write_restore(&mut out, report),
     }
 }
 

@@ -90,7 +90,8 @@ impl From<JournalError> for Failure {
 pub(super) struct Store {
     url: JournalUrl,
     root: Path,
-    objects: OnceCell<Arc<dyn ObjectStore>>,
+    /// Shared with every part of the same journal, because a memory that is opened twice is two memories.
+    objects: Arc<OnceCell<Arc<dyn ObjectStore>>>,
 }
 
 impl fmt::Debug for Store {
@@ -109,7 +110,7 @@ impl Store {
         Self {
             url,
             root,
-            objects: OnceCell::new(),
+            objects: Arc::default(),
         }
     }
 
@@ -117,7 +118,16 @@ impl Store {
         Self {
             url: JournalUrl(Place::Memory),
             root,
-            objects: OnceCell::new_with(Some(objects)),
+            objects: Arc::new(OnceCell::new_with(Some(objects))),
+        }
+    }
+
+    /// The same objects, those in a folder alone.
+    pub(super) fn under(&self, folder: &str) -> Self {
+        Self {
+            url: self.url.clone(),
+            root: self.path([folder]),
+            objects: Arc::clone(&self.objects),
         }
     }
 

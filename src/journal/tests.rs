@@ -19,6 +19,7 @@ mod faulty_store;
 
 mod directories;
 mod ends;
+mod holds;
 mod leases;
 mod logs;
 mod s3;

@@ -14,7 +14,7 @@ use super::environment;
 use super::overlap::{End, Names, Overlap, overlaps, shared_beginning};
 use super::parts;
 use super::walk::{Section, Table, Walk};
-use super::{Plan, Reported, Selectors, Settings, Source, Target};
+use super::{Plan, Reported, Selectors, Source, Target};
 use crate::coverage::SkipUnchanged;
 use crate::journal::JournalUrl;
 use crate::name::{BackupName, BackupPrefix, legal_bytes};
@@ -76,12 +76,13 @@ const PERIODS: RangeInclusive<u32> = parts::DAYS;
 /// Bytes of a plan's or a target's name: it becomes part of log lines, metrics and the journal's keys.
 const LONGEST_NAME: usize = 64;
 
-/// Reads the document that `config` is, or is the path of. `journal` is what the environment says of it.
+/// Reads the plans and the journal of the document that `config` is, or is the path of. `journal` is what the environment
+/// says of it.
 pub(super) fn settings(
     environment: &mut environment::Reader<'_>,
     config: &str,
     journal: Result<Option<JournalUrl>, Reported>,
-) -> Result<Settings, Reported> {
+) -> Result<(Vec<Plan>, Option<JournalUrl>), Reported> {
     environment.refuse_beside_a_document();
     let text = text_of(environment, config)?;
     let (document, mut errors) = DeTable::parse_recoverable(&text);
@@ -105,10 +106,7 @@ pub(super) fn settings(
     let journal = walk.journal(&top, journal);
     let plans = walk.plans(&top);
     walk.refuse_overlaps();
-    Ok(Settings {
-        plans: plans?,
-        journal: journal?,
-    })
+    Ok((plans?, journal?))
 }
 
 /// The document itself: a text has a line break or a `=` in it, a path hasn't.

@@ -5,6 +5,7 @@ use secrecy::ExposeSecret;
 
 use super::*;
 use crate::plan::Faults;
+use crate::plan::Settings;
 
 const README: &str = include_str!("../../README.md");
 

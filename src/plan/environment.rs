@@ -38,13 +38,16 @@ const OF_THE_PLAN: [&str; 15] = [
 ];
 
 /// What is read with a document as well as without.
-const OF_ALL_PLANS: [&str; 6] = [
+const OF_ALL_PLANS: [&str; 9] = [
     "LIFEBOAT_CONFIG",
     "LIFEBOAT_JOURNAL",
     "TURBOPUFFER_API_KEY",
     "TURBOPUFFER_API_KEY_SECRET",
     "TURBOPUFFER_API_KEY_SECRET_FIELD",
     "TURBOPUFFER_BASE_URL",
+    "RESTORE_API_KEY",
+    "RESTORE_API_KEY_SECRET",
+    "RESTORE_API_KEY_SECRET_FIELD",
 ];
 
 /// The official clients read these; we don't, and they are no misspellings.
@@ -254,6 +257,16 @@ impl<'a> Reader<'a> {
             return Err(self.fault(variable, message));
         }
         Ok(address)
+    }
+
+    /// The variables that [`Self::base_url`] reads.
+    pub(super) fn addresses(&self) -> Vec<(String, String)> {
+        let of_addresses = |name: &str| name.starts_with("TURBOPUFFER_BASE_URL");
+        self.environment
+            .iter()
+            .filter(|(name, _)| of_addresses(name))
+            .cloned()
+            .collect()
     }
 
     fn url_of(&mut self, region: &Result<Region, Reported>) -> Result<String, Reported> {

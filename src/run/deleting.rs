@@ -193,6 +193,12 @@ impl<'w, S: Service> Run<'_, 'w, S> {
                 }
             })
             .await;
+        let due = due.unwrap_or_else(|error| {
+            self.report
+                .fail_target(side.at, error.word(), error.to_string());
+            self.stop_deletion_at(side.at, "what is being restored could not be read");
+            Vec::new()
+        });
         if not_reached > 0 {
             self.report.fail_target(side.at, "out_of_time", format!("time ran out before the backups of {not_reached} sources were looked at; the next run looks at them"));
         }
@@ -269,6 +275,7 @@ impl<'w, S: Service> Run<'_, 'w, S> {
             hold,
             clock: self.clock.clone(),
             lease: self.lease.clone(),
+            journal: self.world.journal,
             until: self.until,
             mode,
         }

@@ -8,6 +8,7 @@ use tracing::info;
 
 use super::{Run, Side};
 use crate::certificate::{self, DeletionCertificate, DiscardClaim, Refusal, Witness};
+use crate::journal::Holds;
 use crate::name::{BackupName, Class, Namespace};
 use crate::service::{Service, ServiceError};
 
@@ -99,6 +100,19 @@ impl<S: Service> Run<'_, '_, S> {
                 siblings.extend(self.witness(side, sibling.name.namespace()).await?);
             }
         }
+        let holds = match self.world.journal {
+            Some(journal) => journal.holds(self.clock.now()).await,
+            None => Ok(Holds::default()),
+        };
+        let Ok(holds) = holds else {
+            return Ok(Err(Refusal::HoldsUnread));
+        };
+        if holds
+            .holder(side.service.region(), &candidate.namespace)
+            .is_some()
+        {
+            return Ok(Err(Refusal::BeingRestored));
+        }
         let held = &side.target.retention.hold;
         let certified = certificate::certify_discard(&DiscardClaim {
             named: name.namespace().as_str(),
@@ -106,7 +120,6 @@ impl<S: Service> Run<'_, '_, S> {
             siblings: &siblings,
             prefix: side.target.prefix.as_str(),
             selects: &|source| self.world.plan.source.selectors.selects(source),
-            // Also the one place for backups that a restore holds.
             held: &|name| held.contains(name),
             lease: self.leased(),
             listing: inventory.complete(),

@@ -39,7 +39,7 @@ impl<S: Service> Run<'_, '_, S> {
             Action::Backup | Action::Prune => !self.request.dry_run,
             Action::Resume => true,
             Action::Seal | Action::Discard => !self.request.dry_run,
-            Action::List | Action::Jobs | Action::Check | Action::Verify => false,
+            Action::List | Action::Jobs | Action::Check | Action::Verify | Action::Restore => false,
         };
         let (Some(journal), true) = (self.world.journal, changes) else {
             return true;

@@ -16,6 +16,7 @@ use lifeboat::journal::Journal;
 use lifeboat::name::Namespace;
 use lifeboat::plan::{Plan, Settings};
 use lifeboat::report::{Report, Size};
+use lifeboat::restore::{self, How, Kept, RestoreReport};
 use lifeboat::run::{self, Refused};
 use lifeboat::service::turbopuffer::refusal;
 use lifeboat::service::{
@@ -25,6 +26,7 @@ use lifeboat::service::{
 use lifeboat_emulator::{Answer, Call, ClockMode, Delivery, Emulator, Method, Rule, Standing};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
 pub(crate) const SOURCE: &str = "aws-us-east-1";
@@ -671,5 +673,61 @@ impl Service for Region {
         let path = format!("/v2/namespaces/{namespace}");
         let answer: Result<(Value, _), _> = self.ask(Method::Delete, &path, "", Value::Null).await;
         if_there(answer).map(|_| ())
+    }
+}
+
+/// Restores.
+impl World {
+    /// Restores as a fresh process would, with all the time that it needs.
+    pub(crate) async fn restore(&self, asked: &restore::Asked) -> RestoreReport {
+        let whole = self.restore_as(asked, How::Whole, Duration::from_mins(14));
+        whole.await
+    }
+
+    /// The same in one way or another, within a time.
+    pub(crate) async fn restore_as(
+        &self,
+        asked: &restore::Asked,
+        how: How,
+        time_left: Duration,
+    ) -> RestoreReport {
+        let journal = self.journal.as_ref();
+        self.restore_in(journal, &Notify::new(), asked, how, time_left)
+            .await
+    }
+
+    /// The same in a process whose journal is another client, and which may be interrupted.
+    pub(crate) async fn restore_in(
+        &self,
+        journal: Option<&Journal>,
+        stop: &Notify,
+        asked: &restore::Asked,
+        how: How,
+        time_left: Duration,
+    ) -> RestoreReport {
+        let target = &self.plan.targets[0];
+        let region = |name: &str| REGIONS.into_iter().find(|known| *known == name).unwrap();
+        let from = region(&target.region);
+        let destination = Region {
+            source: from,
+            ..self.region(region(asked.to.as_deref().unwrap_or(self.source)))
+        };
+        let world = restore::World {
+            plan: &self.plan,
+            plans: std::slice::from_ref(&self.plan),
+            target,
+            backups: &Patient::new(self.region(from), self.plan.concurrency),
+            destination: &Patient::new(destination, self.plan.concurrency),
+            kept: journal.map(|journal| Kept {
+                journal,
+                shared: true,
+            }),
+            clock: self.local_clock(),
+            report: Size::Whole,
+            stop,
+            watch: &|_| (),
+        };
+        let restored = restore::restore(asked, &world, how, "restore".into(), time_left);
+        Box::pin(restored).await.unwrap()
     }
 }

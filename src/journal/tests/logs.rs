@@ -23,7 +23,9 @@ fn source(entry: &Entry) -> &str {
     match entry {
         Entry::Started { source, .. } | Entry::Intended { source, .. } => source,
         Entry::Ended { job } => &job.source,
-        Entry::Waiting => "",
+        Entry::RestoreChosen { chosen } => &chosen.source,
+        Entry::Compared { source, .. } => source,
+        Entry::Waiting | Entry::RestoreAsked { .. } | Entry::RestoreBegun => "",
     }
 }
 

@@ -1,0 +1,131 @@
+//! What a person sees of a restore, before and after it.
+
+use std::io::{self, Write};
+
+use super::{bytes, table};
+use crate::report::Outcome;
+use crate::restore::{RestoreReport, RestoreState};
+
+/// Writes the report of a restore for a reader.
+pub fn write_restore(out: &mut impl Write, report: &RestoreReport) -> io::Result<()> {
+    writeln!(out, "{}", headline(report))?;
+    let counts = report.counts;
+    let told = [
+        (counts.planned, "to be restored"),
+        (counts.restored, "restored"),
+        (
+            counts.differ,
+            "DIFFER from their backups, not to be trusted",
+        ),
+        (counts.failed, "failed"),
+        (counts.incomplete, "incomplete"),
+        (counts.missing, "without a backup"),
+        (
+            counts.unverified,
+            "of them from backups that were never verified",
+        ),
+    ];
+    let told = told.into_iter().filter(|(count, _)| *count > 0);
+    let told: Vec<String> = told
+        .map(|(count, what)| format!("{count} {what}"))
+        .collect();
+    if !told.is_empty() {
+        writeln!(out, "  {}", told.join(", "))?;
+    }
+    if !report.dry_run {
+        writeln!(
+            out,
+            "  {} rows, {} written, {} sent between regions",
+            report.rows,
+            bytes(report.bytes_written),
+            bytes(report.bytes_returned)
+        )?;
+    }
+    write_restored(out, report)?;
+    for warning in &report.warnings.shown {
+        writeln!(out, "warning: {warning}")?;
+    }
+    write_failures(out, report)
+}
+
+/// Writes what a restore would do, for whoever is about to agree to it.
+pub fn write_planned_restore(out: &mut impl Write, report: &RestoreReport) -> io::Result<()> {
+    write_restore(out, report)?;
+    let bad = if report.failures.is_empty() {
+        ""
+    } else {
+        ", and leave out what failed above"
+    };
+    write!(
+        out,
+        "Restore {} namespaces into {}{bad}? [y/N] ",
+        report.counts.planned, report.to_region
+    )
+}
+
+fn headline(report: &RestoreReport) -> String {
+    let outcome = match report.outcome {
+        Outcome::Succeeded => "succeeded",
+        Outcome::Failed => "FAILED",
+        Outcome::Incomplete => "is INCOMPLETE",
+    };
+    let action = if report.dry_run {
+        "Dry run of a restore"
+    } else {
+        "Restore"
+    };
+    format!(
+        "{action} {outcome}: plan `{}`, {} → {}, as of {:.0}",
+        report.plan, report.from_region, report.to_region, report.at
+    )
+}
+
+fn write_restored(out: &mut impl Write, report: &RestoreReport) -> io::Result<()> {
+    if report.restored.is_empty() {
+        return Ok(());
+    }
+    let mut table = table(&[
+        "source",
+        "backup of (UTC)",
+        "verified",
+        "restored as",
+        "state",
+        "rows",
+        "took",
+    ]);
+    for line in &report.restored.shown {
+        let verified = if line.verified { "yes" } else { "NO" };
+        let state = match (line.state, line.progress.as_deref()) {
+            (RestoreState::Incomplete, Some(progress)) if !progress.is_empty() => {
+                format!("incomplete ({progress})")
+            }
+            (state, _) => state.word().to_owned(),
+        };
+        let (rows, took) = match line.state {
+            RestoreState::Planned => (String::new(), String::new()),
+            _ => (line.rows.to_string(), format!("{} s", line.seconds)),
+        };
+        table.add_row([
+            line.source.as_str(),
+            &line.slot.to_string(),
+            verified,
+            &line.destination,
+            &state,
+            &rows,
+            &took,
+        ]);
+    }
+    writeln!(out, "\n{table}")
+}
+
+fn write_failures(out: &mut impl Write, report: &RestoreReport) -> io::Result<()> {
+    if report.failures.is_empty() {
+        return Ok(());
+    }
+    let mut table = table(&["failed", "error", "what happened and what to do"]);
+    for failure in &report.failures.shown {
+        let what = failure.source.as_deref().unwrap_or("the restore");
+        table.add_row([what, failure.error.as_str(), failure.message.as_str()]);
+    }
+    writeln!(out, "\n{table}")
+}
