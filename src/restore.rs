@@ -507,7 +507,7 @@ impl<S: Service> Restore<'_, '_, S> {
                     .report
                     .add_missing(source.as_str(), lacking.to_string()),
                 Ok(Ok(Err(lacking))) => {
-                    self.report.warn(format!("{source} is left out: {lacking}"))
+                    self.report.warn(format!("{source} is left out: {lacking}"));
                 }
                 Ok(Err(error)) => self.report.fail_source(
                     &source,

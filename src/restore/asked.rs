@@ -80,12 +80,8 @@ impl Asked {
         // Plain values with text keys can always be written, so the fallback is never taken.
         let text = serde_json::to_vec(self).unwrap_or_default();
         let digest = Sha256::new().chain_update(text).finalize();
-        let digits: String = digest
-            .iter()
-            .take(8)
-            .map(|byte| format!("{byte:02x}"))
-            .collect();
-        format!("{plan}.{digits}")
+        let first = digest.first_chunk().copied().map_or(0, u64::from_be_bytes);
+        format!("{plan}.{first:016x}")
     }
 }
 

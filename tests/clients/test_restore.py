@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from emulated import BACKUP, KEY, OURS, SOURCE, Emulator, days_ago, fault
+from emulated import KEY, OURS, SOURCE, Emulator, days_ago, fault
 from program import Ended, Lifeboat
 
 ELSEWHERE = "gcp-us-central1"
@@ -76,13 +76,15 @@ def test_a_point_in_time_is_met_by_each_source_for_itself(emulator: Emulator, ke
     with emulator.at(days_ago(0.5)):
         emulator.write("acme-late")
     late = emulator.make_backup("acme-late", days_ago(0.25))
-    time_wanted = days_ago(1.5).isoformat()
+    moment = days_ago(4)
+    wanted = emulator.make_backup("acme-docs", moment)
+    time_wanted = moment.isoformat()
 
     ended = kept("restore", "acme-docs", "acme-late", "--at", time_wanted, "--yes", "--json")
 
     assert ended.code == 1 and list(restored(ended)) == ["acme-docs"]
     (line,) = ended.report["restored"]["shown"]
-    assert line["slot"] == days_ago(2).strftime("%Y-%m-%dT%H:%M") + line["slot"][16:]
+    assert line["backup"] == wanted
     assert "no_backup" in ended.failures["acme-late"] and late[-10:] not in ended.stdout
 
 
@@ -221,4 +223,3 @@ def test_an_event_restores_as_the_terminal_does(emulator: Emulator, kept: Lifebo
     assert ended.code == 0 and restored(ended) == {"acme-docs": "event-acme-docs"}
     refused = kept.invoke({"action": "restore"})
     assert refused.code == 2 and "exactly one of `names`, `prefix` and `all`" in refused.stderr
-    assert emulator.backup("x").exists() is False and BACKUP

@@ -24,8 +24,8 @@ async fn a_hold_is_seen_by_others_until_it_is_let_go() {
             .is_none()
     );
     let backups = backups();
-    let held = restoring.hold("nightly.1", "r", backups.iter(), now());
-    let hold = held.await.unwrap();
+    let made = restoring.hold("nightly.1", "r", backups.iter(), now());
+    let hold = made.await.unwrap();
     let holds = pruning.holds(now()).await.unwrap();
     assert_eq!(holds.holder("r", "backup-a-1763690400"), Some("nightly.1"));
     assert_eq!(holds.holder("elsewhere", "backup-a-1763690400"), None);

@@ -21,10 +21,11 @@ fn sources(entries: &[Entry]) -> Vec<&str> {
 
 fn source(entry: &Entry) -> &str {
     match entry {
-        Entry::Started { source, .. } | Entry::Intended { source, .. } => source,
+        Entry::Started { source, .. }
+        | Entry::Intended { source, .. }
+        | Entry::Compared { source, .. } => source,
         Entry::Ended { job } => &job.source,
         Entry::RestoreChosen { chosen } => &chosen.source,
-        Entry::Compared { source, .. } => source,
         Entry::Waiting | Entry::RestoreAsked { .. } | Entry::RestoreBegun => "",
     }
 }
