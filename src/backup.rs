@@ -7,6 +7,7 @@
 //! before it is compared; and because a process may die in those moments, the backups of a source that is still frozen
 //! are compared again, and lose their seal if they are not what the source is.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -23,7 +24,9 @@ use crate::service::{
     Copied, CopyOrder, LONGEST_RETRY_AFTER, Pace, Progress, Service, ServiceError, Started,
 };
 use crate::slot::{CLOCK_MARGIN, LATEST_START, Slot};
-use crate::verify::{self, Comparison, Drift, End, Level, Mismatch, Observation, Terms, Verdict};
+use crate::verify::{
+    self, Comparison, Drift, End, Level, Milestone, Mismatch, Observation, Terms, Verdict, Way,
+};
 
 /// Copies started for one job, each only after a look at the destination; the first included.
 const MOST_STARTS: u32 = 5;
@@ -209,10 +212,12 @@ struct Origin {
     written_down: bool,
     /// The copy may bear a read-only flag that it inherited and that no comparison gave.
     flag_is_doubtful: bool,
+    /// How far the copy has been compared row by row.
+    way: Arc<Way>,
 }
 
 impl Origin {
-    fn of(now: Observation, past: Option<&Past>, clock: &Clock) -> Self {
+    fn of(now: Observation, past: Option<&Past>, clock: &Clock, way: Arc<Way>) -> Self {
         if let Some(before) = past.and_then(|past| past.before.as_ref()) {
             return Self {
                 now,
@@ -220,6 +225,7 @@ impl Origin {
                 looked_at: before.looked_at,
                 written_down: true,
                 flag_is_doubtful: before.read_only,
+                way,
             };
         }
         Self {
@@ -228,6 +234,7 @@ impl Origin {
             now,
             written_down: false,
             flag_is_doubtful: false,
+            way,
         }
     }
 }
@@ -298,7 +305,8 @@ impl<S: Service> Jobs<'_, S> {
                 return record;
             }
         }
-        let work = self.work(&name, known, past, &mut record);
+        let way = Arc::new(Way::from(past.and_then(|past| past.compared.clone())));
+        let work = self.work(&name, known, (past, &way), &mut record);
         let ended = timeout_at(self.until, work).await;
         match ended.unwrap_or(Err(JobError::OutOfTime)) {
             Ok(state) => record.state = state,
@@ -312,6 +320,9 @@ impl<S: Service> Jobs<'_, S> {
                 }
                 record.error = Some(error);
             }
+        }
+        if let (JobState::Incomplete, Some(up_to)) = (record.state, way.reached()) {
+            self.write_down_milestone(&name, up_to).await;
         }
         self.end(record, past).await
     }
@@ -331,7 +342,7 @@ impl<S: Service> Jobs<'_, S> {
         &self,
         name: &BackupName,
         known: &[Backup],
-        past: Option<&Past>,
+        (past, way): (Option<&Past>, &Arc<Way>),
         record: &mut JobRecord,
     ) -> Result<JobState, JobError> {
         if Instant::now() >= self.until {
@@ -340,7 +351,7 @@ impl<S: Service> Jobs<'_, S> {
         let Some(now) = verify::observe(self.source, name.source(), self.clock).await? else {
             return self.vanished(name.source()).await;
         };
-        let origin = Origin::of(now, past, self.clock);
+        let origin = Origin::of(now, past, self.clock, Arc::clone(way));
         let token = past.and_then(Past::copying);
         let ended = self.copy_and_seal(name, known, &origin, token, record);
         if !origin.now.metadata.read_only {
@@ -405,7 +416,7 @@ impl<S: Service> Jobs<'_, S> {
         record.drift = compared.drift;
         let inherited = origin.flag_is_doubtful || origin.now.metadata.read_only;
         if !compared.sealed_before || inherited {
-            self.look_closer(name, &compared, record).await?;
+            self.look_closer(name, origin, &compared, record).await?;
         }
         if !compared.sealed_before {
             self.seal(name).await?;
@@ -426,6 +437,7 @@ impl<S: Service> Jobs<'_, S> {
     async fn look_closer(
         &self,
         name: &BackupName,
+        origin: &Origin,
         compared: &Compared,
         record: &mut JobRecord,
     ) -> Result<(), JobError> {
@@ -447,6 +459,7 @@ impl<S: Service> Jobs<'_, S> {
             still_since: compared.still_since,
             seed: verify::seed(self.clock),
             clock: self.clock,
+            way: &origin.way,
         };
         let found = verify::compare(source, copy, terms).await?;
         let verdict = found.verdict.clone();
@@ -524,6 +537,16 @@ impl<S: Service> Jobs<'_, S> {
             token: token.to_owned(),
         };
         self.notes.write(started).await;
+    }
+
+    /// When the time is up, so that a later invocation goes on with the comparison where this one ended.
+    async fn write_down_milestone(&self, name: &BackupName, up_to: Milestone) {
+        let compared = Entry::Compared {
+            target: self.target_name.to_owned(),
+            source: name.source().to_string(),
+            up_to,
+        };
+        self.notes.write(compared).await;
     }
 
     /// Looks for a destination: once, or for a while if a copy may have been started.

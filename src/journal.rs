@@ -38,6 +38,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::name::Class;
 use crate::slot::Slot;
+use crate::verify::Milestone;
 
 pub use lease::{LEASE_TIME, Lease, LeaseError, RENEW_EVERY};
 pub use log::RunLog;
@@ -313,6 +314,15 @@ pub enum Entry {
         source: String,
         /// What to ask the service with.
         token: String,
+    },
+    /// Written when the time is up while rows are compared, so that the next invocation goes on there.
+    Compared {
+        /// The target's name.
+        target: String,
+        /// The namespace that is backed up.
+        source: String,
+        /// How far nothing differed.
+        up_to: Milestone,
     },
     /// A job has ended, well or badly.
     Ended {

@@ -13,7 +13,8 @@
 //!   [`limiter`] requests in flight.
 //!
 //! Doing:
-//! - [`mod@run`] drives [`listing`], [`backup`] (copy, compare, seal), [`verify`] and [`prune`].
+//! - [`mod@run`] drives [`listing`], [`backup`] (copy, compare, seal), [`verify`] (two namespaces, as closely as is asked
+//!   for) and [`prune`].
 //! - [`journal`] what a later invocation must know of a run, who works on a plan, how runs ended.
 //! - [`service`] what a vector database must offer, and turbopuffer; [`secret`] API keys; [`clock`] and [`telemetry`].
 //!

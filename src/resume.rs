@@ -13,7 +13,7 @@ use crate::backup::{JobRecord, JobState};
 use crate::journal::{Entry, JobLine, Journal, JournalError, RunLog, RunRecord, SourceBefore};
 use crate::name::Namespace;
 use crate::service::Metadata;
-use crate::verify::Observation;
+use crate::verify::{Milestone, Observation};
 
 /// What earlier invocations of this run wrote down about one job.
 #[derive(Clone, Debug, Default)]
@@ -22,6 +22,8 @@ pub struct Past {
     pub before: Option<SourceBefore>,
     /// What to ask the service with, if a copy was started.
     pub token: Option<String>,
+    /// How far its copy was compared row by row, and nothing differed.
+    pub compared: Option<Milestone>,
     /// How the job ended when it was last worked at.
     pub ended: Option<JobLine>,
 }
@@ -82,6 +84,11 @@ impl Pasts {
                     source,
                     token,
                 } => pasts.at(target, source).token = Some(token.clone()),
+                Entry::Compared {
+                    target,
+                    source,
+                    up_to,
+                } => pasts.at(target, source).compared = Some(up_to.clone()),
                 Entry::Ended { job } => {
                     pasts.at(&job.target, &job.source).ended = Some(job.clone());
                 }

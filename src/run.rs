@@ -222,9 +222,10 @@ impl<'w, S: Service> Run<'_, 'w, S> {
     /// Takes the plan's lease and opens the run in the journal. `false` when another invocation is at work.
     async fn open(&mut self) -> bool {
         let changes = match self.request.action {
-            Action::Backup | Action::Prune => !self.request.dry_run,
+            Action::Backup | Action::Prune | Action::Seal | Action::Discard => {
+                !self.request.dry_run
+            }
             Action::Resume => true,
-            Action::Seal | Action::Discard => !self.request.dry_run,
             Action::List | Action::Jobs | Action::Check | Action::Verify => false,
         };
         let (Some(journal), true) = (self.world.journal, changes) else {

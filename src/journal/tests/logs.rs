@@ -23,7 +23,7 @@ fn source(entry: &Entry) -> &str {
     match entry {
         Entry::Started { source, .. } | Entry::Intended { source, .. } => source,
         Entry::Ended { job } => &job.source,
-        Entry::Waiting => "",
+        Entry::Compared { .. } | Entry::Waiting => "",
     }
 }
 
