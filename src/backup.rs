@@ -7,6 +7,7 @@
 //! before it is compared; and because a process may die in those moments, the backups of a source that is still frozen
 //! are compared again, and lose their seal if they are not what the source is.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -23,7 +24,9 @@ use crate::resume::{self, Notes, Past};
 use crate::retention::{Backup, Evidence};
 use crate::service::{Copied, CopyOrder, Pace, Service, ServiceError};
 use crate::slot::{CLOCK_MARGIN, LATEST_START, Slot};
-use crate::verify::{self, Comparison, Drift, End, Level, Mismatch, Observation, Terms, Verdict};
+use crate::verify::{
+    self, Comparison, Drift, End, Level, Milestone, Mismatch, Observation, Terms, Verdict, Way,
+};
 
 /// A copy that the service says exists must show within this time.
 const UNSEEN_FOR: Duration = Duration::from_mins(10);
@@ -221,10 +224,12 @@ struct Origin {
     written_down: bool,
     /// The copy may bear a read-only flag that it inherited and that no comparison gave.
     flag_is_doubtful: bool,
+    /// How far the copy has been compared row by row.
+    way: Arc<Way>,
 }
 
 impl Origin {
-    fn of(now: Observation, past: Option<&Past>, clock: &Clock) -> Self {
+    fn of(now: Observation, past: Option<&Past>, clock: &Clock, way: Arc<Way>) -> Self {
         if let Some(before) = past.and_then(|past| past.before.as_ref()) {
             return Self {
                 now,
@@ -232,6 +237,7 @@ impl Origin {
                 looked_at: before.looked_at,
                 written_down: true,
                 flag_is_doubtful: before.read_only,
+                way,
             };
         }
         Self {
@@ -240,6 +246,7 @@ impl Origin {
             now,
             written_down: false,
             flag_is_doubtful: false,
+            way,
         }
     }
 }
@@ -299,7 +306,8 @@ impl<S: Service> Jobs<'_, S> {
                 return record;
             }
         }
-        let work = self.work(&name, known, past, &mut record);
+        let way = Arc::new(Way::from(past.and_then(|past| past.compared.clone())));
+        let work = self.work(&name, known, (past, &way), &mut record);
         let ended = timeout_at(self.until, work).await;
         match ended.unwrap_or(Err(JobError::OutOfTime)) {
             Ok(state) => record.state = state,
@@ -313,6 +321,9 @@ impl<S: Service> Jobs<'_, S> {
                 }
                 record.error = Some(error);
             }
+        }
+        if let (JobState::Incomplete, Some(up_to)) = (record.state, way.reached()) {
+            self.write_down_milestone(&name, up_to).await;
         }
         self.end(record, past).await
     }
@@ -332,7 +343,7 @@ impl<S: Service> Jobs<'_, S> {
         &self,
         name: &BackupName,
         known: &[Backup],
-        past: Option<&Past>,
+        (past, way): (Option<&Past>, &Arc<Way>),
         record: &mut JobRecord,
     ) -> Result<JobState, JobError> {
         if Instant::now() >= self.until {
@@ -346,7 +357,7 @@ impl<S: Service> Jobs<'_, S> {
             record.evidence = Some(covering.evidence);
             return Ok(JobState::Covered);
         }
-        let origin = Origin::of(now, past, self.clock);
+        let origin = Origin::of(now, past, self.clock, Arc::clone(way));
         let token = past.and_then(Past::copying);
         let ended = self.copy_and_seal(name, known, &origin, token, record);
         if !origin.now.metadata.read_only {
@@ -431,7 +442,7 @@ impl<S: Service> Jobs<'_, S> {
         record.drift = compared.drift;
         let inherited = origin.flag_is_doubtful || origin.now.metadata.read_only;
         if !compared.sealed_before || inherited {
-            self.look_closer(name, &compared, record).await?;
+            self.look_closer(name, origin, &compared, record).await?;
         }
         if !compared.sealed_before {
             self.seal(name).await?;
@@ -452,6 +463,7 @@ impl<S: Service> Jobs<'_, S> {
     async fn look_closer(
         &self,
         name: &BackupName,
+        origin: &Origin,
         compared: &Compared,
         record: &mut JobRecord,
     ) -> Result<(), JobError> {
@@ -473,6 +485,7 @@ impl<S: Service> Jobs<'_, S> {
             still_since: compared.still_since,
             seed: verify::seed(self.clock),
             clock: self.clock,
+            way: &origin.way,
         };
         let found = verify::compare(source, copy, terms).await?;
         let verdict = found.verdict.clone();
@@ -521,6 +534,16 @@ impl<S: Service> Jobs<'_, S> {
         let copying = self.copying(name);
         let made = copying.start(origin.written_down, intent, &mut record.progress);
         Ok(made.await?)
+    }
+
+    /// When the time is up, so that a later invocation goes on with the comparison where this one ended.
+    async fn write_down_milestone(&self, name: &BackupName, up_to: Milestone) {
+        let compared = Entry::Compared {
+            target: self.target_name.to_owned(),
+            source: name.source().to_string(),
+            up_to,
+        };
+        self.notes.write(compared).await;
     }
 
     /// Compares a copy that we saw end, and of which the service said how many rows it has.

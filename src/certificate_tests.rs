@@ -514,11 +514,9 @@ fn discard<'a>(
         .map(|certificate| assert_eq!(certificate.namespace(), candidate.namespace))
 }
 
-fn manual(witness: Witness) -> Witness {
-    Witness {
-        namespace: format!("manual-{}", witness.namespace),
-        ..witness
-    }
+fn manual(mut witness: Witness) -> Witness {
+    witness.namespace.insert_str(0, "manual-");
+    witness
 }
 
 fn unsealed(witness: Witness) -> Witness {

@@ -42,6 +42,7 @@ use serde::{Deserialize, Serialize};
 use crate::name::Class;
 use crate::restore::{Asked, Chosen};
 use crate::slot::Slot;
+use crate::verify::Milestone;
 
 pub use holds::{HOLD_TIME, Hold, Holds, RENEW_HOLD_EVERY};
 pub use lease::{LEASE_TIME, Lease, LeaseError, RENEW_EVERY};
@@ -327,6 +328,15 @@ pub enum Entry {
         /// What to ask the service with.
         token: String,
     },
+    /// Written when the time is up while rows are compared, so that the next invocation goes on there.
+    Compared {
+        /// The target's name.
+        target: String,
+        /// The namespace that is backed up.
+        source: String,
+        /// How far nothing differed.
+        up_to: Milestone,
+    },
     /// A job has ended, well or badly.
     Ended {
         /// How.
@@ -351,7 +361,7 @@ pub enum Entry {
     /// All was chosen and nothing spoke against it. Copies are started only after this.
     RestoreBegun,
     /// A restored namespace was found to be what its backup is, and is about to be handed over.
-    Compared {
+    RestoreCompared {
         /// The target's name.
         target: String,
         /// The source that is restored.

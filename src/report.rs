@@ -802,7 +802,6 @@ impl Report {
     }
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
 fn costs_nothing(cost: &Cost) -> bool {
     *cost == Cost::default()
 }

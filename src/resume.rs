@@ -13,7 +13,7 @@ use crate::backup::{JobRecord, JobState};
 use crate::journal::{Entry, JobLine, Journal, JournalError, RunLog, RunRecord, SourceBefore};
 use crate::name::Namespace;
 use crate::service::Metadata;
-use crate::verify::Observation;
+use crate::verify::{Milestone, Observation};
 
 /// What earlier invocations of this run wrote down about one job.
 #[derive(Clone, Debug, Default)]
@@ -23,7 +23,9 @@ pub struct Past {
     /// What to ask the service with, if a copy was started.
     pub token: Option<String>,
     /// Whether a restored namespace was found to be what its backup is.
-    pub compared: bool,
+    pub found_equal: bool,
+    /// How far its copy was compared row by row, and nothing differed.
+    pub compared: Option<Milestone>,
     /// How the job ended when it was last worked at.
     pub ended: Option<JobLine>,
 }
@@ -84,10 +86,17 @@ impl Pasts {
                     source,
                     token,
                 } => pasts.at(target, source).token = Some(token.clone()),
+                Entry::Compared {
+                    target,
+                    source,
+                    up_to,
+                } => pasts.at(target, source).compared = Some(up_to.clone()),
                 Entry::Ended { job } => {
                     pasts.at(&job.target, &job.source).ended = Some(job.clone());
                 }
-                Entry::Compared { target, source } => pasts.at(target, source).compared = true,
+                Entry::RestoreCompared { target, source } => {
+                    pasts.at(target, source).found_equal = true;
+                }
                 Entry::Waiting
                 | Entry::RestoreAsked { .. }
                 | Entry::RestoreChosen { .. }

@@ -52,7 +52,7 @@ pub struct Metadata {
 }
 
 /// A row's id. All of one namespace are of one kind; UUIDs are texts, whose order is theirs.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 #[serde(untagged)]
 pub enum RowId {
     /// An unsigned integer.

@@ -23,7 +23,7 @@ pub use level::{Level, LevelError};
 pub use rows::Cost;
 pub use sample::{Sample, missed};
 pub use verified::{Against, Finding, Verified};
-pub use walk::{Differences, Wrong, WrongRow, read_through};
+pub use walk::{Differences, Milestone, Way, Wrong, WrongRow, read_through};
 
 use crate::clock::Clock;
 use crate::name::Namespace;

@@ -8,12 +8,12 @@ use futures_util::stream::{self, StreamExt};
 use lifeboat::service::turbopuffer::http_client;
 use serde::{Deserialize, Serialize};
 use turbopuffer::Client;
-use turbopuffer::types::AggregateBy;
+use turbopuffer::types::{AggregateBy, Filter, Id, RankBy, RankByAttributeOrder, VectorEncoding};
 
 use crate::product::Run;
 use crate::service::Service;
 use crate::service::{API_KEY, BACKUP_PREFIX, BACKUP_REGION, SOURCE_PREFIX, SOURCE_REGION};
-use crate::{child, usage};
+use crate::{child, service, usage};
 
 /// As many jobs at once as the product has by default.
 const JOBS_AT_ONCE: usize = 64;
@@ -30,21 +30,60 @@ pub(crate) fn run(service: &Service) -> Run {
     child::result("bare", &Setup { base_url })
 }
 
+/// Reads the service's first source once, page after page of `rows`, and looks at nothing.
+pub(crate) fn read_all(service: &Service) -> Run {
+    let base_url = service.base_url.clone();
+    child::result("reader", &Setup { base_url })
+}
+
+fn client(setup: &Setup, region: &str) -> Client {
+    Client::builder()
+        .api_key(API_KEY)
+        .base_url(&setup.base_url)
+        .region(region)
+        .http_client(http_client().unwrap())
+        .max_retries(0)
+        .telemetry(false)
+        .build()
+        .unwrap()
+}
+
+/// The reader's own process.
+pub(crate) fn read(setup: &Setup) -> Run {
+    let source = client(setup, SOURCE_REGION).namespace(service::source(0));
+    let (begun, cpu) = (Instant::now(), usage::cpu_seconds());
+    let (mut requests, mut rows, mut last) = (0, 0, None::<Id>);
+    child::one_thread().block_on(async {
+        loop {
+            let query = source
+                .query()
+                .rank_by(RankBy::attribute("id", RankByAttributeOrder::Asc))
+                .include_attributes(true)
+                .vector_encoding(VectorEncoding::Base64)
+                .limit(1_000_u64);
+            let page = match &last {
+                None => query.send().await,
+                Some(last) => query.filters(Filter::gt("id", last)).send().await,
+            };
+            let page = page.unwrap().rows;
+            requests += 1;
+            rows += u64::try_from(page.len()).unwrap();
+            let Some(newest) = page.last() else { return };
+            last = Some(newest.id.clone());
+        }
+    });
+    Run {
+        seconds: begun.elapsed().as_secs_f64(),
+        cpu_seconds: usage::cpu_seconds() - cpu,
+        peak_mib: usage::peak_mib(),
+        requests,
+        jobs: rows,
+    }
+}
+
 /// The loop's own process.
 pub(crate) fn play(setup: &Setup) -> Run {
-    let http = http_client().unwrap();
-    let client = |region: &str| {
-        Client::builder()
-            .api_key(API_KEY)
-            .base_url(&setup.base_url)
-            .region(region)
-            .http_client(http.clone())
-            .max_retries(0)
-            .telemetry(false)
-            .build()
-            .unwrap()
-    };
-    let (source, target) = (client(SOURCE_REGION), client(BACKUP_REGION));
+    let (source, target) = (client(setup, SOURCE_REGION), client(setup, BACKUP_REGION));
     let (begun, cpu) = (Instant::now(), usage::cpu_seconds());
     let (jobs, requests) = child::one_thread().block_on(async {
         let (names, pages) = list(&source, SOURCE_PREFIX).await;

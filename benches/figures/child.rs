@@ -57,6 +57,8 @@ pub(crate) fn result<T: DeserializeOwned>(role: &str, setup: &impl Serialize) ->
 pub(crate) fn play(role: &str, setup: &str) {
     match role {
         "service" => service::play(&serde_json::from_str(setup).unwrap()),
+        "wide" => service::play_wide(serde_json::from_str(setup).unwrap()),
+        "reader" => say(&bare::read(&serde_json::from_str(setup).unwrap())),
         "product" => say(&product::play(&serde_json::from_str(setup).unwrap())),
         "bare" => say(&bare::play(&serde_json::from_str(setup).unwrap())),
         other => panic!("no role is called `{other}`"),

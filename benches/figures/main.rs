@@ -23,6 +23,7 @@ mod fleet;
 mod memory;
 mod product;
 mod python;
+mod rows;
 mod runtime_api;
 mod service;
 mod size;
@@ -64,13 +65,14 @@ impl Figure {
 type Take = fn() -> Vec<Figure>;
 
 /// Every figure, by the word that asks for it, in the order in which they are taken.
-const FIGURES: [(&str, Take); 6] = [
+const FIGURES: [(&str, Take); 7] = [
     ("fleet", fleet::figures),
     ("python", python::figures),
     ("cpu", cpu::figures),
     ("cold", cold::figures),
     ("size", size::figures),
     ("memory", memory::figures),
+    ("rows", rows::figures),
 ];
 
 fn main() {

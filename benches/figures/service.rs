@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use lifeboat::service::turbopuffer::http_client;
-use lifeboat_emulator::{Emulator, Fault, Match, Rule, Settings, serve};
+use lifeboat_emulator::{Call, Emulator, Fault, Match, Method, Rule, Settings, serve};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
 use crate::child::{self, Running};
@@ -15,6 +15,8 @@ pub(crate) const BACKUP_REGION: &str = "aws-eu-west-1";
 pub(crate) const SOURCE_PREFIX: &str = "acme-";
 pub(crate) const BACKUP_PREFIX: &str = "backup-";
 pub(crate) const API_KEY: &str = "tpuf_figures";
+/// Elements of a wide row's vector, four bytes each.
+pub(crate) const DIMENSIONS: u64 = 256;
 
 /// What the service is like.
 #[derive(Clone, Copy, Serialize, Deserialize)]
@@ -42,7 +44,16 @@ pub(crate) struct Service {
 
 impl Service {
     pub(crate) fn start(setup: Setup) -> Self {
-        let mut process = Running::start("service", &setup);
+        Self::in_role("service", &setup)
+    }
+
+    /// One with a single source of so many rows, each with a vector of [`DIMENSIONS`] elements.
+    pub(crate) fn start_wide(rows: u64) -> Self {
+        Self::in_role("wide", &rows)
+    }
+
+    fn in_role(role: &str, setup: &impl Serialize) -> Self {
+        let mut process = Running::start(role, setup);
         let root: String = process.line();
         Self {
             _process: process,
@@ -117,6 +128,32 @@ pub(crate) fn play(setup: &Setup) {
     if !setup.latency.is_zero() {
         emulator.set_faults(vec![Rule::new(Match::operation("any"), late)]);
     }
+    serve_until_killed(emulator);
+}
+
+/// The same with one source of many rows.
+pub(crate) fn play_wide(rows: u64) {
+    let emulator = Emulator::new(Settings::default());
+    let id_and_row = |id: u64| {
+        let element = |at: u64| Value::from((id * 31 + at) % 1_000);
+        let vector: Vec<Value> = (0..DIMENSIONS).map(element).collect();
+        json!({"id": id, "title": format!("row {id}"), "vector": vector})
+    };
+    for first in (0..rows).step_by(1_000) {
+        let page: Vec<Value> = (first..rows.min(first + 1_000)).map(id_and_row).collect();
+        let body = json!({"upsert_rows": page, "distance_metric": "cosine_distance"});
+        let _ = emulator.call(Call {
+            method: Method::Post,
+            path: format!("/{SOURCE_REGION}/v2/namespaces/{}", source(0)),
+            query: String::new(),
+            headers: vec![("authorization".into(), format!("Bearer {API_KEY}"))],
+            body: serde_json::to_vec(&body).unwrap(),
+        });
+    }
+    serve_until_killed(emulator);
+}
+
+fn serve_until_killed(emulator: Emulator) {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()

@@ -358,7 +358,7 @@ async fn main() -> ExitCode {
 
 /// Shows what would be done, asks whether that is meant, and does it.
 async fn by_hand(action: Action, level: Option<Level>, named: Named) -> Result<ExitCode, BadInput> {
-    let (json, names) = (named.shown.json, named.names.join(", "));
+    let (json, listed) = (named.shown.json, named.names.join(", "));
     let request = Request {
         picked: Picked {
             names: named.names,
@@ -374,14 +374,14 @@ async fn by_hand(action: Action, level: Option<Level>, named: Named) -> Result<E
     }
     if !io::stdin().is_terminal() {
         return Err(BadInput(format!(
-            "nobody can be asked whether it is meant to {} {names}; look with --dry-run, and then say --yes",
+            "nobody can be asked whether it is meant to {} {listed}; look with --dry-run, and then say --yes",
             action.word()
         )));
     }
     let mut trial = request.clone();
     trial.dry_run = true;
     let could = carry_out(trial, false).await?;
-    if could != ExitCode::SUCCESS || !is_meant(action, &names) {
+    if could != ExitCode::SUCCESS || !is_meant(action, &listed) {
         return Ok(ExitCode::FAILURE);
     }
     let mut request = request;

@@ -18,7 +18,7 @@ use crate::name::{BackupName, Namespace};
 use crate::resume::{self, Notes, Past};
 use crate::service::{Copied, CopyOrder, Pace, Service, ServiceError};
 use crate::slot::CLOCK_MARGIN;
-use crate::verify::{self, Comparison, End, Level, Mismatch, Observation, Terms, Verdict};
+use crate::verify::{self, Comparison, End, Level, Mismatch, Observation, Terms, Verdict, Way};
 
 /// A copy that the service says exists must show within this time.
 const UNSEEN_FOR: Duration = Duration::from_mins(10);
@@ -317,7 +317,7 @@ impl<S: Service> Jobs<'_, S> {
         }
         let origin = self.origin(order, past).await?;
         record.began_at = record.began_at.min(origin.looked_at);
-        if past.is_some_and(|past| past.compared) {
+        if past.is_some_and(|past| past.found_equal) {
             record.copied.rows = origin.before.rows;
             return self.hand_over(order).await;
         }
@@ -325,7 +325,7 @@ impl<S: Service> Jobs<'_, S> {
         record.copied.rows = copy.rows;
         self.compare_closely(order, &origin).await?;
         self.notes
-            .write(Entry::Compared {
+            .write(Entry::RestoreCompared {
                 target: self.target_name.to_owned(),
                 source: order.backup.source().to_string(),
             })
@@ -497,6 +497,7 @@ impl<S: Service> Jobs<'_, S> {
             level: self.level,
             still_since: origin.looked_at,
             seed: verify::seed(self.clock),
+            way: &Way::default(),
             clock: self.clock,
         };
         match verify::compare(backup, copy, terms).await?.verdict {

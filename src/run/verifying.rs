@@ -6,6 +6,7 @@
 
 use futures_util::stream::{self, StreamExt};
 use jiff::Timestamp;
+use tokio::time::error::Elapsed;
 use tokio::time::timeout_at;
 use tracing::{info, warn};
 
@@ -14,10 +15,15 @@ use crate::name::{BackupName, Class};
 use crate::prune::Inventory;
 use crate::service::{Service, ServiceError};
 use crate::slot::{CLOCK_MARGIN, LATEST_START};
-use crate::verify::{self, End, Finding, Level, Mismatch, Terms, Verdict, Verified};
+use crate::verify::{self, End, Finding, Level, Mismatch, Terms, Verdict, Verified, Way};
+
+/// Backups that are compared before what was found is reported.
+const REPORTED_AT_ONCE: usize = 1_000;
 
 /// One backup that was picked, and the side it stands on.
 type Picked<'s, 'w, S> = (&'s Side<'w, S>, BackupName);
+/// What was found about a backup, unless a request failed or the time was up.
+type Looked = Result<Result<Verified, ServiceError>, Elapsed>;
 /// Why a backup is not sealed, in a stable word and a sentence.
 type Unsealed = (&'static str, String);
 
@@ -29,30 +35,37 @@ impl<'w, S: Service> Run<'_, 'w, S> {
         let picked = self.pick(&sides);
         (self.world.watch)(Step::Verifying(picked.len()));
         let level = self.request.picked.level.unwrap_or(self.world.plan.verify);
-        let this = &*self;
-        let sides = sides.as_slice();
-        let mut looks = stream::iter(&picked)
-            .map(|(side, name)| async move {
-                let look = this.look_at(side, name, level, sides);
-                (*side, name, timeout_at(this.until, look).await)
-            })
-            .buffer_unordered(READ_AT_ONCE);
-        let mut found = Vec::new();
-        while let Some((side, name, look)) = looks.next().await {
-            (this.world.watch)(Step::Verified);
-            found.push((side.at, name, look));
-        }
-        drop(looks);
-        for (at, name, look) in found {
-            match look {
-                Ok(Ok(verified)) => self.report.add_verified(verified),
-                Ok(Err(error)) => self.fail_backup_at(at, name, error.word(), error.to_string()),
-                Err(_) => {
-                    let message = "time ran out before it was compared; ask for fewer at once, or from a terminal";
-                    self.fail_backup_at(at, name, "out_of_time", message.into());
+        // In parts, so that what was found is in the bounded report and not in memory.
+        for part in picked.chunks(REPORTED_AT_ONCE) {
+            for ((side, name), look) in self.look_at_all(part, level, &sides).await {
+                match look {
+                    Ok(Ok(verified)) => self.report.add_verified(verified),
+                    Ok(Err(error)) => {
+                        self.fail_backup_at(side.at, name, error.word(), error.to_string());
+                    }
+                    Err(_) => {
+                        let message = "time ran out before it was compared; ask for fewer at once, or from a terminal";
+                        self.fail_backup_at(side.at, name, "out_of_time", message.into());
+                    }
                 }
             }
         }
+    }
+
+    async fn look_at_all<'p, 's>(
+        &self,
+        picked: &'p [Picked<'s, 'w, S>],
+        level: Level,
+        sides: &[Side<'w, S>],
+    ) -> Vec<(&'p Picked<'s, 'w, S>, Looked)> {
+        let looks = stream::iter(picked).map(|one| async move {
+            let (side, name) = one;
+            let look = self.look_at(side, name, level, sides);
+            let looked = timeout_at(self.until, look).await;
+            (self.world.watch)(Step::Verified);
+            (one, looked)
+        });
+        looks.buffer_unordered(READ_AT_ONCE).collect().await
     }
 
     /// Seals the backups that were named, each after a comparison that did not speak against it.
@@ -114,10 +127,7 @@ impl<'w, S: Service> Run<'_, 'w, S> {
 
     fn pick_one<'s>(&mut self, sides: &[&'s Side<'w, S>], name: &str) -> Option<Picked<'s, 'w, S>> {
         let standing = sides.iter().filter_map(|side| {
-            let mut backups = side
-                .inventory
-                .iter()
-                .flat_map(|inventory| inventory.sources());
+            let mut backups = side.inventory.iter().flat_map(Inventory::sources);
             let found = backups.find_map(|(_, backups)| {
                 let mut names = backups.iter().map(|backup| &backup.name);
                 names
@@ -229,7 +239,12 @@ impl<'w, S: Service> Run<'_, 'w, S> {
             service: side.service,
             namespace: name.namespace(),
         };
-        let found = verify::compare(source, copy, self.terms(nearer, slot - CLOCK_MARGIN)).await?;
+        let found = verify::compare(
+            source,
+            copy,
+            self.terms(nearer, slot - CLOCK_MARGIN, &Way::default()),
+        )
+        .await?;
         let mut verified = blank.with_source(found);
         if nearer < level && verified.finding == Finding::Equal {
             verified.finding = Finding::Drifted;
@@ -262,7 +277,8 @@ impl<'w, S: Service> Run<'_, 'w, S> {
             service: side.service,
             namespace: name.namespace(),
         };
-        let found = verify::compare(one, two, self.terms(level, Timestamp::MAX)).await?;
+        let found =
+            verify::compare(one, two, self.terms(level, Timestamp::MAX, &Way::default())).await?;
         if matches!(found.verdict, Verdict::Differs(Mismatch::SourceGone { .. })) {
             return Ok(None);
         }
@@ -303,12 +319,13 @@ impl<'w, S: Service> Run<'_, 'w, S> {
         Ok(with_message(verified, message))
     }
 
-    fn terms(&self, level: Level, still_since: Timestamp) -> Terms<'_> {
+    fn terms<'t>(&'t self, level: Level, still_since: Timestamp, way: &'t Way) -> Terms<'t> {
         Terms {
             level,
             still_since,
             seed: verify::seed(&self.clock),
             clock: &self.clock,
+            way,
         }
     }
 

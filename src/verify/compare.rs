@@ -8,7 +8,7 @@ use jiff::Timestamp;
 
 use super::rows::{Cost, Depth, PageSize, Pages};
 use super::sample::{self, Sample};
-use super::walk::{self, Differences, Pairs};
+use super::walk::{self, Differences, Pairs, Way};
 use super::{
     Digest, Drift, Level, Mismatch, Observation, Verdict, difference, observe, was_written,
 };
@@ -69,6 +69,8 @@ pub struct Terms<'a> {
     pub seed: u64,
     /// The local clock, which is compared with the services'.
     pub clock: &'a Clock,
+    /// How far an earlier comparison of the same two came at the level `full`, and where this one says how far it comes.
+    pub way: &'a Way,
 }
 
 /// What a comparison found.
@@ -211,9 +213,18 @@ impl Compared {
                 self.differences = pairs.differences;
             }
             Level::Full => {
-                let mut of_source = Pages::of(source, Depth::Whole, before.rows, size);
-                let mut of_copy = Pages::of(copy, Depth::Whole, held.rows, size);
-                let walked = walk::walk(&mut of_source, &mut of_copy).await;
+                let created_at = held.metadata.created_at;
+                let milestone = terms.way.reached();
+                let milestone = milestone.filter(|milestone| milestone.copy == created_at);
+                let from = milestone.as_ref();
+                let behind = from.map(|milestone| (&milestone.after, milestone.rows));
+                let [mut of_source, mut of_copy] =
+                    [(source, before), (copy, held)].map(|(end, seen)| {
+                        Pages::of(end, Depth::Whole, seen.rows, size).behind(behind)
+                    });
+                let sides = (&mut of_source, &mut of_copy);
+                let way = (terms.way, created_at);
+                let walked = walk::walk(sides, Pairs::behind(from), way).await;
                 self.cost += of_source.cost;
                 self.cost += of_copy.cost;
                 let Pairs {

@@ -6,8 +6,10 @@
 //! are to the service; `3` and `3.0` are too, because the type is the schema's to say.
 
 use std::fmt;
+use std::str::FromStr;
 
-use serde::{Serialize, Serializer};
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Number, Value};
 use sha2::{Digest as _, Sha256};
 
@@ -50,11 +52,38 @@ impl fmt::Display for Digest {
     }
 }
 
+impl FromStr for Digest {
+    type Err = NoDigest;
+
+    fn from_str(text: &str) -> Result<Self, NoDigest> {
+        let mut digest = Self::default();
+        let exact = text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let words = digest.0.iter_mut().rev().enumerate();
+        for (at, word) in words.filter(|_| exact) {
+            let digits = text.get(at * 16..(at + 1) * 16).ok_or(NoDigest)?;
+            *word = u64::from_str_radix(digits, 16).map_err(|_| NoDigest)?;
+        }
+        if exact { Ok(digest) } else { Err(NoDigest) }
+    }
+}
+
+impl<'de> Deserialize<'de> for Digest {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(from)?;
+        text.parse().map_err(D::Error::custom)
+    }
+}
+
 impl Serialize for Digest {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
         to.collect_str(self)
     }
 }
+
+/// A text that is no digest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("it is no digest of 64 hexadecimal digits")]
+pub struct NoDigest;
 
 /// Writes a row in the form that is hashed and compared, in place of what `to` held. Every part says its kind and its
 /// length, so no two rows have one form.
@@ -99,7 +128,9 @@ fn write_value(value: &Value, to: &mut Vec<u8>) {
         Value::Array(items) => {
             to.push(6);
             write_length(items.len(), to);
-            items.iter().for_each(|item| write_value(item, to));
+            for item in items {
+                write_value(item, to);
+            }
         }
         Value::Object(entries) => {
             to.push(7);
@@ -178,8 +209,9 @@ mod tests {
 
     fn digest(rows: &[Row]) -> Digest {
         let mut digest = Digest::default();
-        rows.iter()
-            .for_each(|row| digest.add(Digest::of(&form(row))));
+        for row in rows {
+            digest.add(Digest::of(&form(row)));
+        }
         digest
     }
 
@@ -203,6 +235,17 @@ mod tests {
         // 2^256 - 1 + h is h - 1.
         assert_eq!(sum.0[0], one.0[0].wrapping_sub(1));
         assert_eq!(sum.0[1..], one.0[1..]);
+    }
+
+    #[test]
+    fn a_digest_reads_back_as_itself() {
+        let digest = digest(&[row(1, json!({"a": 1})), row(2, json!({}))]);
+        assert_eq!(digest.to_string().parse(), Ok(digest));
+        let json = serde_json::to_string(&digest).unwrap();
+        assert_eq!(serde_json::from_str::<Digest>(&json).unwrap(), digest);
+        for text in ["", "0", &"g".repeat(64), &"0".repeat(65), &"é".repeat(32)] {
+            assert_eq!(text.parse::<Digest>(), Err(NoDigest), "{text}");
+        }
     }
 
     #[test]

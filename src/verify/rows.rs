@@ -132,6 +132,15 @@ impl<'a, S: Service> Pages<'a, S> {
         }
     }
 
+    /// Goes on behind this row, as many rows having been read before.
+    pub(super) fn behind(mut self, last: Option<(&RowId, u64)>) -> Self {
+        if let Some((last, read)) = last {
+            self.last = Some(last.clone());
+            self.read = read;
+        }
+        self
+    }
+
     /// Reads the next page, unless there are rows left of this one or it was the last.
     pub(super) async fn fill(&mut self) -> Result<(), ServiceError> {
         if !self.page.is_empty() || self.at_end {
@@ -178,6 +187,11 @@ impl<'a, S: Service> Pages<'a, S> {
     /// Takes the next row off the page.
     pub(super) fn pop(&mut self) -> Option<Row> {
         self.page.pop_front()
+    }
+
+    /// The same, if it is wanted.
+    pub(super) fn pop_if(&mut self, wanted: bool) -> Option<Row> {
+        if wanted { self.pop() } else { None }
     }
 
     /// Whether a page must be read before the next row is known.

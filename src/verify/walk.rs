@@ -5,9 +5,11 @@
 use std::cmp::Ordering;
 use std::collections::BTreeSet;
 use std::fmt;
+use std::sync::{Mutex, PoisonError};
 
 use futures_util::future::try_join;
-use serde::Serialize;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
 use super::digest::{self, Digest};
 use super::rows::{Cost, Depth, PageSize, Pages};
@@ -99,6 +101,48 @@ impl fmt::Display for Differences {
     }
 }
 
+/// How far two sides were compared and nothing differed, so that a later invocation need not begin anew.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Milestone {
+    /// When the copy was created: of another one it says nothing.
+    pub copy: Timestamp,
+    /// The last row that both sides have.
+    pub after: RowId,
+    /// How many rows that are, on either side.
+    pub rows: u64,
+    /// Their sum.
+    pub digest: Digest,
+}
+
+/// Where a walk begins, and where it says how far it is.
+#[derive(Debug, Default)]
+pub struct Way {
+    reached: Mutex<Option<Milestone>>,
+}
+
+impl Way {
+    /// One that goes on from here.
+    #[must_use]
+    pub fn from(milestone: Option<Milestone>) -> Self {
+        Self {
+            reached: Mutex::new(milestone),
+        }
+    }
+
+    /// How far it is.
+    #[must_use]
+    pub fn reached(&self) -> Option<Milestone> {
+        self.reached
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    fn reach(&self, milestone: Milestone) {
+        *self.reached.lock().unwrap_or_else(PoisonError::into_inner) = Some(milestone);
+    }
+}
+
 /// The rows of both sides that were compared so far: the source's first, the copy's second.
 #[derive(Debug, Default)]
 pub(super) struct Pairs {
@@ -109,6 +153,17 @@ pub(super) struct Pairs {
 }
 
 impl Pairs {
+    /// What was equal up to here is counted and summed already.
+    pub(super) fn behind(milestone: Option<&Milestone>) -> Self {
+        let known = milestone.map(|milestone| (milestone.rows, milestone.digest));
+        let (rows, digest) = known.unwrap_or_default();
+        Self {
+            rows: [rows; 2],
+            digests: [digest; 2],
+            ..Self::default()
+        }
+    }
+
     /// Two rows with one id.
     fn add_both(&mut self, source: &Row, copy: &Row) {
         let ([source_form, copy_form], [of_source, of_copy]) = (&mut self.forms, &mut self.digests);
@@ -165,14 +220,24 @@ fn changed(source: &Row, copy: &Row) -> Wrong {
     Wrong::Changed(differ.take(NAMED_ATTRIBUTES).cloned().collect())
 }
 
-/// Reads both sides to their ends.
+/// Reads both sides to their ends, from the milestone of `way` on if it is one of this copy.
 pub(super) async fn walk<S: Service>(
-    source: &mut Pages<'_, S>,
-    copy: &mut Pages<'_, S>,
+    (source, copy): (&mut Pages<'_, S>, &mut Pages<'_, S>),
+    mut pairs: Pairs,
+    (way, created_at): (&Way, Timestamp),
 ) -> Result<Pairs, ServiceError> {
-    let mut pairs = Pairs::default();
+    let mut last = None;
     loop {
         if source.wants_page() || copy.wants_page() {
+            if let (true, Some(after)) = (pairs.differences.is_empty(), last.take()) {
+                let ([rows, _], [digest, _]) = (pairs.rows, pairs.digests);
+                way.reach(Milestone {
+                    copy: created_at,
+                    after,
+                    rows,
+                    digest,
+                });
+            }
             let size = source.size.min(copy.size);
             (source.size, copy.size) = (size, size);
             try_join(source.fill(), copy.fill()).await?;
@@ -181,12 +246,9 @@ pub(super) async fn walk<S: Service>(
             return Ok(pairs);
         }
         let (of_source, of_copy) = pairs.add(source.peek(), copy.peek());
-        if of_source {
-            source.pop();
-        }
-        if of_copy {
-            copy.pop();
-        }
+        let compared = source.pop_if(of_source);
+        copy.pop_if(of_copy);
+        last = compared.map(|row| row.id).or(last);
     }
 }
 

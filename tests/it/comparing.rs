@@ -11,7 +11,7 @@ use lifeboat::service::{
     CopyOrder, Metadata, Page, Patient, Progress, RowId, Rows, Service, ServiceError, Started,
     Wanted,
 };
-use lifeboat::verify::{self, Compared, End, Level, Mismatch, Terms, Verdict, Wrong};
+use lifeboat::verify::{self, Compared, End, Level, Mismatch, Terms, Verdict, Way, Wrong};
 use lifeboat_emulator::Method;
 use serde_json::{Value, json};
 
@@ -63,7 +63,7 @@ fn rows(kind: &str, count: u64) -> Vec<Value> {
             "id": id(kind, number * 7), "title": format!("title {number}"), "price": f64::from(part) + 0.1,
             "tags": ["a", format!("{number}")], "vector": [part, -part, 0.0, -0.0],
         });
-        if number % 5 == 0 {
+        if number.is_multiple_of(5) {
             row.as_object_mut().unwrap().remove("price");
         }
         row
@@ -97,6 +97,7 @@ async fn compare_since(world: &World, level: Level, since: Timestamp, seed: u64)
         still_since: since,
         seed,
         clock: &clock,
+        way: &Way::default(),
     };
     verify::compare(end(0), end(1), terms).await.unwrap()
 }
@@ -138,8 +139,11 @@ async fn one_content_has_one_digest_wherever_and_in_whatever_order_it_was_writte
     assert_eq!(here.digests.unwrap()[0], there.digests.unwrap()[1]);
 }
 
-/// Every kind of damage, done to the copy of 3,000 rows.
-fn damages() -> Vec<(&'static str, Box<dyn Fn(&mut Vec<Value>)>, Wrong, u64)> {
+/// What is done to the rows of a copy.
+type Damage = Box<dyn Fn(&mut Vec<Value>)>;
+
+/// Every kind of damage to the copy of 3,000 rows: in words, done, what is found, at which id.
+fn damages() -> Vec<(&'static str, Damage, Wrong, u64)> {
     let changed = |name: &str| Wrong::Changed(vec![name.to_owned()]);
     let at = |row: u64| row * 7;
     vec![
@@ -388,6 +392,7 @@ async fn pages_that_come_no_nearer_the_end_are_an_error() {
             still_since: world.now(),
             seed: 1,
             clock: &clock,
+            way: &Way::default(),
         };
         let error = verify::compare(end(0), end(1), terms).await.unwrap_err();
         let said = error.to_string();

@@ -23,7 +23,8 @@ fn source(entry: &Entry) -> &str {
     match entry {
         Entry::Started { source, .. }
         | Entry::Intended { source, .. }
-        | Entry::Compared { source, .. } => source,
+        | Entry::Compared { source, .. }
+        | Entry::RestoreCompared { source, .. } => source,
         Entry::Ended { job } => &job.source,
         Entry::RestoreChosen { chosen } => &chosen.source,
         Entry::Waiting | Entry::RestoreAsked { .. } | Entry::RestoreBegun => "",
