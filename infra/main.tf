@@ -38,6 +38,7 @@ locals {
     BACKUP_PREFIX  = var.backup_prefix
     RETENTION_DAYS = tostring(var.retention_days)
     MIN_BACKUPS    = tostring(var.min_backups)
+    MAX_AGE_DAYS   = tostring(var.max_age_days)
     VERIFY_LEVEL   = var.verify_level
   }
   given = compact(concat([var.source_region, var.backup_region], var.source_prefixes))

@@ -149,6 +149,17 @@ variable "retention_days" {
   }
 }
 
+variable "max_age_days" {
+  description = "Days until a namespace that did not change is copied again; 0 copies it every time"
+  type        = number
+  default     = 0
+
+  validation {
+    condition     = var.max_age_days >= 0 && var.max_age_days <= 36500 && floor(var.max_age_days) == var.max_age_days
+    error_message = "A whole number of days from 0 to 36500."
+  }
+}
+
 variable "min_backups" {
   description = "Good backups that every namespace keeps whatever their age, even when the namespace is gone"
   type        = number

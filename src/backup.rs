@@ -16,6 +16,7 @@ use tracing::{info, warn};
 
 use crate::clock::Clock;
 use crate::copying::{CopyError, Copying, FIRST_LOOK, LONGEST_LOOK, Made};
+use crate::coverage::{self, Covering, SkipUnchanged};
 use crate::journal::Entry;
 use crate::name::{BackupName, BackupPrefix, Class, NameTooLong, Namespace};
 use crate::resume::{self, Notes, Past};
@@ -39,6 +40,8 @@ pub enum JobState {
     Sealed,
     /// It was found sealed already: an earlier event of this slot did the work.
     AlreadySealed,
+    /// Nothing was written since an older sealed backup was made, so that one holds what a copy would.
+    Covered,
     /// There is no backup of this source for this slot, or none to trust.
     Failed,
     /// Time ran out. The copy goes on at the service, and an event for the same slot carries on.
@@ -102,6 +105,7 @@ impl JobState {
         match self {
             Self::Sealed => "sealed",
             Self::AlreadySealed => "already_sealed",
+            Self::Covered => "covered",
             Self::Failed => "failed",
             Self::Incomplete => "incomplete",
             Self::Vanished => "vanished",
@@ -167,10 +171,13 @@ pub struct JobRecord {
 }
 
 impl JobRecord {
-    /// Whether a compared, read-only backup stands.
+    /// Whether a compared, read-only backup stands that holds what the source does.
     #[must_use]
     pub fn is_sealed(&self) -> bool {
-        matches!(self.state, JobState::Sealed | JobState::AlreadySealed)
+        matches!(
+            self.state,
+            JobState::Sealed | JobState::AlreadySealed | JobState::Covered
+        )
     }
 }
 
@@ -189,6 +196,8 @@ pub struct Jobs<'a, S> {
     pub class: Class,
     /// The run's slot.
     pub slot: Slot,
+    /// When a source that did not change is not copied again; `None` copies it every time.
+    pub skip_unchanged: Option<SkipUnchanged>,
     /// When to stop working.
     pub until: Instant,
     /// How long to wait for a copy that an earlier invocation started; `None` waits until the end of the time.
@@ -332,6 +341,11 @@ impl<S: Service> Jobs<'_, S> {
         let Some(now) = verify::observe(self.source, name.source(), self.clock).await? else {
             return self.vanished(name.source()).await;
         };
+        if let Some(covering) = self.covering(&now, known, past).await? {
+            record.backup = Some(covering.name);
+            record.evidence = Some(covering.evidence);
+            return Ok(JobState::Covered);
+        }
         let origin = Origin::of(now, past, self.clock);
         let token = past.and_then(Past::copying);
         let ended = self.copy_and_seal(name, known, &origin, token, record);
@@ -345,6 +359,22 @@ impl<S: Service> Jobs<'_, S> {
         }
         record.unsealed = self.unseal_what_differs(name, known, &origin.now).await?;
         ended
+    }
+
+    /// The backup that makes a new copy unnecessary, if the plan lets it and nobody began one.
+    async fn covering(
+        &self,
+        now: &Observation,
+        known: &[Backup],
+        past: Option<&Past>,
+    ) -> Result<Option<Covering>, ServiceError> {
+        let begun = past.is_some_and(|past| past.before.is_some());
+        match self.skip_unchanged {
+            Some(rule) if !begun && self.class == Class::Scheduled => {
+                coverage::covering(self.target, now, known, self.slot, rule, self.clock).await
+            }
+            _ => Ok(None),
+        }
     }
 
     /// A source that is not found and not listed any more was deleted; one that is still listed is there.

@@ -13,8 +13,8 @@
 //!   [`limiter`] requests in flight.
 //!
 //! Doing:
-//! - [`mod@run`] drives [`listing`], [`backup`] (copy, compare, seal), [`verify`] and [`prune`]; [`mod@restore`] brings
-//!   backups back; both copy by [`copying`].
+//! - [`mod@run`] drives [`listing`], [`backup`] (copy, compare, seal), [`coverage`] (whether to copy at all), [`verify`] and
+//!   [`prune`]; [`mod@restore`] brings backups back; both copy by [`copying`].
 //! - [`journal`] what a later invocation must know of a run, who works on a plan, how runs ended.
 //! - [`service`] what a vector database must offer, and turbopuffer; [`secret`] API keys; [`clock`] and [`telemetry`].
 //!
@@ -26,6 +26,7 @@ pub mod backup;
 pub mod certificate;
 pub mod clock;
 pub mod copying;
+pub mod coverage;
 pub mod event;
 pub mod journal;
 pub mod limiter;

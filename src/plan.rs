@@ -9,6 +9,7 @@ use std::fmt;
 
 use globset::{Glob, GlobSet, GlobSetBuilder};
 
+use crate::coverage::SkipUnchanged;
 use crate::journal::JournalUrl;
 use crate::name::{BackupName, BackupPrefix, Class, Namespace, legal_bytes};
 use crate::retention::Policy;
@@ -144,6 +145,8 @@ pub struct Plan {
     pub concurrency: u32,
     /// Copies under way, at most.
     pub copies: u32,
+    /// When a source that did not change is not copied again; `None` copies it every time.
+    pub skip_unchanged: Option<SkipUnchanged>,
     /// How closely a copy is compared before it is sealed; `count` at the least.
     pub verify: Level,
 }

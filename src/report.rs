@@ -113,6 +113,8 @@ pub struct JobCounts {
     pub sealed: u64,
     /// Found sealed: an earlier event of this slot did the work.
     pub already_sealed: u64,
+    /// Not copied, because an older sealed backup holds what the source does.
+    pub covered: u64,
     /// No trustworthy backup for this slot.
     pub failed: u64,
     /// Out of time.
@@ -130,6 +132,7 @@ impl JobCounts {
         let counted = match job.state {
             JobState::Sealed => &mut self.sealed,
             JobState::AlreadySealed => &mut self.already_sealed,
+            JobState::Covered => &mut self.covered,
             JobState::Failed => &mut self.failed,
             JobState::Incomplete => &mut self.incomplete,
             JobState::Vanished => &mut self.vanished,
@@ -142,7 +145,12 @@ impl JobCounts {
     /// Jobs in all.
     #[must_use]
     pub fn all(&self) -> u64 {
-        self.sealed + self.already_sealed + self.failed + self.incomplete + self.vanished
+        self.sealed
+            + self.already_sealed
+            + self.covered
+            + self.failed
+            + self.incomplete
+            + self.vanished
     }
 }
 
@@ -150,6 +158,7 @@ impl AddAssign for JobCounts {
     fn add_assign(&mut self, other: Self) {
         self.sealed += other.sealed;
         self.already_sealed += other.already_sealed;
+        self.covered += other.covered;
         self.failed += other.failed;
         self.incomplete += other.incomplete;
         self.vanished += other.vanished;

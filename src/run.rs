@@ -264,6 +264,7 @@ impl<S: Service> Run<'_, '_, S> {
                     prefix: &side.target.prefix,
                     class: class(self.request),
                     slot: self.slot,
+                    skip_unchanged: self.world.plan.skip_unchanged,
                     until: self.copy_until,
                     patience: resumes.then_some(PATIENCE),
                     clock: &self.clock,

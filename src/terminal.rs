@@ -13,6 +13,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use jiff::tz::TimeZone;
 
 use crate::backup::JobState;
+use crate::coverage::SkipUnchanged;
 use crate::event::Action;
 use crate::plan::{Encryption, Plan, Settings, Source};
 use crate::preflight::Finding;
@@ -105,6 +106,7 @@ fn write_jobs(out: &mut impl Write, report: &Report) -> io::Result<()> {
     write!(out, "  {} sources: {} sealed", report.sources, jobs.sealed)?;
     let others = [
         (jobs.already_sealed, "sealed before"),
+        (jobs.covered, "unchanged and not copied again"),
         (jobs.failed, "failed"),
         (jobs.incomplete, "incomplete"),
         (jobs.vanished, "deleted meanwhile"),
@@ -374,6 +376,11 @@ fn plan_table(plan: &Plan) -> Table {
         if let Some(encryption) = &target.encryption {
             table.add_row(["  encrypted with", encryption_in_words(encryption)]);
         }
+    }
+    if let Some(SkipUnchanged { max_age_days }) = plan.skip_unchanged {
+        let until =
+            format!("not copied again before their newest backup is {max_age_days} days old");
+        table.add_row(["unchanged", until.as_str()]);
     }
     table.add_row(["compared", level_in_words(plan.verify).as_str()]);
     let zone = plan.targets.first().map(|target| &target.retention.zone);

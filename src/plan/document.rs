@@ -15,6 +15,7 @@ use super::overlap::{End, Names, Overlap, overlaps, shared_beginning};
 use super::parts;
 use super::walk::{Section, Table, Walk};
 use super::{Plan, Reported, Selectors, Source, Target};
+use crate::coverage::SkipUnchanged;
 use crate::journal::JournalUrl;
 use crate::name::{BackupName, BackupPrefix, legal_bytes};
 use crate::retention::{Periods, Policy};
@@ -30,6 +31,7 @@ const PLAN: Table = (
         "time_zone",
         "concurrency",
         "copies",
+        "max_age_days",
         "source",
         "targets",
         "verify",
@@ -189,6 +191,7 @@ impl Walk<'_, '_> {
         let zone = self.time_zone(&plan);
         let concurrency = self.number(&plan, "concurrency", parts::CONCURRENCY);
         let copies = self.number(&plan, "copies", parts::COPIES);
+        let max_age_days = self.number(&plan, "max_age_days", parts::DAYS);
         let verify = self.level(&plan);
         let (selectors, source) = self.source(&plan);
         let targets = self.targets(&plan, &selectors, &zone.unwrap_or(TimeZone::UTC));
@@ -198,6 +201,7 @@ impl Walk<'_, '_> {
             targets: targets?,
             concurrency: concurrency?.unwrap_or(parts::DEFAULT_CONCURRENCY),
             copies: copies?.unwrap_or(parts::DEFAULT_COPIES),
+            skip_unchanged: max_age_days?.and_then(SkipUnchanged::until_days_old),
             verify: verify?,
         })
     }

@@ -145,6 +145,7 @@ fn every_key_is_read() {
     );
     assert_eq!((plan.concurrency, plan.copies), (16, 8));
     assert_eq!(plan.verify.to_string(), "count");
+    assert_eq!(plan.skip_unchanged, None);
     assert_eq!(
         plan.targets[0].retention,
         Policy {
@@ -297,6 +298,7 @@ const MISTAKES: &[(&str, &str)] = &[
     ("time_zone = \"Europe/Berlin\"", "time_zone = \"\""),
     ("concurrency = 16", "concurrency = 0"),
     ("copies = 8", "copies = 10001"),
+    ("copies = 8", "max_age_days = -1"),
     ("copies = 8", "verify = \"metadata\""),
     ("copies = 8", "verify = \"everything\""),
     ("copies = 8", "verify = 500"),
@@ -404,6 +406,7 @@ plans.nightly.time_zone: is the number `1`; it must be a text in quotes
 plans.nightly.time_zone: is empty; leave it out, or set it to what is meant
 plans.nightly.concurrency: is the number `0`; it must be a whole number from 1 to 1000, without quotes
 plans.nightly.copies: is the number `10001`; it must be a whole number from 1 to 10000, without quotes
+plans.nightly.max_age_days: is the number `-1`; it must be a whole number from 0 to 36500, without quotes
 plans.nightly.verify: `metadata` counts no row, which is too little to seal a backup on; use count, sample:N or full
 plans.nightly.verify: `everything` is no verification level; use metadata, count, sample, sample:N (such as sample:5000) or full
 plans.nightly.verify: is the number `500`; it must be a text in quotes

@@ -11,6 +11,7 @@ use jiff::tz::TimeZone;
 use super::overlap::{self, End, Names, Overlap};
 use super::parts::{self, PUBLIC_URL};
 use super::{Fault, Plan, Reported, Selectors, Source, Target};
+use crate::coverage::SkipUnchanged;
 use crate::journal::JournalUrl;
 use crate::name::{BackupPrefix, legal_bytes};
 use crate::retention::{Periods, Policy};
@@ -18,7 +19,7 @@ use crate::secret::KeySource;
 use crate::service::Region;
 
 /// What only the plan `default` is made of: beside a document nobody would read it.
-const OF_THE_PLAN: [&str; 14] = [
+const OF_THE_PLAN: [&str; 15] = [
     "SOURCE_REGION",
     "BACKUP_REGION",
     "SOURCE_PREFIX",
@@ -33,6 +34,7 @@ const OF_THE_PLAN: [&str; 14] = [
     "BACKUP_API_KEY_SECRET",
     "BACKUP_API_KEY_SECRET_FIELD",
     "VERIFY_LEVEL",
+    "MAX_AGE_DAYS",
 ];
 
 /// What is read with a document as well as without.
@@ -95,6 +97,7 @@ impl<'a> Reader<'a> {
             parts::CONCURRENCY,
         );
         let copies = self.number("COPIES", parts::DEFAULT_COPIES, parts::COPIES);
+        let max_age_days = self.number("MAX_AGE_DAYS", 0, parts::DAYS);
         let verify = self.text("VERIFY_LEVEL").map(parts::level).transpose();
         let verify = verify.map_err(|message| self.fault("VERIFY_LEVEL", message));
         let taken = Names::taken(&selectors);
@@ -127,6 +130,7 @@ impl<'a> Reader<'a> {
             targets: vec![target],
             concurrency: concurrency?,
             copies: copies?,
+            skip_unchanged: SkipUnchanged::until_days_old(max_age_days?),
             verify: verify?.unwrap_or_default(),
         })
     }

@@ -17,7 +17,7 @@ pub(super) const DEFAULT_CONCURRENCY: u32 = 32;
 pub(super) const CONCURRENCY: RangeInclusive<u32> = 1..=1_000;
 pub(super) const DEFAULT_COPIES: u32 = 64;
 pub(super) const COPIES: RangeInclusive<u32> = 1..=10_000;
-/// A hundred years; zero is no window.
+/// A hundred years; zero is no such rule.
 pub(super) const DAYS: RangeInclusive<u32> = 0..=36_500;
 pub(super) const MIN: RangeInclusive<u32> = 1..=10_000;
 

@@ -13,6 +13,7 @@ use tokio::time::timeout_at;
 use super::sides::{Live, Side};
 use super::{Run, Step};
 use crate::approval::{DueList, Leave, PlanHash};
+use crate::coverage;
 use crate::event::Action;
 use crate::name::{BackupName, Class, Namespace};
 use crate::plan::Target;
@@ -20,6 +21,7 @@ use crate::prune::{DueOfSource, Inventory, Mode, Pruning};
 use crate::retention::{self, Backup, Evidence, Keep, Policy};
 use crate::service::{Patient, Service, ServiceError};
 use crate::slot::Slot;
+use crate::verify;
 
 /// How far ahead a dry run says what falls due.
 const DAYS_AHEAD: u32 = 7;
@@ -108,6 +110,11 @@ impl<'w, S: Service> Run<'_, 'w, S> {
         side: &mut Side<'_, S>,
         live: &Live,
     ) -> Option<(Leave, PlanHash)> {
+        let foretells_jobs = self.request.dry_run && self.request.action == Action::Backup;
+        let covered = match foretells_jobs {
+            true => self.covered(side, live).boxed_local().await,
+            false => Live::new(),
+        };
         let Some(inventory) = &mut side.inventory else {
             self.stop_deletion_at(side.at, "the backups could not be listed to the end");
             return None;
@@ -117,8 +124,9 @@ impl<'w, S: Service> Run<'_, 'w, S> {
         if self.report.deletion_is_stopped(side.at) || !self.clock.agrees() {
             return None;
         }
-        if self.request.dry_run && self.request.action == Action::Backup {
-            plan_copies(side.target, live, self.slot, self.clock.now(), inventory);
+        if foretells_jobs {
+            let copied = live.difference(&covered);
+            plan_copies(side.target, copied, self.slot, self.clock.now(), inventory);
         }
         let mode = if self.request.dry_run {
             Mode::Show
@@ -133,6 +141,29 @@ impl<'w, S: Service> Run<'_, 'w, S> {
             self.delete(side, inventory, live, &due).await;
         }
         Some((leave, hash))
+    }
+
+    /// Sources that a run would not copy, because they did not change. One that can't be asked would be copied.
+    async fn covered(&self, side: &Side<'_, S>, live: &Live) -> Live {
+        let Some(rule) = self.world.plan.skip_unchanged else {
+            return Live::new();
+        };
+        let looks = stream::iter(live)
+            .map(|source| async move {
+                let now = verify::observe(self.world.source, source, &self.clock).await;
+                let (known, clock) = (side.known(source), &self.clock);
+                let covering = match now {
+                    Ok(Some(now)) => {
+                        coverage::covering(side.service, &now, known, self.slot, rule, clock).await
+                    }
+                    _ => Ok(None),
+                };
+                covering.ok().flatten().map(|_| source.clone())
+            })
+            .buffer_unordered(self.in_flight())
+            .filter_map(|covered| async move { covered })
+            .collect::<Live>();
+        timeout_at(self.until, looks).await.unwrap_or_default()
     }
 
     /// Decides about every backup of one target, and returns what is due.
@@ -270,14 +301,14 @@ fn soon(backups: &[Backup], policy: &Policy, now: Timestamp) -> BTreeMap<Namespa
 }
 
 /// A dry run decides as the run would: after its copies were made and sealed.
-fn plan_copies(
+fn plan_copies<'a>(
     target: &Target,
-    live: &Live,
+    copied: impl Iterator<Item = &'a Namespace>,
     slot: Slot,
     created_at: Timestamp,
     inventory: &mut Inventory,
 ) {
-    for source in live {
+    for source in copied {
         if let Ok(name) = BackupName::of(&target.prefix, Class::Scheduled, source, slot) {
             let sealed = Evidence {
                 created_at,

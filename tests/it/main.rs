@@ -19,6 +19,7 @@ mod fleet;
 mod histories;
 mod preflight;
 mod restoring;
+mod skipping;
 mod stories;
 mod verifying;
 mod world;
