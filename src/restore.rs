@@ -39,7 +39,7 @@ use crate::listing::{self, ListingError};
 use crate::name::{BackupName, Class, Namespace};
 use crate::plan::{Plan, Target};
 use crate::report::Size;
-use crate::resume::{Notes, Pasts};
+use crate::resume::{Notes, Past, Pasts};
 use crate::retention::{Backup, Evidence};
 use crate::run::{READ_AT_ONCE, Refused, Step};
 use crate::service::{Patient, Service, ServiceError};
@@ -237,6 +237,25 @@ async fn renew_hold(hold: Option<&Hold>, clock: &Clock) -> Infallible {
         if let Err(error) = hold.renew(clock.now()).await {
             warn!(error = error.word(), detail = %error, "the hold on the backups was not renewed");
         }
+    }
+}
+
+/// Open runs by slot and whether they make manual backups, and what they wrote down.
+#[derive(Default)]
+struct Unfinished {
+    target: String,
+    runs: BTreeMap<(Slot, bool), Pasts>,
+}
+
+impl Unfinished {
+    /// Whether a backup belongs to a run that is open and did not seal it yet.
+    fn holds(&self, name: &BackupName) -> bool {
+        let run = (name.slot(), name.class() == Class::Manual);
+        let sealed = |pasts: &Pasts| {
+            let past = pasts.of_job(&self.target, name.source());
+            past.is_some_and(Past::is_sealed)
+        };
+        self.runs.get(&run).is_some_and(|pasts| !sealed(pasts))
     }
 }
 
@@ -491,10 +510,11 @@ impl<S: Service> Restore<'_, '_, S> {
                 .saturating_add(CLOCK_MARGIN)
                 .unwrap_or(self.report.at),
         );
-        let (backups, until) = (self.world.backups, self.until);
+        let unfinished = self.unfinished().await;
+        let (backups, until, unfinished) = (self.world.backups, self.until, &unfinished);
         let choices = stream::iter(by_source)
             .map(|(source, known)| async move {
-                let chosen = choose_one(backups, known, at).boxed_local();
+                let chosen = choose_one(backups, known, at, unfinished).boxed_local();
                 (source, timeout_at(until, chosen).await)
             })
             .buffered(in_flight(self.world.plan.concurrency))
@@ -522,6 +542,24 @@ impl<S: Service> Restore<'_, '_, S> {
             }
         }
         Some(taken)
+    }
+
+    /// Runs of the plan that are still open. A copy of a frozen source is born read-only, so what they have not sealed
+    /// themselves may look sealed and be half a copy. When that can't be read, nothing is known of any.
+    async fn unfinished(&self) -> Unfinished {
+        let Some(kept) = self.world.kept else {
+            return Unfinished::default();
+        };
+        let mut unfinished = Unfinished::default();
+        for open in kept.journal.open_runs().await.unwrap_or_default().runs {
+            if open.key.plan == self.world.plan.name {
+                let entries = kept.journal.entries(&open.key).await.unwrap_or_default();
+                let run = (open.key.slot, open.key.class == Class::Manual);
+                unfinished.runs.insert(run, Pasts::of(&entries));
+            }
+        }
+        unfinished.target.clone_from(&self.world.target.name);
+        unfinished
     }
 
     /// The backups of everything that is asked for; of a named source that has none, an empty list.
@@ -839,11 +877,12 @@ fn ended_before<'p>(pasts: &'p Pasts, target: &str, source: &Namespace) -> Optio
     past.ended.as_ref().filter(|_| !past.is_open())
 }
 
-/// Asks about one source's backups until one can be chosen.
+/// Asks about one source's backups until one can be chosen. Those of an unfinished run count as unsealed.
 async fn choose_one<S: Service>(
     service: &S,
     mut backups: Vec<Backup>,
     at: Timestamp,
+    unfinished: &Unfinished,
 ) -> Result<Result<Taken, Lacking>, ServiceError> {
     loop {
         let place = match choose(&backups, at) {
@@ -858,7 +897,7 @@ async fn choose_one<S: Service>(
             Some(shown) => {
                 backup.evidence = Some(Evidence {
                     created_at: shown.created_at,
-                    sealed: shown.read_only,
+                    sealed: shown.read_only && !unfinished.holds(&backup.name),
                 });
             }
             None => drop(backups.remove(place)),

@@ -273,6 +273,18 @@ struct Origin {
     written_down: bool,
 }
 
+impl Origin {
+    /// From when on a write to the backup would be missing in the copy. To a sealed one nobody can write, however fresh
+    /// it is, so what differs is never laid to that.
+    fn still_since(&self, order: &Order) -> Timestamp {
+        if order.sealed {
+            Timestamp::MAX
+        } else {
+            self.looked_at
+        }
+    }
+}
+
 impl<S: Service> Jobs<'_, S> {
     /// Restores one namespace, or as much as there is time for. `past` is what an earlier invocation wrote down.
     pub async fn restore(&self, order: &Order, past: Option<&Past>) -> RestoreRecord {
@@ -468,14 +480,11 @@ impl<S: Service> Jobs<'_, S> {
         let comparison = Comparison {
             before: &origin.before,
             copy,
-            still_since: origin.looked_at,
+            still_since: origin.still_since(order),
             vouched,
         };
         let judged = comparison.judge(self.backups, order.backup.namespace(), self.clock);
-        match judged.await? {
-            Verdict::Equal | Verdict::Drifted(_) => Ok(()),
-            Verdict::Differs(mismatch) => Err(differs(order, mismatch)),
-        }
+        settle(order, judged.await?)
     }
 
     /// Compares row by row, if that was asked for.
@@ -495,15 +504,12 @@ impl<S: Service> Jobs<'_, S> {
         };
         let terms = Terms {
             level: self.level,
-            still_since: origin.looked_at,
+            still_since: origin.still_since(order),
             seed: verify::seed(self.clock),
             way: &Way::default(),
             clock: self.clock,
         };
-        match verify::compare(backup, copy, terms).await?.verdict {
-            Verdict::Equal | Verdict::Drifted(_) => Ok(()),
-            Verdict::Differs(mismatch) => Err(differs(order, mismatch)),
-        }
+        settle(order, verify::compare(backup, copy, terms).await?.verdict)
     }
 
     /// Takes the read-only flag away that the copy inherited from its backup.
@@ -536,6 +542,19 @@ impl<S: Service> Jobs<'_, S> {
                 info!(job = source, %backup, %destination, region, ?state, rows = record.copied.rows, "restored");
             }
         }
+    }
+}
+
+/// Whether a comparison lets a copy be handed over. Only a backup that was never sealed may have been written meanwhile.
+fn settle(order: &Order, verdict: Verdict) -> Result<(), RestoreError> {
+    match verdict {
+        Verdict::Equal => Ok(()),
+        Verdict::Drifted(_) if !order.sealed => Ok(()),
+        Verdict::Drifted(drift) => {
+            let (expected, copied) = (drift.most, drift.copied);
+            Err(differs(order, Mismatch::Rows { expected, copied }))
+        }
+        Verdict::Differs(mismatch) => Err(differs(order, mismatch)),
     }
 }
 

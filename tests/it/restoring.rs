@@ -461,6 +461,65 @@ async fn somebody_elses_namespace_of_the_same_moment_is_never_touched() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn somebody_elses_namespace_is_not_taken_for_a_copy_whose_answer_was_lost() {
+    let (world, _) = after_three_nights(&[("COPIES", "1")]).await;
+    world
+        .emulator
+        .update_settings(|settings| settings.copy_overhead_ms = 600_000);
+    let race = async {
+        // While the first of both is copied, it was long ago seen that nothing stands under the other one's name.
+        tokio::time::sleep(Duration::from_mins(2)).await;
+        world.write_rows(SOURCE, "recovered-acme-users", 0..35);
+        world.seal(SOURCE, "recovered-acme-users", true);
+        world.faults(
+            json!([{"match": {"operation": "start_copy"}, "fault": {"status": 503}, "times": 1}]),
+        );
+    };
+    let asked = all();
+    let (report, ()) = tokio::join!(world.restore(&asked), race);
+    assert_eq!(report.counts.restored, 1, "{report:#?}");
+    assert_eq!(words(&report), ["exists"], "{report:#?}");
+    let theirs = &world.standing(SOURCE)["recovered-acme-users"];
+    assert_eq!(theirs["read_only"], true, "nobody touched it");
+}
+
+#[tokio::test(start_paused = true)]
+async fn half_a_copy_that_was_born_read_only_is_not_taken_for_a_sealed_backup() {
+    let (world, _) = after_three_nights(&[]).await;
+    world.seal(SOURCE, "acme-docs", true);
+    world.emulator.update_settings(|settings| {
+        settings.half_copies_visible = true;
+        settings.copy_overhead_ms = 3 * 3_600_000;
+    });
+    let begun = async {
+        world.sleep_until(at("2026-01-05T02:00:03Z")).await;
+        world
+            .emulator
+            .update_settings(|settings| settings.copy_overhead_ms = 10);
+    };
+    world.faults(json!([
+        {"match": {"operation": "start_copy", "source": "acme-users"}, "fault": {"status": 429}, "times": 3}
+    ]));
+    let (night, ()) = tokio::join!(world.night("2026-01-05T02:00:00Z"), begun);
+    assert!(night.stays_open && night.jobs.sealed == 1, "{night:#?}");
+    let half = &world.standing(TARGET)["backup-acme-docs-1767578400"];
+    assert_eq!(half["read_only"], true, "half a copy, and it looks sealed");
+    let report = world.restore(&all()).await;
+    assert_eq!(report.counts.restored, 2, "{report:#?}");
+    let slots: Vec<_> = report
+        .restored
+        .shown
+        .iter()
+        .map(|line| (line.source.as_str(), line.slot))
+        .collect();
+    assert!(slots.contains(&("acme-docs", at(NIGHTS[2]))), "{slots:?}");
+    assert!(
+        slots.contains(&("acme-users", at("2026-01-05T02:00:00Z"))),
+        "what that run has sealed is good: {slots:?}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_the_vendors_script_made_comes_back_with_a_warning() {
     let (world, _) = journaled(&[]);
     world.write_rows(SOURCE, "acme-docs", 0..9);
