@@ -1,5 +1,6 @@
 //! A call and its answer, free of any HTTP library: what tests and simulations hand to [`crate::Emulator::call`].
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -99,7 +100,7 @@ pub struct Response {
     /// The HTTP status.
     pub status: u16,
     /// Header names in lower case, and values.
-    pub headers: Vec<(String, String)>,
+    pub headers: Vec<(&'static str, Cow<'static, str>)>,
     /// The body.
     pub body: Vec<u8>,
 }
@@ -108,13 +109,13 @@ impl Response {
     pub(crate) fn json(status: u16, body: &impl Serialize) -> Self {
         Self {
             status,
-            headers: vec![("content-type".to_owned(), "application/json".to_owned())],
+            headers: vec![("content-type", "application/json".into())],
             body: serde_json::to_vec(body).unwrap_or_default(),
         }
     }
 
-    pub(crate) fn with(mut self, name: &str, value: impl Into<String>) -> Self {
-        self.headers.push((name.to_owned(), value.into()));
+    pub(crate) fn with(mut self, name: &'static str, value: impl Into<Cow<'static, str>>) -> Self {
+        self.headers.push((name, value.into()));
         self
     }
 
@@ -123,7 +124,7 @@ impl Response {
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers
             .iter()
-            .find(|(key, _)| key == name)
-            .map(|(_, value)| value.as_str())
+            .find(|(key, _)| *key == name)
+            .map(|(_, value)| &**value)
     }
 }

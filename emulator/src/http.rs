@@ -114,7 +114,7 @@ fn write(response: Response, truncated: bool, method: Method) -> hyper::Response
     let map = out.headers_mut();
     map.insert(CONTENT_LENGTH, HeaderValue::from(length));
     for (name, value) in headers {
-        if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) {
+        if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::from_str(&value)) {
             map.insert(name, value);
         }
     }

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use jiff::{Timestamp, civil, tz::TimeZone};
+use serde::ser::{Serialize, Serializer};
 use serde_json::Value as Json;
 
 use crate::error::{ApiError, Result};
@@ -194,6 +195,12 @@ impl fmt::Display for Kind {
             Self::Sparse => f.write_str("{}f16"),
             Self::Bytes => f.write_str("bytes"),
         }
+    }
+}
+
+impl Serialize for Kind {
+    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
     }
 }
 

@@ -1,5 +1,7 @@
 //! GET `/v1/namespaces`: pages of names, and the ways a listing can go wrong.
 
+use std::borrow::Cow;
+
 use base64::{Engine, engine::general_purpose::STANDARD_NO_PAD};
 use serde::{Deserialize, Serialize};
 
@@ -87,7 +89,7 @@ pub(crate) fn list(state: &State, context: &Context<'_>) -> Result<Reply> {
         .filter(|_| names.len() == size) // so the last page may be empty
         .map(|last| Cursor::encode(None, object_key(last)));
     if context.fault.loop_cursor && cursor.is_some() {
-        next = cursor;
+        next = cursor.map(Cow::into_owned);
     }
     Ok(page(names, next))
 }
@@ -99,7 +101,7 @@ fn page(names: Vec<&str>, next_cursor: Option<String>) -> Reply {
     })
 }
 
-fn page_size(text: Option<String>) -> Result<usize> {
+fn page_size(text: Option<Cow<'_, str>>) -> Result<usize> {
     let Some(text) = text else {
         return Ok(DEFAULT_PAGE);
     };

@@ -3,22 +3,25 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::{Map, Value as Json, json};
+use jiff::Timestamp;
+use serde::Serialize;
+use serde_json::{Value as Json, json};
 
 use crate::bill::QUERY_MINIMUM;
 use crate::call::Response;
 use crate::clock;
 use crate::encryption;
 use crate::error::{ApiError, Result};
+use crate::schema::MetadataView;
 use crate::state::{Context, Reply, State};
 use crate::store::{Extra, Namespace};
 
 pub(crate) fn show(state: &mut State, context: &Context<'_>) -> Result<Reply> {
-    let view = view(state, context, context.v1)?;
+    let shown = Reply::ok(&view(state, context, context.v1)?);
     state
         .bill
         .queried(&context.key.organisation, QUERY_MINIMUM, 0);
-    Ok(Reply::ok(&view))
+    Ok(shown)
 }
 
 pub(crate) fn patch(state: &mut State, context: &Context<'_>, body: &Json) -> Result<Reply> {
@@ -65,53 +68,75 @@ fn replicas(pinning: &Json) -> Result<Option<u64>> {
     }
 }
 
-fn view(state: &State, context: &Context<'_>, v1: bool) -> Result<Json> {
+/// Metadata as it is shown.
+#[derive(Serialize)]
+struct View<'a> {
+    schema: MetadataView<'a>,
+    approx_row_count: u64,
+    approx_logical_bytes: u64,
+    created_at: Timestamp,
+    updated_at: Timestamp,
+    last_write_at: String,
+    encryption: Json,
+    index: Index,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    read_only: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pinning: Option<Json>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sharding: Option<Json>,
+}
+
+#[derive(Serialize)]
+#[serde(tag = "status", rename_all = "kebab-case")]
+enum Index {
+    UpToDate,
+    #[serde(rename_all = "snake_case")]
+    Updating {
+        unindexed_bytes: u64,
+        unindexed_rows: u64,
+    },
+}
+
+fn view<'a>(state: &'a State, context: &Context<'_>, v1: bool) -> Result<View<'a>> {
     let namespace = found(state, context)?;
     let extra = namespace.extra();
     let settings = &state.settings;
     let approximately =
         |exact: u64| exact - exact * settings.approximations_short_by_percent.min(100) / 100;
-    let mut view = json!({
-        "schema": namespace.data.schema.metadata_view(),
-        "approx_row_count": approximately(namespace.data.count()),
-        "approx_logical_bytes": approximately(namespace.data.bytes),
-        "created_at": namespace.created_at,
-        "updated_at": namespace.updated_at,
-        "last_write_at": format!("{:.9}", namespace.last_write_at),
-        "encryption": encryption::view(extra.encryption.as_ref(), v1),
-        "index": index(state, namespace, context),
+    Ok(View {
+        schema: namespace.data.schema.metadata_view(),
+        approx_row_count: approximately(namespace.data.count()),
+        approx_logical_bytes: approximately(namespace.data.bytes),
+        created_at: namespace.created_at,
+        updated_at: namespace.updated_at,
+        last_write_at: format!("{:.9}", namespace.last_write_at),
+        encryption: encryption::view(extra.encryption.as_ref(), v1),
+        index: index(state, namespace, context),
+        read_only: namespace.read_only,
+        pinning: extra
+            .replicas
+            .map(|replicas| pinning(replicas, extra.pinned_at)),
+        sharding: extra.shards.map(|shards| json!({"num_shards": shards})),
+    })
+}
+
+fn pinning(replicas: u64, since: Option<Timestamp>) -> Json {
+    let status = json!({
+        "ready_replicas": replicas, "replicas": replicas, "utilization": 0.0, "updated_at": since,
     });
-    if let Json::Object(view) = &mut view {
-        add_optional(view, namespace, &extra);
-    }
-    Ok(view)
+    json!({"replicas": replicas, "status": status})
 }
 
-fn add_optional(view: &mut Map<String, Json>, namespace: &Namespace, extra: &Extra) {
-    if namespace.read_only {
-        view.insert("read_only".into(), json!(true));
-    }
-    if let Some(replicas) = extra.replicas {
-        let status = json!({
-            "ready_replicas": replicas, "replicas": replicas, "utilization": 0.0, "updated_at": extra.pinned_at,
-        });
-        view.insert(
-            "pinning".into(),
-            json!({"replicas": replicas, "status": status}),
-        );
-    }
-    if let Some(shards) = extra.shards {
-        view.insert("sharding".into(), json!({"num_shards": shards}));
-    }
-}
-
-fn index(state: &State, namespace: &Namespace, context: &Context<'_>) -> Json {
+fn index(state: &State, namespace: &Namespace, context: &Context<'_>) -> Index {
     let lag = Duration::from_millis(state.settings.index_lag_ms);
     if namespace.half || clock::after(namespace.last_write_at, lag) > context.now {
-        let data = &namespace.data;
-        return json!({"status": "updating", "unindexed_bytes": data.bytes, "unindexed_rows": data.count()});
+        return Index::Updating {
+            unindexed_bytes: namespace.data.bytes,
+            unindexed_rows: namespace.data.count(),
+        };
     }
-    json!({"status": "up-to-date"})
+    Index::UpToDate
 }
 
 pub(crate) fn schema(state: &State, context: &Context<'_>) -> Result<Reply> {

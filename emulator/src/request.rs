@@ -13,16 +13,16 @@ use crate::route::{self, Op, Route};
 const LARGEST_BODY: u64 = 512 * 1024 * 1024;
 
 /// A call that was read.
-pub(crate) struct Request {
-    pub(crate) route: Route,
+pub(crate) struct Request<'a> {
+    pub(crate) route: Route<'a>,
     /// Reported only after the key was checked.
     pub(crate) body: Result<Json>,
     /// The API key, or nothing.
-    pub(crate) key: String,
+    pub(crate) key: &'a str,
 }
 
-impl Request {
-    pub(crate) fn read(call: &Call) -> Result<Self> {
+impl<'a> Request<'a> {
+    pub(crate) fn read(call: &'a Call) -> Result<Self> {
         let mut route = route::route(call.method, &call.path)?;
         let body = body(call);
         if route.op == Op::Write
@@ -44,15 +44,15 @@ impl Request {
     }
 
     /// What fault rules look at.
-    pub(crate) fn subject<'a>(
-        &'a self,
-        region: &'a str,
-        prefix: &'a str,
+    pub(crate) fn subject<'s>(
+        &'s self,
+        region: &'s str,
+        prefix: &'s str,
         has_cursor: bool,
-    ) -> Subject<'a> {
+    ) -> Subject<'s> {
         let namespace = match self.route.op {
             Op::List => prefix,
-            _ => self.route.namespace.as_str(),
+            _ => &*self.route.namespace,
         };
         Subject {
             operation: self.route.op.name(),
@@ -74,13 +74,13 @@ impl Request {
 }
 
 /// The key of an `Authorization: Bearer …` header.
-pub(crate) fn key(call: &Call) -> String {
+pub(crate) fn key(call: &Call) -> &str {
     let value = call.header("authorization").unwrap_or_default();
     let (scheme, key) = value.split_once(' ').unwrap_or_default();
     if scheme.eq_ignore_ascii_case("bearer") {
-        key.trim().to_owned()
+        key.trim()
     } else {
-        String::new()
+        ""
     }
 }
 

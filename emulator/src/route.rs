@@ -1,5 +1,7 @@
 //! From method and path to the operation meant. Knows nothing of what the operations do.
 
+use std::borrow::Cow;
+
 use crate::call::Method;
 use crate::error::{ApiError, Result};
 
@@ -49,39 +51,41 @@ impl Op {
 
 /// A request's destination inside the API.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Route {
+pub(crate) struct Route<'a> {
     pub(crate) op: Op,
     /// The region in the path; empty when the path had none.
-    pub(crate) region: String,
+    pub(crate) region: Cow<'a, str>,
     /// Empty for a listing.
-    pub(crate) namespace: String,
+    pub(crate) namespace: Cow<'a, str>,
     /// Of a poll.
-    pub(crate) token: String,
+    pub(crate) token: Cow<'a, str>,
     /// Whether it came in by a `/v1` path, whose answers differ a little.
     pub(crate) v1: bool,
 }
 
 /// Reads a path such as `/aws-us-east-1/v2/namespaces/orders/query`.
-pub(crate) fn route(method: Method, path: &str) -> Result<Route> {
-    let segments: Vec<String> = path
+pub(crate) fn route(method: Method, path: &str) -> Result<Route<'_>> {
+    let mut segments: Vec<Cow<'_, str>> = path
         .trim_matches('/')
         .split('/')
         .map(|segment| decode(segment, false))
         .collect();
-    let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
-    let (region, version, rest) = match segments.as_slice() {
-        [version @ ("v1" | "v2"), "namespaces", rest @ ..] => ("", *version, rest),
-        [region, version @ ("v1" | "v2"), "namespaces", rest @ ..] => (*region, *version, rest),
+    let texts: Vec<&str> = segments.iter().map(|segment| &**segment).collect();
+    let (begin, version, rest) = match texts.as_slice() {
+        [version @ ("v1" | "v2"), "namespaces", rest @ ..] => (0, *version, rest),
+        [_, version @ ("v1" | "v2"), "namespaces", rest @ ..] => (1, *version, rest),
         _ => return Err(ApiError::new(404, format!("🤷 no such path: {path}"))),
     };
     let op = operation(method, version, rest)
         .ok_or_else(|| ApiError::new(405, format!("💔 {} not allowed at {path}", method.name())))?;
+    let v1 = version == "v1";
+    let mut take = |at: usize| segments.get_mut(at).map(std::mem::take).unwrap_or_default();
     Ok(Route {
         op,
-        region: region.to_owned(),
-        namespace: rest.first().copied().unwrap_or_default().to_owned(),
-        token: rest.get(2).copied().unwrap_or_default().to_owned(),
-        v1: version == "v1",
+        region: if begin == 0 { "".into() } else { take(0) },
+        namespace: take(begin + 2),
+        token: take(begin + 4),
+        v1,
     })
 }
 
@@ -109,7 +113,10 @@ fn operation(method: Method, version: &str, rest: &[&str]) -> Option<Op> {
 }
 
 /// Undoes percent-encoding; in a query a `+` is a blank.
-pub(crate) fn decode(text: &str, in_query: bool) -> String {
+pub(crate) fn decode(text: &str, in_query: bool) -> Cow<'_, str> {
+    if !text.bytes().any(|byte| matches!(byte, b'%' | b'+')) {
+        return text.into();
+    }
     let mut out = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let Some((byte, after)) = rest.split_first() {
@@ -123,7 +130,7 @@ pub(crate) fn decode(text: &str, in_query: bool) -> String {
             (other, _) => out.push(*other),
         }
     }
-    String::from_utf8_lossy(&out).into_owned()
+    String::from_utf8_lossy(&out).into_owned().into()
 }
 
 fn escape(after: &[u8]) -> Option<u8> {
@@ -132,7 +139,7 @@ fn escape(after: &[u8]) -> Option<u8> {
 }
 
 /// The value of a query parameter.
-pub(crate) fn parameter(query: &str, name: &str) -> Option<String> {
+pub(crate) fn parameter<'a>(query: &'a str, name: &str) -> Option<Cow<'a, str>> {
     query
         .split('&')
         .filter_map(|pair| pair.split_once('='))
@@ -184,10 +191,7 @@ mod tests {
     #[test]
     fn names_are_decoded() {
         let route = route(Method::Get, "/r/v1/namespaces/a%2Db/operations/t%zz").unwrap();
-        assert_eq!(
-            (route.namespace.as_str(), route.token.as_str()),
-            ("a-b", "t%zz")
-        );
+        assert_eq!((&*route.namespace, &*route.token), ("a-b", "t%zz"));
         assert_eq!(parameter("prefix=a%20b+c&x=1", "prefix").unwrap(), "a b c");
     }
 }

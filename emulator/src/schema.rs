@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::{Map, Value as Json, json};
 
 use crate::error::{ApiError, Result};
@@ -145,8 +146,9 @@ impl Schema {
 
     /// The layout of GET `/v1/…/schema`: `ann` is a flag, what does not apply is null.
     pub(crate) fn view(&self) -> Json {
-        self.render(|attribute| {
+        let render = |(name, attribute): (&Arc<str>, &Attribute)| {
             let mut out = Map::new();
+            out.insert("type".into(), json!(attribute.kind));
             out.insert("filterable".into(), json!(attribute.filterable));
             out.insert("full_text_search".into(), json!(attribute.full_text_search));
             if attribute.ann.is_some() {
@@ -157,35 +159,57 @@ impl Schema {
                 .iter()
                 .filter(|(name, _)| *name != "sparse_knn");
             out.extend(flags.map(|(name, value)| (name.clone(), value.clone())));
-            out
-        })
+            (name.to_string(), Json::Object(out))
+        };
+        Json::Object(self.attributes.iter().map(render).collect())
     }
 
     /// The layout inside metadata: `ann` is an object, what does not apply is absent.
-    pub(crate) fn metadata_view(&self) -> Json {
-        self.render(|attribute| {
-            let mut out = Map::new();
-            if let Some(filterable) = attribute.filterable {
-                out.insert("filterable".into(), json!(filterable));
-            }
-            if let Some(options) = &attribute.full_text_search {
-                out.insert("full_text_search".into(), options.clone());
-            }
-            if let Some(metric) = &attribute.ann {
-                out.insert("ann".into(), json!({"distance_metric": metric}));
-            }
-            out.extend(attribute.others.clone());
-            out
-        })
+    pub(crate) fn metadata_view(&self) -> MetadataView<'_> {
+        MetadataView(self)
     }
+}
 
-    fn render(&self, view: impl Fn(&Attribute) -> Map<String, Json>) -> Json {
-        let render = |(name, attribute): (&Arc<str>, &Attribute)| {
-            let mut shown = view(attribute);
-            shown.insert("type".into(), json!(attribute.kind.to_string()));
-            (name.to_string(), Json::Object(shown))
-        };
-        Json::Object(self.attributes.iter().map(render).collect())
+/// Written straight into the answer, because metadata is what a backup asks for most.
+pub(crate) struct MetadataView<'a>(&'a Schema);
+
+impl Serialize for MetadataView<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        serializer.collect_map(
+            self.0
+                .attributes
+                .iter()
+                .map(|(name, attribute)| (&**name, InMetadata(attribute))),
+        )
+    }
+}
+
+struct InMetadata<'a>(&'a Attribute);
+
+impl Serialize for InMetadata<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        let Attribute {
+            kind,
+            filterable,
+            full_text_search,
+            ann,
+            others,
+        } = self.0;
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("type", kind)?;
+        if let Some(filterable) = filterable {
+            map.serialize_entry("filterable", filterable)?;
+        }
+        if let Some(options) = full_text_search {
+            map.serialize_entry("full_text_search", options)?;
+        }
+        if let Some(metric) = ann {
+            map.serialize_entry("ann", &json!({"distance_metric": metric}))?;
+        }
+        for (name, value) in others {
+            map.serialize_entry(name, value)?;
+        }
+        map.end()
     }
 }
 
@@ -284,7 +308,7 @@ mod tests {
             }))
             .unwrap();
         schema.learn("u", &json!(3)).unwrap();
-        let (one, two) = (schema.view(), schema.metadata_view());
+        let (one, two) = (schema.view(), json!(schema.metadata_view()));
         assert_eq!(
             one["id"],
             json!({"type": "uuid", "filterable": null, "full_text_search": null})

@@ -116,7 +116,7 @@ impl State {
     }
 
     /// Answers one call to the data plane.
-    pub(crate) fn serve(&mut self, call: &Call, request: Result<Request>) -> Answer {
+    pub(crate) fn serve(&mut self, call: &Call, request: Result<Request<'_>>) -> Answer {
         let now = self.clock.now();
         self.settle(now);
         let mut request = match request {
@@ -127,10 +127,9 @@ impl State {
             }
         };
         let path_region = std::mem::take(&mut request.route.region);
-        let region = if path_region.is_empty() {
-            self.settings.default_region.clone()
-        } else {
-            path_region.clone()
+        let region = match &*path_region {
+            "" => self.settings.default_region.clone(),
+            region => region.to_owned(),
         };
         if self.settings.is_unknown(&region) {
             // Its host name would not resolve; a closed connection is the nearest thing.
@@ -160,13 +159,13 @@ impl State {
         self.answer(call, Some(&request), &fault, outcome)
     }
 
-    fn fault(&mut self, call: &Call, request: &Request, region: &str) -> Fault {
+    fn fault(&mut self, call: &Call, request: &Request<'_>, region: &str) -> Fault {
         let prefix = parameter(&call.query, "prefix").unwrap_or_default();
         let has_cursor = parameter(&call.query, "cursor").is_some_and(|cursor| !cursor.is_empty());
         let subject = request.subject(region, &prefix, has_cursor);
         let fault = self.faults.pick(&subject, &mut self.random);
         if fault.revoke_key {
-            self.keys.revoke(&request.key);
+            self.keys.revoke(request.key);
         }
         fault
     }
@@ -174,18 +173,16 @@ impl State {
     fn authorise<'a>(
         &mut self,
         call: &'a Call,
-        request: &'a Request,
+        request: &'a Request<'_>,
         fault: &'a Fault,
         now: Timestamp,
         (region, path_region): (&str, &'a str),
     ) -> Result<Context<'a>> {
-        let organisation = self
-            .keys
-            .check(&request.key, permission(request.route.op))?;
+        let organisation = self.keys.check(request.key, permission(request.route.op))?;
         let key = Key {
             organisation: organisation.to_owned(),
             region: region.to_owned(),
-            name: request.route.namespace.clone(),
+            name: request.route.namespace.to_string(),
         };
         self.bill.request(&key.organisation, request.route.op);
         if request.route.op != Op::List {
@@ -200,7 +197,7 @@ impl State {
             fault,
             call,
             path_region,
-            api_key: &request.key,
+            api_key: request.key,
         })
     }
 
@@ -228,7 +225,7 @@ impl State {
     fn answer(
         &mut self,
         call: &Call,
-        request: Option<&Request>,
+        request: Option<&Request<'_>>,
         fault: &Fault,
         outcome: Outcome,
     ) -> Answer {
@@ -243,7 +240,7 @@ impl State {
                 .map_or(0, |response| response.status),
             operation: request.map_or("none", |request| request.route.op.name()),
             key_suffix: request
-                .map_or("", |request| keys::suffix(&request.key))
+                .map_or("", |request| keys::suffix(request.key))
                 .into(),
         };
         self.log.push(entry);
@@ -263,7 +260,7 @@ impl State {
             clock::http_date(clock::shift(now, SignedDuration::from_secs(skew))),
         );
         if let Some(id) = call.header("x-request-id") {
-            response = response.with("x-request-id", id);
+            response = response.with("x-request-id", id.to_owned());
         }
         let delivery = if fault.truncate {
             Delivery::Truncated(response)
@@ -286,11 +283,11 @@ fn forced(fault: &Fault, moment: Moment) -> ControlFlow<Option<Response>> {
         Some(body) => Response {
             status,
             headers: vec![(
-                "content-type".to_owned(),
-                fault
-                    .content_type
-                    .clone()
-                    .unwrap_or_else(|| "application/json".to_owned()),
+                "content-type",
+                match &fault.content_type {
+                    Some(other) => other.clone().into(),
+                    None => "application/json".into(),
+                },
             )],
             body: body.clone().into_bytes(),
         },

@@ -4,6 +4,7 @@
 //! time it is played with the same seed.
 
 use std::collections::BTreeMap;
+use std::fmt::Arguments;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -24,7 +25,7 @@ use lifeboat::service::{
     Started, Wanted,
 };
 use lifeboat_emulator::{Answer, Call, ClockMode, Delivery, Emulator, Method, Rule, Standing};
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::{Value, json};
 use tokio::sync::Notify;
 use tokio::time::Instant;
@@ -387,21 +388,24 @@ pub(crate) fn plan(variables: &[(&str, &str)]) -> Plan {
 }
 
 fn call(method: Method, region: &str, path: &str, query: &str, body: &Value) -> Call {
-    let region = if region.is_empty() {
-        String::new()
-    } else {
-        format!("/{region}")
+    let path = match region {
+        "" => path.into(),
+        region => format!("/{region}{path}"),
     };
+    let body = match body {
+        Value::Null => Vec::new(),
+        body => serde_json::to_vec(body).unwrap(),
+    };
+    call_of(method, path, query.into(), body)
+}
+
+fn call_of(method: Method, path: String, query: String, body: Vec<u8>) -> Call {
     Call {
         method,
-        path: format!("{region}{path}"),
-        query: query.into(),
+        path,
+        query,
         headers: vec![("authorization".into(), "Bearer tpuf_test".into())],
-        body: if body.is_null() {
-            Vec::new()
-        } else {
-            serde_json::to_vec(body).unwrap()
-        },
+        body,
     }
 }
 
@@ -429,15 +433,15 @@ impl Region {
     async fn ask<T: DeserializeOwned>(
         &self,
         method: Method,
-        path: &str,
-        query: &str,
-        body: Value,
+        path: Arguments<'_>,
+        query: String,
+        body: Vec<u8>,
     ) -> Result<(T, Option<Timestamp>), ServiceError> {
         let answer = {
             let elapsed = SignedDuration::try_from(self.begin.0.elapsed()).unwrap();
             self.emulator.set_now(self.begin.1 + elapsed);
-            self.emulator
-                .call(call(method, self.name, path, query, &body))
+            let path = format!("/{}{path}", self.name);
+            self.emulator.call(call_of(method, path, query, body))
         };
         let Answer { delay, delivery } = answer;
         tokio::time::sleep(delay.max(Duration::from_millis(5))).await;
@@ -457,7 +461,7 @@ impl Region {
                     .iter()
                     .find(|(name, _)| name.eq_ignore_ascii_case("date"));
                 let date = date.and_then(|(_, date)| {
-                    rfc2822::DateTimeParser::new().parse_timestamp(date).ok()
+                    rfc2822::DateTimeParser::new().parse_timestamp(&**date).ok()
                 });
                 let body = serde_json::from_slice(&response.body);
                 body.map(|body| (body, date))
@@ -485,7 +489,42 @@ impl Region {
     }
 }
 
-/// What a run reads of a namespace's metadata; it is asked for so often that the rest is not even parsed.
+// What a run reads of the answers; they are so many that the rest is not even parsed.
+
+#[derive(serde::Deserialize)]
+struct Listed {
+    namespaces: Vec<Entry>,
+    next_cursor: Option<String>,
+}
+
+#[derive(serde::Deserialize)]
+struct Entry {
+    id: String,
+}
+
+#[derive(serde::Deserialize)]
+struct Counted {
+    aggregations: HowMany,
+}
+
+#[derive(serde::Deserialize)]
+struct HowMany {
+    rows: u64,
+}
+
+#[derive(serde::Deserialize)]
+struct Accepted {
+    token: String,
+}
+
+#[derive(serde::Deserialize)]
+struct Operation {
+    status: String,
+    progress: Option<String>,
+    #[serde(default)]
+    result: Value,
+}
+
 #[derive(serde::Deserialize)]
 struct Shown {
     created_at: Timestamp,
@@ -541,39 +580,35 @@ impl Service for Region {
             .unwrap_or_default();
         let size = self.page_size;
         let query = format!("prefix={prefix}&page_size={size}{cursor}");
-        let (page, _): (Value, _) = self
-            .ask(Method::Get, "/v1/namespaces", &query, Value::Null)
-            .await?;
-        let names = page["namespaces"]
-            .as_array()
-            .unwrap()
-            .iter()
-            .map(|entry| entry["id"].as_str().unwrap().to_owned());
+        let path = format_args!("/v1/namespaces");
+        let (page, _): (Listed, _) = self.ask(Method::Get, path, query, Vec::new()).await?;
         Ok(Page {
-            names: names.collect(),
-            next: page["next_cursor"].as_str().map(str::to_owned),
+            names: page.namespaces.into_iter().map(|entry| entry.id).collect(),
+            next: page.next_cursor,
         })
     }
 
     async fn metadata(&self, namespace: &Namespace) -> Result<Option<Metadata>, ServiceError> {
-        let path = format!("/v2/namespaces/{namespace}/metadata");
-        let answer = if_there(self.ask(Method::Get, &path, "", Value::Null).await)?;
-        Ok(answer.map(|(shown, answered_at): (Shown, _)| Metadata {
-            created_at: shown.created_at,
-            updated_at: shown.updated_at,
-            read_only: shown.read_only,
-            schema: shown.schema,
-            approx_rows: shown.approx_row_count,
-            approx_bytes: shown.approx_logical_bytes,
-            answered_at,
-        }))
+        let path = format_args!("/v2/namespaces/{namespace}/metadata");
+        let answer = self.ask(Method::Get, path, String::new(), Vec::new()).await;
+        Ok(
+            if_there(answer)?.map(|(shown, answered_at): (Shown, _)| Metadata {
+                created_at: shown.created_at,
+                updated_at: shown.updated_at,
+                read_only: shown.read_only,
+                schema: shown.schema,
+                approx_rows: shown.approx_row_count,
+                approx_bytes: shown.approx_logical_bytes,
+                answered_at,
+            }),
+        )
     }
 
     async fn count(&self, namespace: &Namespace) -> Result<Option<u64>, ServiceError> {
-        let path = format!("/v2/namespaces/{namespace}/query");
-        let count = json!({"aggregate_by": {"rows": ["Count"]}});
-        let answer = if_there(self.ask(Method::Post, &path, "", count).await)?;
-        Ok(answer.map(|(answer, _): (Value, _)| answer["aggregations"]["rows"].as_u64().unwrap()))
+        let path = format_args!("/v2/namespaces/{namespace}/query");
+        let count = br#"{"aggregate_by": {"rows": ["Count"]}}"#.to_vec();
+        let answer = self.ask(Method::Post, path, String::new(), count).await;
+        Ok(if_there(answer)?.map(|(answer, _): (Counted, _)| answer.aggregations.rows))
     }
 
     async fn rows(
@@ -596,8 +631,9 @@ impl Service for Region {
                 query["filters"] = json!(["id", "In", ids]);
             }
         }
-        let path = format!("/v2/namespaces/{namespace}/query");
-        let answer = if_there(self.ask(Method::Post, &path, "", query).await)?;
+        let path = format_args!("/v2/namespaces/{namespace}/query");
+        let query = serde_json::to_vec(&query).unwrap();
+        let answer = if_there(self.ask(Method::Post, path, String::new(), query).await)?;
         Ok(answer.map(|(mut answer, _): (Value, _)| {
             let billed = |what: &str| answer["billing"][what].as_u64().unwrap();
             let bytes_queried = billed("billable_logical_bytes_queried");
@@ -613,22 +649,14 @@ impl Service for Region {
 
     async fn start_copy(&self, order: &CopyOrder<'_>) -> Result<Started, ServiceError> {
         self.note(Asks::Copy, order.destination);
-        let path = format!("/v2/namespaces/{}/async", order.destination);
+        let path = format_args!("/v2/namespaces/{}/async", order.destination);
         let mut copy = json!({"source_namespace": order.source.as_str()});
         if self.name != self.source {
             copy["source_region"] = json!(self.source);
         }
-        let (answer, _): (Value, _) = self
-            .ask(
-                Method::Post,
-                &path,
-                "",
-                json!({"copy_from_namespace": copy}),
-            )
-            .await?;
-        Ok(Started::Running(
-            answer["token"].as_str().unwrap().to_owned(),
-        ))
+        let copy = serde_json::to_vec(&json!({"copy_from_namespace": copy})).unwrap();
+        let (answer, _): (Accepted, _) = self.ask(Method::Post, path, String::new(), copy).await?;
+        Ok(Started::Running(answer.token))
     }
 
     async fn poll_copy(
@@ -636,14 +664,14 @@ impl Service for Region {
         destination: &Namespace,
         token: &str,
     ) -> Result<Progress, ServiceError> {
-        let path = format!("/v1/namespaces/{destination}/operations/{token}");
-        let (operation, _): (Value, _) = self.ask(Method::Get, &path, "", Value::Null).await?;
-        if operation["status"] == "running" {
-            return Ok(Progress::Running(
-                operation["progress"].as_str().map(str::to_owned),
-            ));
+        let path = format_args!("/v1/namespaces/{destination}/operations/{token}");
+        let (operation, _): (Operation, _) = self
+            .ask(Method::Get, path, String::new(), Vec::new())
+            .await?;
+        if operation.status == "running" {
+            return Ok(Progress::Running(operation.progress));
         }
-        let result = &operation["result"];
+        let result = &operation.result;
         Ok(match result.get("success") {
             Some(success) => Progress::Finished(copied(success)),
             None => {
@@ -660,18 +688,19 @@ impl Service for Region {
 
     async fn set_read_only(&self, namespace: &Namespace, on: bool) -> Result<bool, ServiceError> {
         self.note(if on { Asks::Seal } else { Asks::Unseal }, namespace);
-        let path = format!("/v1/namespaces/{namespace}/metadata");
-        let (metadata, _): (Value, _) = self
-            .ask(Method::Patch, &path, "", json!({"read_only": on}))
-            .await?;
-        Ok(metadata["read_only"].as_bool().unwrap_or(false))
+        let path = format_args!("/v1/namespaces/{namespace}/metadata");
+        let seal = format!("{{\"read_only\": {on}}}").into_bytes();
+        let (shown, _): (Shown, _) = self.ask(Method::Patch, path, String::new(), seal).await?;
+        Ok(shown.read_only)
     }
 
     async fn delete(&self, certificate: &DeletionCertificate) -> Result<(), ServiceError> {
         let namespace = Namespace::parse(certificate.namespace()).unwrap();
         self.note(Asks::Delete, &namespace);
-        let path = format!("/v2/namespaces/{namespace}");
-        let answer: Result<(Value, _), _> = self.ask(Method::Delete, &path, "", Value::Null).await;
+        let path = format_args!("/v2/namespaces/{namespace}");
+        let answer: Result<(IgnoredAny, _), _> = self
+            .ask(Method::Delete, path, String::new(), Vec::new())
+            .await;
         if_there(answer).map(|_| ())
     }
 }

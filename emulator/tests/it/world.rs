@@ -128,7 +128,11 @@ pub(crate) fn whole(answer: Answer) -> Got {
     Got {
         status: response.status,
         body: serde_json::from_slice(&response.body).unwrap_or(Value::Null),
-        headers: response.headers,
+        headers: response
+            .headers
+            .into_iter()
+            .map(|(name, value)| (name.into(), value.into()))
+            .collect(),
         delay: answer.delay,
     }
 }
