@@ -1238,6 +1238,10 @@ impl History {
                 }
             }
         }
+        let copies = self.live().count() * self.targets().len();
+        let copies = u64::try_from(copies).unwrap();
+        self.tally
+            .add("copies that had to stand at the end, and do", copies);
         self.tally.converged(self.seed, converged.unwrap());
     }
 
