@@ -6,6 +6,8 @@
 use std::io::{self, Write};
 use std::time::Duration;
 
+use futures_util::FutureExt;
+use futures_util::future::LocalBoxFuture;
 use jiff::{SignedDuration, Timestamp};
 use lifeboat_emulator::{
     ClockMode, Emulator, Fault, Match, Moment, Rule, Settings as EmulatorSettings, serve,
@@ -57,7 +59,11 @@ pub enum DemoError {
 }
 
 /// Plays the demo; everything runs inside this call and ends with it.
-pub async fn play(out: &mut impl Write) -> Result<(), DemoError> {
+pub fn play(out: &mut dyn Write) -> LocalBoxFuture<'_, Result<(), DemoError>> {
+    play_to(out).boxed_local()
+}
+
+async fn play_to(mut out: &mut dyn Write) -> Result<(), DemoError> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let base_url = format!("http://{}/{{region}}", listener.local_addr()?);
     let settings = EmulatorSettings {
@@ -69,7 +75,7 @@ pub async fn play(out: &mut impl Write) -> Result<(), DemoError> {
     let stage = Stage::new(emulator.clone(), &base_url)?;
     tokio::select! {
         ended = serve(emulator, listener, std::future::pending()) => Ok(ended?),
-        told = stage.tell(out) => told,
+        told = stage.tell(&mut out) => told,
     }
 }
 

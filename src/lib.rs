@@ -58,6 +58,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
+use futures_util::future::LocalBoxFuture;
 use serde::Serialize;
 use tokio::sync::Notify;
 use tokio::time::Instant;
@@ -213,7 +214,21 @@ impl Lifeboat {
     }
 
     /// Carries a request out within `time_left`, and calls `watch` with what happens.
-    pub async fn handle(
+    ///
+    /// Boxed here, so that all of it is compiled once, in this crate, and not again with every door.
+    pub fn handle<'a>(
+        &'a self,
+        request: &'a Request,
+        run_id: String,
+        time_left: Duration,
+        size: Size,
+        watch: &'a dyn Fn(Step<'_>),
+    ) -> LocalBoxFuture<'a, Result<Answer, Refused>> {
+        self.answer(request, run_id, time_left, size, watch)
+            .boxed_local()
+    }
+
+    async fn answer(
         &self,
         request: &Request,
         run_id: String,

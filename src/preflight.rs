@@ -6,7 +6,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use futures_util::FutureExt;
-use futures_util::future::{join, join_all};
+use futures_util::future::{LocalBoxFuture, join, join_all};
 
 use crate::clock::Clock;
 use crate::listing::list_prefixes;
@@ -57,7 +57,14 @@ impl fmt::Display for Finding {
 ///
 /// # Errors
 /// The HTTP client can't be built; nothing was asked.
-pub async fn look(settings: &Settings, clock: &Clock) -> Result<Vec<Finding>, String> {
+pub fn look<'a>(
+    settings: &'a Settings,
+    clock: &'a Clock,
+) -> LocalBoxFuture<'a, Result<Vec<Finding>, String>> {
+    look_at_all(settings, clock).boxed_local()
+}
+
+async fn look_at_all(settings: &Settings, clock: &Clock) -> Result<Vec<Finding>, String> {
     let http = http_client()?;
     let connect = |plan: &Plan, region: &str, base_url: &str, key: &Arc<ApiKey>| {
         let (region, base_url) = (region.to_owned(), base_url.to_owned());
