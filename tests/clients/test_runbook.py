@@ -1,0 +1,100 @@
+"""Every command of docs/runbook.md, typed into a shell in the situation that its section describes."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from emulated import BACKUP, KEY, OURS, SOURCE, Emulator, days_ago, fault
+from program import DEADLINE_SECONDS, Ended, Lifeboat, refuse_keys
+
+RUNBOOK = Path(__file__).resolve().parents[2] / "docs" / "runbook.md"
+NEW_KEY = "tpuf_newNEWnewNEWnewNEWnewNEWnewNEWne"
+NAMES = {"acme-docs", "acme-users"}
+
+
+def commands(title: str) -> str:
+    """The `sh` block of a section, as it is printed."""
+    sections = re.split(r"^## ", RUNBOOK.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    (section,) = [section for section in sections if section.startswith(title + "\n")]
+    (block,) = re.findall(r"^```sh\n(.*?)^```", section, flags=re.MULTILINE | re.DOTALL)
+    assert block
+    return block
+
+
+@pytest.fixture
+def fleet(emulator: Emulator, lifeboat: Lifeboat, tmp_path: Path) -> Iterator[Lifeboat]:
+    """Two sources with sealed backups of three nights, and the function's journal."""
+    for source in sorted(NAMES):
+        with emulator.at(days_ago(5)):
+            emulator.write(source)
+        for day in (3, 2, 1):
+            emulator.make_backup(source, days_ago(day))
+    lifeboat.environment["LIFEBOAT_JOURNAL"] = f"file://{tmp_path}/journal"
+    lifeboat.environment["XDG_STATE_HOME"] = f"{tmp_path}/state"
+    emulator.forget_log()
+    yield lifeboat
+
+
+def typed(lifeboat: Lifeboat, title: str, **variables: str) -> Ended:
+    """What a person sees who types the section's commands; each must succeed."""
+    environment = {**lifeboat.environment, **variables, "PATH": f"{lifeboat.binary.parent}:{os.environ['PATH']}"}
+    process = subprocess.run(
+        ["sh", "-eu", "-c", commands(title)],
+        env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=3 * DEADLINE_SECONDS,
+    )
+    lifeboat.last = Ended(process.returncode, process.stdout, process.stderr)
+    refuse_keys(lifeboat.last, environment)
+    assert process.returncode == 0
+    return lifeboat.last
+
+
+def test_every_section_has_commands_and_a_test() -> None:
+    titles = re.findall(r"^## (.*)$", RUNBOOK.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    tested = set(re.findall(r'typed\(fleet, "(.*?)"', Path(__file__).read_text(encoding="utf-8")))
+    assert set(titles) == tested and all(commands(title) for title in titles)
+
+
+def test_a_namespace_was_deleted(emulator: Emulator, fleet: Lifeboat) -> None:
+    emulator.source("acme-docs").delete_all()
+    seen = typed(fleet, "A namespace was deleted")
+    assert "Restore succeeded" in seen.stdout
+    assert "acme-docs" in emulator.names(SOURCE)
+    emulator.write("acme-docs")
+
+
+def test_a_bad_job_damaged_rows(emulator: Emulator, fleet: Lifeboat) -> None:
+    emulator.write("acme-docs")
+    seen = typed(fleet, "A bad job damaged rows", WHEN=days_ago(1.5).strftime("%Y-%m-%dT%H:%M:%SZ"))
+    assert "1 restored" in seen.stdout
+    assert "recovered-acme-docs" in emulator.names(SOURCE)
+    wanted = f"{int(days_ago(2).timestamp()):010}"[:-3]
+    assert f"backup-acme-docs-{wanted}" in seen.stdout
+
+
+def test_the_region_is_gone(emulator: Emulator, fleet: Lifeboat) -> None:
+    emulator.faults(fault(region=SOURCE, status=503))
+    seen = typed(fleet, "The region is gone")
+    assert "Restore succeeded" in seen.stdout
+    assert set(emulator.names("gcp-us-central1")) == NAMES
+
+
+def test_the_key_leaked(emulator: Emulator, fleet: Lifeboat) -> None:
+    emulator.keys((NEW_KEY, OURS, ("list", "read", "write")))  # and the old one is refused
+    assert fleet("list").code == 1
+    seen = typed(fleet, "The key leaked", TURBOPUFFER_API_KEY=NEW_KEY)
+    assert KEY not in seen.said
+    emulator.keys()
+
+
+def test_the_functions_own_region_is_down(emulator: Emulator, fleet: Lifeboat) -> None:
+    # Its bucket is out of reach, and whoever asks for it would wait in vain.
+    seen = typed(fleet, "The function's own region is down", LIFEBOAT_JOURNAL="s3://out-of-reach/lifeboat")
+    assert "Backup succeeded" in seen.stdout and "Restore succeeded" in seen.stdout
+    assert "recovered-acme-docs" in emulator.names(SOURCE)
+    assert len(emulator.names(BACKUP)) >= 2
