@@ -1222,6 +1222,7 @@ impl History {
                 ..Request::default()
             });
             let ended = self.event(vec![start]).await;
+            self.check_strays(&ended[0]);
             self.ticks(true).await;
             self.approve_what_is_braked(&ended).await;
             let wrong = self.what_is_wrong(slot).await;
@@ -1243,6 +1244,24 @@ impl History {
         self.tally
             .add("copies that had to stand at the end, and do", copies);
         self.tally.converged(self.seed, converged.unwrap());
+    }
+
+    /// What is no backup by the exact grammar is told apart, even where its creation would save it from deletion.
+    fn check_strays(&mut self, ended: &Ended) {
+        let Some(report) = ended.report().filter(|report| report.failures.is_empty()) else {
+            return;
+        };
+        for (at, region) in self.targets().into_iter().enumerate() {
+            let standing = self.world.seen(region);
+            let is_stray = |seen: &&Standing| {
+                seen.name.starts_with("backup-acme-")
+                    && rules::read(&seen.name).is_none_or(|(source, _)| !rules::selected(source))
+            };
+            let strays = u64::try_from(standing.iter().filter(is_stray).count()).unwrap();
+            let told = report.targets[at].pruning.strays;
+            assert_eq!(told, strays, "strays in {region}");
+            self.tally.add("strays told apart", strays);
+        }
     }
 
     async fn approve_what_is_braked(&mut self, ended: &[Ended]) {
