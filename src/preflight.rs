@@ -57,6 +57,7 @@ impl fmt::Display for Finding {
 ///
 /// # Errors
 /// The HTTP client can't be built; nothing was asked.
+#[must_use]
 pub fn look<'a>(
     settings: &'a Settings,
     clock: &'a Clock,

@@ -111,9 +111,10 @@ impl<'w, S: Service> Run<'_, 'w, S> {
         live: &Live,
     ) -> Option<(Leave, PlanHash)> {
         let foretells_jobs = self.request.dry_run && self.request.action == Action::Backup;
-        let covered = match foretells_jobs {
-            true => self.covered(side, live).boxed_local().await,
-            false => Live::new(),
+        let covered = if foretells_jobs {
+            self.covered(side, live).boxed_local().await
+        } else {
+            Live::new()
         };
         let Some(inventory) = &mut side.inventory else {
             self.stop_deletion_at(side.at, "the backups could not be listed to the end");

@@ -36,9 +36,10 @@ impl<S: Service> Run<'_, '_, S> {
     /// Takes the plan's lease and opens the run in the journal. `false` when another invocation is at work.
     pub(super) async fn open(&mut self) -> bool {
         let changes = match self.request.action {
-            Action::Backup | Action::Prune => !self.request.dry_run,
+            Action::Backup | Action::Prune | Action::Seal | Action::Discard => {
+                !self.request.dry_run
+            }
             Action::Resume => true,
-            Action::Seal | Action::Discard => !self.request.dry_run,
             Action::List | Action::Jobs | Action::Check | Action::Verify | Action::Restore => false,
         };
         let (Some(journal), true) = (self.world.journal, changes) else {
