@@ -17,6 +17,7 @@ time_zone = "Europe/Berlin"
 concurrency = 16
 copies = 8
 verify = "sample:50"
+max_age_days = 30
 
 [plans.nightly.source]
 region = "aws-us-east-1"
@@ -93,11 +94,12 @@ fn facts(settings: &Settings) -> String {
         let (prefixes, exclusions) = (selectors.prefixes(), selectors.exclusions());
         writeln!(
             facts,
-            "{} {} {} {}\n{} {} {} {prefixes:?} {exclusions:?}",
+            "{} {} {} {} {:?}\n{} {} {} {prefixes:?} {exclusions:?}",
             plan.name,
             plan.concurrency,
             plan.copies,
             plan.verify,
+            plan.skip_unchanged,
             source.region,
             source.base_url,
             key(&source.api_key)
@@ -146,7 +148,7 @@ fn every_key_is_read() {
         Some("s3://bucket/lifeboat")
     );
     assert_eq!((plan.concurrency, plan.copies), (16, 8));
-    assert_eq!(plan.skip_unchanged, None);
+    assert_eq!(plan.skip_unchanged, SkipUnchanged::until_days_old(30));
     assert_eq!(plan.verify.to_string(), "sample:50");
     assert_eq!(
         plan.targets[0].retention,
@@ -165,7 +167,7 @@ fn every_key_is_read() {
     );
     insta::assert_snapshot!(facts(&settings).replace(&format!("{:?}", plan.targets[0].retention), "(retention)"), @r#"
 Some("s3://bucket/lifeboat")
-nightly 16 8 sample:50
+nightly 16 8 sample:50 Some(SkipUnchanged { max_age_days: 30 })
 aws-us-east-1 https://private.us-east-1.example secret turbopuffer/prod Some("key") ["acme-"] ["acme-tmp-*"]
 frankfurt aws-eu-central-1 https://private.eu-central-1.example BackupPrefix("backup-") Some(Default) Some("given tpuf_other") (retention)
 "#);
@@ -179,7 +181,7 @@ fn what_is_left_out_has_its_default() {
     assert_eq!(target.retention, retention(""));
     insta::assert_snapshot!(facts(&settings).replace(&format!("{:?}", target.retention), "(retention)"), @r#"
 None
-nightly 32 64 count
+nightly 32 64 count None
 aws-us-east-1 https://aws-us-east-1.turbopuffer.com given tpuf_abc ["acme-"] []
 aws-eu-central-1 aws-eu-central-1 https://aws-eu-central-1.turbopuffer.com BackupPrefix("backup-") None None (retention)
 "#);
@@ -300,7 +302,7 @@ const MISTAKES: &[(&str, &str)] = &[
     ("time_zone = \"Europe/Berlin\"", "time_zone = \"\""),
     ("concurrency = 16", "concurrency = 0"),
     ("copies = 8", "copies = 10001"),
-    ("copies = 8", "max_age_days = -1"),
+    ("max_age_days = 30", "max_age_days = -1"),
     ("verify = \"sample:50\"", "verify = \"metadata\""),
     ("verify = \"sample:50\"", "verify = \"everything\""),
     ("verify = \"sample:50\"", "verify = 500"),
@@ -441,8 +443,8 @@ journal: `bucket/lifeboat` is not a URL; use s3://bucket/prefix, file:///directo
 journal: is empty; leave it out, or set it to what is meant
 jornal: is not known; did you mean `journal`? Known here: journal, plans
 LIFEBOAT_CONFIG: line 1, column 11: string values must be quoted, expected literal string; this is not TOML
-LIFEBOAT_CONFIG: line 9, column 22: unclosed table, expected `]`; this is not TOML
-LIFEBOAT_CONFIG: line 13, column 1: duplicate key; this is not TOML
+LIFEBOAT_CONFIG: line 10, column 22: unclosed table, expected `]`; this is not TOML
+LIFEBOAT_CONFIG: line 14, column 1: duplicate key; this is not TOML
 "#);
 }
 
@@ -762,19 +764,20 @@ proptest! {
         prefixes in prop::collection::vec("[a-z]{1,3}-|\\*", 1..3), exclusions in prop::collection::vec("[a-z]{1,3}\\*", 0..3),
         prefix in "[a-z]{1,5}-", days in 0_u32..40_000, min in 0_u32..4, concurrency in 0_u32..1_100, copies in 1_u32..100,
         key in prop::option::of("[a-z/]{1,9}"), encryption in prop::option::of("default|arn:[a-z]{1,5}"),
-        verify in "count|full|sample:[0-9]|metadata",
+        verify in "count|full|sample:[0-9]|metadata", max_age in 0_u32..40_000,
     ) {
         let (days_text, min_text) = (days.to_string(), min.to_string());
         let (concurrency_text, copies_text) = (concurrency.to_string(), copies.to_string());
+        let max_age_text = max_age.to_string();
         let (prefixes_text, exclusions_text) = (prefixes.join(","), exclusions.join(", "));
         let mut variables = vec![
             ("TURBOPUFFER_API_KEY", "tpuf_abc"), ("SOURCE_REGION", &from), ("BACKUP_REGION", &to), ("SOURCE_PREFIX", &prefixes_text),
             ("SOURCE_EXCLUDE", &exclusions_text), ("BACKUP_PREFIX", &prefix), ("RETENTION_DAYS", &days_text),
             ("MIN_BACKUPS", &min_text), ("CONCURRENCY", &concurrency_text), ("COPIES", &copies_text),
-            ("VERIFY_LEVEL", &verify),
+            ("VERIFY_LEVEL", &verify), ("MAX_AGE_DAYS", &max_age_text),
         ];
         let mut document = format!(
-            "[plans.default]\nconcurrency = {concurrency}\ncopies = {copies}\nverify = {verify:?}\n\
+            "[plans.default]\nconcurrency = {concurrency}\ncopies = {copies}\nverify = {verify:?}\nmax_age_days = {max_age}\n\
              [plans.default.source]\nregion = {from:?}\nprefixes = {}\nexclude = {}\n\
              [[plans.default.targets]]\nregion = {to:?}\nprefix = {prefix:?}\nretention = {{ days = {days}, min = {min} }}\n",
             toml_list(&prefixes), toml_list(&exclusions),

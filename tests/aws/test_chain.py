@@ -156,7 +156,7 @@ def test_a_copy_that_outlasts_its_invocation_is_finished_by_the_resume_schedule(
     finished = eventually(lambda: _finished(stack.invoke(tick)), "the copies to be sealed", seconds=60)
     assert finished["outcome"] == "succeeded" and finished["jobs"]["sealed"] == 2 and finished["jobs"]["adopted"] == 0
     assert all(backup.read_only for backup in emulator.backups(FIRST_KEY).values())
-    assert stack.invoke(tick).body == {"action": "resume", "run_id": ANY, "open_runs": 0, "runs": []}
+    assert stack.invoke(tick).body == {"action": "resume", "run_id": ANY, "open_runs": 0, "open_restores": 0, "runs": []}
 
     # And the journal remembers them, like a cloud console's list of jobs.
     (run,) = stack.invoke({"action": "jobs"}).body["runs"]
