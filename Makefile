@@ -4,7 +4,7 @@ TARGET := $(abspath $(or $(CARGO_TARGET_DIR),target))
 ENV    := $(TARGET)/test-env
 HOST   := $(if $(filter aarch64 arm64,$(shell uname -m)),arm64,x86_64)
 ARCH   ?= arm64
-ZIP    := $(TARGET)/package/$(ARCH)/bootstrap/bootstrap.zip
+BUILT  ?= release
 
 # The first Python that is new enough for the official client, 3.11.
 ifndef PYTHON
@@ -30,7 +30,7 @@ CASES     ?= 10000000
 REPEATS   ?= 10000
 PLANTED   ?= 300
 
-.PHONY: help demo test test-rust test-python simulate check check-rust check-planted check-deny check-deployment package \
+.PHONY: help check-tools demo test test-rust test-python simulate check check-rust check-planted check-deny check-deployment package \
         clean-test-env
 .NOTPARALLEL:
 
@@ -44,7 +44,7 @@ test: test-rust test-python ## Runs every test: Rust, official clients, and the 
 
 test-rust:
 	$(call section,Rust)
-	LIFEBOAT_HISTORIES=$(or $(LIFEBOAT_HISTORIES),300) cargo test --workspace
+	LIFEBOAT_HISTORIES=$(or $(LIFEBOAT_HISTORIES),2000) cargo test --workspace
 
 ifeq ($(PYTHON),)
 test-python:
@@ -54,13 +54,13 @@ else
 test-python: $(ENV)/ready tests/node_modules/ready
 	$(call section,The packaged function)
 ifeq ($(shell uname -s),Linux)
-	@$(MAKE) --no-print-directory package ARCH=$(HOST)
+	@$(MAKE) --no-print-directory package ARCH=$(HOST) BUILT=trial
 else
 	@echo "skipped: the package is a Linux program, so the local AWS can't run it on this system"
 endif
 	$(call section,Official clients and the local AWS)
 	cargo build --workspace --bins --tests # with the tests, or their features would have half of it built a second time
-	@LIFEBOAT_TARGET=$(TARGET) $(ENV)/bin/python -m pytest -o cache_dir=$(ENV)/pytest -rs $(wildcard tests/clients) tests/aws
+	@LIFEBOAT_TARGET=$(TARGET) $(ENV)/bin/python -m pytest -o cache_dir=$(ENV)/pytest -rs -n 3 --dist loadfile $(wildcard tests/clients) tests/aws
 endif
 
 simulate: ## Plays ten thousand years of backups, plants every known bug, and writes target/simulation.md; hours
@@ -79,6 +79,8 @@ check-planted:
 	$(call section,Planted bugs)
 	python3 tests/planted/run.py --check
 
+check-tools: $(DENY)
+
 check-deny: $(DENY)
 	$(call section,Licences; banned crates; sources)
 	$(DENY) check bans licenses sources
@@ -95,14 +97,15 @@ check-deployment: $(ENV)/ready
 	$(ENV)/bin/python -m pytest -q -o cache_dir=$(ENV)/pytest tests/tools
 endif
 
-# One folder per architecture, so that the local AWS's package never takes the place of the one that you deploy.
+# A folder for each, so that the local AWS's package never takes the place of the one that you deploy.
+PACKAGE := $(TARGET)/package/$(if $(filter release,$(BUILT)),$(ARCH),$(BUILT))
 package: $(ENV)/ready ## Builds the function as a zip file for Lambda; ARCH=arm64 (the default) or x86_64
 	$(if $(filter arm64 x86_64,$(ARCH)),,$(error ARCH is $(ARCH), and must be arm64 or x86_64))
 	@target=$(if $(filter arm64,$(ARCH)),aarch64,x86_64)-unknown-linux-gnu; \
 	 test -d "$$(rustc --print target-libdir --target $$target)" || rustup target add $$target
-	PATH="$(ENV)/bin:$$PATH" cargo lambda build --release --$(if $(filter arm64,$(ARCH)),arm64,x86-64) \
-	    --no-default-features --bin bootstrap --output-format zip --lambda-dir $(TARGET)/package/$(ARCH)
-	@ls -lh $(ZIP)
+	PATH="$(ENV)/bin:$$PATH" cargo lambda build --profile $(BUILT) --$(if $(filter arm64,$(ARCH)),arm64,x86-64) \
+	    --no-default-features --bin bootstrap --output-format zip --lambda-dir $(PACKAGE)
+	@ls -lh $(PACKAGE)/bootstrap/bootstrap.zip
 
 clean-test-env: ## Removes what `make test` installed
 	rm -rf $(ENV) tests/node_modules
@@ -127,4 +130,4 @@ endif
 
 $(DENY):
 	$(call section,cargo-deny $(DENY_VERSION) (once; two minutes))
-	cargo install --debug --quiet --locked --root $(DENY_ROOT) cargo-deny@$(DENY_VERSION)
+	CARGO_PROFILE_DEV_DEBUG=0 cargo install --debug --quiet --locked --root $(DENY_ROOT) cargo-deny@$(DENY_VERSION)

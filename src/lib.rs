@@ -58,16 +58,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use futures_util::future::LocalBoxFuture;
+use futures_util::future::{LocalBoxFuture, join_all};
 use serde::Serialize;
 use tokio::sync::Notify;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use crate::clock::Clock;
 use crate::event::{Action, EventError, Request};
 use crate::journal::{Journal, JournalUrl, OpenRuns, RunKey, RunRecord};
 use crate::name::Class;
 use crate::plan::{Encryption, Plan, Settings, Target};
+use crate::preflight::{Finding, Verdict, look_at};
 use crate::report::{Report, Size};
 use crate::restore::{Asked, How, Kept, Remembered, RestoreReport};
 use crate::run::{Refused, Step, World, run};
@@ -92,6 +93,8 @@ pub enum Answer {
     Jobs(JobList),
     /// What one restore did.
     Restored(Box<RestoreReport>),
+    /// What was found out of the regions.
+    Checked(Checked),
 }
 
 impl Answer {
@@ -100,7 +103,7 @@ impl Answer {
         let (one, many): (Option<&Report>, &[Report]) = match self {
             Self::Run(report) => (Some(report), &[]),
             Self::Resumed(resumed) => (None, &resumed.runs),
-            Self::Jobs(_) | Self::Restored(_) => (None, &[]),
+            Self::Jobs(_) | Self::Restored(_) | Self::Checked(_) => (None, &[]),
         };
         one.into_iter().chain(many)
     }
@@ -110,7 +113,7 @@ impl Answer {
         let (one, many): (Option<&RestoreReport>, &[RestoreReport]) = match self {
             Self::Restored(report) => (Some(report), &[]),
             Self::Resumed(resumed) => (None, &resumed.restores),
-            Self::Run(_) | Self::Jobs(_) => (None, &[]),
+            Self::Run(_) | Self::Jobs(_) | Self::Checked(_) => (None, &[]),
         };
         one.into_iter().chain(many)
     }
@@ -135,6 +138,25 @@ pub struct Resumed {
     /// What was done for each.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub restores: Vec<RestoreReport>,
+}
+
+/// What a `check` found out.
+#[derive(Debug, Serialize)]
+pub struct Checked {
+    /// Always `check`.
+    pub action: Action,
+    /// Names this invocation in every log line.
+    pub run_id: String,
+    /// What was found out of every region that was asked.
+    pub findings: Vec<Finding>,
+}
+
+impl Checked {
+    /// What has to be put right before backups work.
+    pub fn bad(&self) -> impl Iterator<Item = &Finding> {
+        let bad = |finding: &&Finding| finding.verdict == Verdict::Bad;
+        self.findings.iter().filter(bad)
+    }
 }
 
 /// Open and finished runs, newest first within each plan.
@@ -259,12 +281,41 @@ impl Lifeboat {
                 let report = self.restore(&asked, plan, how, run_id, time_left, size, watch);
                 Ok(Answer::Restored(Box::new(report.await?)))
             }
+            Action::Check => {
+                let findings = self.check(request, time_left).boxed_local().await?;
+                Ok(Answer::Checked(Checked {
+                    action: Action::Check,
+                    run_id,
+                    findings,
+                }))
+            }
             _ => {
                 let plan = request.choose(&self.settings.plans)?;
                 let report = self.run(request, plan, run_id, time_left, size, watch);
                 Ok(Answer::Run(Box::new(report.await?)))
             }
         }
+    }
+
+    /// Asks every region of the plan that is named, or of every plan, all at once.
+    async fn check(&self, request: &Request, time_left: Duration) -> Result<Vec<Finding>, Refused> {
+        let named = request.plan.as_ref();
+        let named = named.map(|_| request.choose(&self.settings.plans));
+        let plans = match named.transpose()? {
+            Some(plan) => std::slice::from_ref(plan),
+            None => &self.settings.plans[..],
+        };
+        let looks = plans.iter().map(|plan| {
+            let Some(connected) = self.connected.get(&plan.name) else {
+                unreachable!("every plan was connected")
+            };
+            let look = look_at(plan, &connected.source, &connected.targets, &self.clock);
+            async move {
+                let looked = timeout(time_left, look).boxed_local().await;
+                looked.unwrap_or_else(|_| vec![Finding::out_of_time(&plan.name)])
+            }
+        });
+        Ok(join_all(looks).await.into_iter().flatten().collect())
     }
 
     async fn run(

@@ -12,7 +12,7 @@ use lifeboat::plan::Settings;
 use lifeboat::report::{Outcome, Report, Size};
 use lifeboat::restore::RestoreReport;
 use lifeboat::telemetry;
-use lifeboat::{Answer, Lifeboat};
+use lifeboat::{Answer, Checked, Lifeboat};
 
 /// Kept back from an invocation's time for the report.
 const FOR_THE_REPORT: Duration = Duration::from_secs(20);
@@ -62,6 +62,11 @@ async fn answer(
         telemetry::log_restore(report)
             .map_err(|error| diagnostic("Log", format!("the report can't be logged: {error}")))?;
     }
+    if let Answer::Checked(checked) = &answer
+        && let Some(failure) = failure_of_check(checked)
+    {
+        return Err(failure);
+    }
     let of_restores = answer.restores().filter_map(failure_of_restore);
     let failed = answer
         .reports()
@@ -69,6 +74,15 @@ async fn answer(
         .chain(of_restores)
         .next();
     failed.map_or(Ok(answer), Err)
+}
+
+/// What has to be put right before the first night.
+fn failure_of_check(checked: &Checked) -> Option<Diagnostic> {
+    let bad: Vec<String> = checked
+        .bad()
+        .map(|found| format!("{}: {}", found.about, found.message))
+        .collect();
+    (!bad.is_empty()).then(|| diagnostic("CheckFailed", bad.join("; ")))
 }
 
 /// The same for a restore.

@@ -3,25 +3,24 @@
 //! What can't be known without writing is said to be unknown, not to be good.
 
 use std::fmt;
-use std::sync::Arc;
 
 use futures_util::FutureExt;
-use futures_util::future::{LocalBoxFuture, join, join_all};
+use futures_util::future::{join, join_all};
+use serde::Serialize;
 
 use crate::clock::Clock;
 use crate::listing::list_prefixes;
 use crate::name::{BackupName, Class, Namespace};
-use crate::plan::{Plan, Settings, Source, Target};
-use crate::secret::{ApiKey, KeySource};
-use crate::service::turbopuffer::{Turbopuffer, http_client};
-use crate::service::{Metadata, Patient, Service, ServiceError};
+use crate::plan::{Plan, Source, Target};
+use crate::service::{Metadata, Service, ServiceError};
 use crate::slot::Slot;
 
 /// A namespace may be deleted between the listing and the look at it; so many in a row are not.
 const MOST_LOOKS: usize = 5;
 
 /// How good a finding is.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Verdict {
     /// As it should be.
     Good,
@@ -32,7 +31,7 @@ pub enum Verdict {
 }
 
 /// One thing that was found out.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct Finding {
     /// How good it is.
     pub verdict: Verdict,
@@ -40,6 +39,19 @@ pub struct Finding {
     pub about: String,
     /// What was found, and what to do if it is bad.
     pub message: String,
+}
+
+impl Finding {
+    /// The regions of a plan did not answer in the time that there was.
+    #[must_use]
+    pub fn out_of_time(plan: &str) -> Self {
+        Self {
+            verdict: Verdict::Bad,
+            about: plan.to_owned(),
+            message: "the regions did not answer in time; try again with more, or from a terminal"
+                .to_owned(),
+        }
+    }
 }
 
 impl fmt::Display for Finding {
@@ -51,45 +63,6 @@ impl fmt::Display for Finding {
         };
         write!(f, "{verdict}  {}: {}", self.about, self.message)
     }
-}
-
-/// Asks every region of every plan, all at once.
-///
-/// # Errors
-/// The HTTP client can't be built; nothing was asked.
-#[must_use]
-pub fn look<'a>(
-    settings: &'a Settings,
-    clock: &'a Clock,
-) -> LocalBoxFuture<'a, Result<Vec<Finding>, String>> {
-    look_at_all(settings, clock).boxed_local()
-}
-
-async fn look_at_all(settings: &Settings, clock: &Clock) -> Result<Vec<Finding>, String> {
-    let http = http_client()?;
-    let connect = |plan: &Plan, region: &str, base_url: &str, key: &Arc<ApiKey>| {
-        let (region, base_url) = (region.to_owned(), base_url.to_owned());
-        let service = Turbopuffer::new(region, base_url, http.clone(), Arc::clone(key), None);
-        Patient::new(service, plan.concurrency)
-    };
-    let key = |source: &KeySource| Arc::new(ApiKey::new(source.clone()));
-    let plans = settings.plans.iter().map(|plan| {
-        let source_key = key(&plan.source.api_key);
-        let source = connect(
-            plan,
-            &plan.source.region,
-            &plan.source.base_url,
-            &source_key,
-        );
-        let targets = plan.targets.iter().map(|target| {
-            let own_key = target.api_key.as_ref().map(key);
-            let key = own_key.unwrap_or_else(|| Arc::clone(&source_key));
-            connect(plan, &target.region, &target.base_url, &key)
-        });
-        let targets: Vec<_> = targets.collect();
-        async move { look_at(plan, &source, &targets, clock).await }.boxed_local()
-    });
-    Ok(join_all(plans).await.into_iter().flatten().collect())
 }
 
 /// Asks every region of one plan. `targets` are the services of its targets, in their order.

@@ -17,13 +17,14 @@ use crate::report::{Outcome, Report};
 use crate::restore::RestoreReport;
 
 /// Our own events from `level` on, everybody else's from a warning on.
-fn filter(level: &str) -> EnvFilter {
-    let level = level.parse().unwrap_or(Level::INFO);
+fn filter(level: Level) -> EnvFilter {
     EnvFilter::new(format!("warn,lifeboat={level}"))
 }
 
-/// JSON lines on stdout with the `timestamp` and `level` that Lambda's own filter reads.
+/// JSON lines on stdout with the `timestamp` and `level` that Lambda's own filter reads. `level` is what Lambda was
+/// configured with; whatever it is, it never keeps a night from being backed up.
 pub fn for_lambda(level: &str) {
+    let level = level.parse().unwrap_or(Level::INFO);
     let lines = layer()
         .json()
         .flatten_event(true)
@@ -38,7 +39,7 @@ pub fn for_lambda(level: &str) {
 }
 
 /// Plain or JSON lines on stderr; stdout belongs to the report.
-pub fn for_terminal(level: &str, as_json: bool) {
+pub fn for_terminal(level: Level, as_json: bool) {
     let registry = tracing_subscriber::registry().with(filter(level));
     let _ = if as_json {
         let lines = layer()

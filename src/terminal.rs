@@ -3,12 +3,13 @@
 //! The report goes to stdout, everything else to stderr, so that a pipe gets the report alone.
 
 mod restored;
+mod screen;
 
 use std::collections::BTreeMap;
 use std::io::{self, IsTerminal, Write};
 use std::time::Duration;
 
-use comfy_table::{ContentArrangement, Table, TableComponent, presets};
+use comfy_table::{Cell, Table};
 use indicatif::{ProgressBar, ProgressStyle};
 use jiff::tz::TimeZone;
 
@@ -17,7 +18,7 @@ use crate::coverage::SkipUnchanged;
 use crate::event::Action;
 use crate::plan::{Encryption, Plan, Settings, Source};
 use crate::preflight::Finding;
-use crate::report::{Line, Outcome, Report};
+use crate::report::{Line, Report};
 use crate::retention::{Periods, Policy};
 use crate::run::Step;
 use crate::secret::KeySource;
@@ -25,6 +26,7 @@ use crate::verify::{Level, Verified};
 use crate::{JobList, Resumed};
 
 pub use restored::{write_planned_restore, write_restore};
+pub use screen::{look, table};
 
 /// Writes the report for a reader.
 pub fn write_report(out: &mut impl Write, report: &Report) -> io::Result<()> {
@@ -69,11 +71,7 @@ pub fn write_report(out: &mut impl Write, report: &Report) -> io::Result<()> {
 }
 
 fn headline(report: &Report) -> String {
-    let outcome = match report.outcome {
-        Outcome::Succeeded => "succeeded",
-        Outcome::Failed => "FAILED",
-        Outcome::Incomplete => "is INCOMPLETE",
-    };
+    let outcome = screen::outcome(report.outcome);
     let action = match (report.action, report.dry_run) {
         (Action::Backup, false) => "Backup",
         (Action::Prune, false) => "Prune",
@@ -166,12 +164,12 @@ pub fn verified_table(verified: &[Verified]) -> Table {
     for one in verified {
         let digest = one.digest.map(|digest| format!("; digest {digest}"));
         table.add_row([
-            one.backup.as_str(),
-            &one.target,
-            if one.sealed { "yes" } else { "no" },
-            one.finding.word(),
-            &one.level.to_string(),
-            &format!("{}{}", one.message, digest.unwrap_or_default()),
+            Cell::new(&one.backup),
+            Cell::new(&one.target),
+            screen::state(if one.sealed { "yes" } else { "no" }),
+            screen::state(one.finding.word()),
+            Cell::new(one.level),
+            Cell::new(format!("{}{}", one.message, digest.unwrap_or_default())),
         ]);
     }
     table
@@ -244,15 +242,15 @@ pub fn write_jobs_of_runs(out: &mut impl Write, jobs: &JobList) -> io::Result<()
             let progress = job.progress.clone().filter(|progress| !progress.is_empty());
             let happened = job.message.clone().or(progress).unwrap_or_default();
             table.add_row([
-                &run.key.plan,
-                &run.key.slot.instant().to_string(),
-                &job.target,
-                &job.source,
-                &job.state,
-                &job.rows.to_string(),
-                &bytes(job.bytes_written),
-                &took,
-                &happened,
+                Cell::new(&run.key.plan),
+                Cell::new(run.key.slot.instant()),
+                Cell::new(&job.target),
+                Cell::new(&job.source),
+                screen::state(&job.state),
+                Cell::new(job.rows),
+                Cell::new(bytes(job.bytes_written)),
+                Cell::new(took),
+                Cell::new(happened),
             ]);
         }
     }
@@ -282,16 +280,19 @@ pub fn decisions_table(lines: &[Line]) -> Table {
             why.push(format!("superseded {} by {}", superseded.at, superseded.by));
         }
         if let Some(days) = line.due_in_days {
-            why.push(format!("falls due in {days} days"));
+            why.push(match days {
+                1 => "falls due in a day".to_owned(),
+                days => format!("falls due in {days} days"),
+            });
         }
         let verdict = if line.due { "due" } else { "stays" };
         table.add_row([
-            line.target.as_str(),
-            &line.source,
-            &line.slot.to_string(),
-            sealed,
-            verdict,
-            &why.join("; "),
+            Cell::new(&line.target),
+            Cell::new(&line.source),
+            Cell::new(line.slot),
+            screen::state(sealed),
+            screen::state(verdict),
+            Cell::new(why.join("; ")),
         ]);
     }
     table
@@ -307,19 +308,6 @@ fn failures_table(report: &Report) -> Table {
             .unwrap_or("the run");
         table.add_row([what, failure.error, &failure.message]);
     }
-    table
-}
-
-/// A plain table that fits the terminal.
-#[must_use]
-pub fn table(header: &[&str]) -> Table {
-    let mut table = Table::new();
-    table
-        .load_preset(presets::NOTHING)
-        .set_style(TableComponent::HeaderLines, '─')
-        .set_style(TableComponent::MiddleHeaderIntersections, '─')
-        .set_content_arrangement(ContentArrangement::Dynamic);
-    table.set_header(header.iter().copied());
     table
 }
 
@@ -428,7 +416,7 @@ fn encryption_in_words(encryption: &Encryption) -> &str {
 #[must_use]
 pub fn retention_in_words(policy: &Policy) -> String {
     let periods = periods_in_words(&policy.periods);
-    if policy.days.is_none() && periods.is_empty() {
+    if policy.keeps_everything() {
         return "keeps everything".into();
     }
     let mut kept = Vec::new();

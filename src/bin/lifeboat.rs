@@ -9,18 +9,19 @@ use std::pin::pin;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand};
+use clap_complete::Shell;
 use jiff::Timestamp;
 use lifeboat::clock::Clock;
 use lifeboat::event::{Action, Event, Picked, Request};
 use lifeboat::journal::JournalUrl;
 use lifeboat::plan::Settings;
-use lifeboat::preflight::{self, Verdict};
 use lifeboat::report::{Outcome, Size};
 use lifeboat::run::Step;
 use lifeboat::terminal::{self, Progress};
 use lifeboat::verify::Level;
 use lifeboat::{Answer, Lifeboat, demo, telemetry};
+use tracing::Level as LogLevel;
 
 /// A person may wait longer than a function, but not for ever.
 const LONGEST_RUN: Duration = Duration::from_hours(24);
@@ -44,6 +45,9 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     /// Copy every selected namespace, compare and seal the copies, then delete what retention no longer needs.
+    #[command(
+        after_help = "Examples:\n  lifeboat backup --dry-run\n  lifeboat backup --manual        # before a risky deployment; kept for ever"
+    )]
     Backup {
         /// The instant this backup stands for, such as 2026-11-21T02:00:00Z; a repeated one continues the same backup.
         #[arg(long, value_name = "TIME")]
@@ -55,28 +59,49 @@ enum Command {
         options: Options,
     },
     /// Show what retention would delete now and in the next days, with every reason and the hash that approves it.
+    #[command(after_help = "Example:\n  lifeboat plan --json | jq -r '.targets[].deletion_plan'")]
     Plan(Shown),
     /// Delete what retention no longer needs, and nothing else.
+    #[command(
+        after_help = "Examples:\n  lifeboat prune --dry-run\n  lifeboat prune --approve 1f0c9a4be27d3356        # the hash that `lifeboat plan` prints"
+    )]
     Prune(Options),
     /// Go on with every run that was left open: long copies, and what a killed invocation did not do.
+    #[command(
+        after_help = "Example:\n  lifeboat resume        # what the function does every five minutes"
+    )]
     Resume(Shown),
     /// Show every backup, and why it stays.
+    #[command(after_help = "Example:\n  lifeboat list --plan nightly")]
     List(Shown),
     /// Show the jobs that the journal remembers, one line each.
+    #[command(
+        after_help = "Example:\n  lifeboat jobs --json | jq '.runs[].jobs[] | select(.state == \"failed\")'"
+    )]
     Jobs(Shown),
     /// Bring namespaces back: each from its newest verified backup, under a new name, compared, and ready to be written.
     ///
     /// Nothing is ever overwritten or deleted. It needs the region of the backups and the one that receives them, and no
     /// other. Interrupted, it carries on when the same command is given again.
+    #[command(
+        after_help = "Examples:\n  lifeboat restore acme-orders --at 2026-11-20T00:00:00Z --dry-run\n  lifeboat restore --all --to gcp-us-central1 --as '{source}' --verify full"
+    )]
     Restore(Box<Restore>),
     /// Check the configuration and show what it means.
+    #[command(after_help = "Example:\n  lifeboat check --online")]
     Check {
         /// Ask every region of every plan, too: key, listing, reading, clocks, names too long for a backup. Changes nothing.
         #[arg(long)]
         online: bool,
+        /// Print what was found out as JSON, and not what the configuration means.
+        #[arg(long, requires = "online")]
+        json: bool,
     },
     /// Compare backups with their live sources, or where these are gone or were written since with their like in another
     /// target; says what was proven, and changes nothing. Without names, the newest of every source.
+    #[command(
+        after_help = "Examples:\n  lifeboat verify\n  lifeboat verify --prefix acme- --level full"
+    )]
     Verify {
         #[command(flatten)]
         picked: PickedMany,
@@ -84,6 +109,7 @@ enum Command {
         shown: Shown,
     },
     /// Seal backups that somebody else made, such as the vendor's sample, so that retention counts and governs them.
+    #[command(after_help = "Example:\n  lifeboat seal backup-acme-orders-1763690400 --level full")]
     Seal {
         /// How closely each is compared first: metadata, count, sample:N or full; the plan's level if left out.
         #[arg(long, value_name = "LEVEL")]
@@ -92,11 +118,15 @@ enum Command {
         named: Named,
     },
     /// Delete backups by name, for good; never the newest sealed one of a source.
+    #[command(after_help = "Example:\n  lifeboat discard backup-acme-orders-1763690400 --dry-run")]
     Discard {
         #[command(flatten)]
         named: Named,
     },
     /// Carry out an event as the Lambda function would.
+    #[command(
+        after_help = "Example:\n  echo '{\"action\": \"backup\", \"dry_run\": true}' | lifeboat invoke -"
+    )]
     Invoke {
         /// A file with the event as JSON, or `-` for standard input.
         event: String,
@@ -105,7 +135,16 @@ enum Command {
         json: bool,
     },
     /// Live through two weeks of nightly backups on the built-in emulator; needs no account and leaves nothing behind.
+    #[command(after_help = "Example:\n  lifeboat demo")]
     Demo,
+    /// Print what your shell needs to complete this program's words.
+    #[command(
+        after_help = "Example:\n  lifeboat completions bash > ~/.local/share/bash-completion/completions/lifeboat"
+    )]
+    Completions {
+        /// For which shell.
+        shell: Shell,
+    },
 }
 
 /// What is to be restored, and as what.
@@ -297,7 +336,9 @@ struct BadInput(String);
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    let ended = match Cli::parse().command {
+    let command = Cli::parse().command;
+    terminal::look();
+    let ended = match command {
         Command::Backup {
             scheduled_time,
             manual,
@@ -332,7 +373,7 @@ async fn main() -> ExitCode {
             carry_out(shown.request(Action::List, false), json).await
         }
         Command::Restore(restore) => bring_back(&restore).await,
-        Command::Check { online } => check(online).await,
+        Command::Check { online, json } => check(online, json).await,
         Command::Verify { picked, shown } => {
             let json = shown.json;
             let request = Request {
@@ -348,12 +389,21 @@ async fn main() -> ExitCode {
             Err(bad) => Err(bad),
         },
         Command::Demo => return play_demo().await,
+        Command::Completions { shell } => print_completions(shell),
     };
     ended.unwrap_or_else(|BadInput(message)| {
         // Nothing can be said when stderr is closed; the exit status still tells.
         let _ = writeln!(io::stderr(), "lifeboat: {message}");
         ExitCode::from(2)
     })
+}
+
+fn print_completions(shell: Shell) -> Result<ExitCode, BadInput> {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "lifeboat", &mut script);
+    let written = io::stdout().write_all(&script);
+    written.map_err(|error| BadInput(format!("the completions can't be written: {error}")))?;
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Shows what would be done, asks whether that is meant, and does it.
@@ -401,14 +451,8 @@ fn is_meant(action: Action, names: &str) -> bool {
 }
 
 async fn carry_out(request: Request, json: bool) -> Result<ExitCode, BadInput> {
-    start_logs();
+    start_logs()?;
     let settings = settings()?;
-    if request.action == Action::Check && !json {
-        request
-            .choose(&settings.plans)
-            .map_err(|error| BadInput(error.to_string()))?;
-        return show_settings(&settings);
-    }
     let lifeboat = connect(settings)?;
     let answer = handle(&lifeboat, &request).await?;
     print_answer(&answer, json).map_err(unwritable)?;
@@ -450,7 +494,11 @@ fn exit_code(answer: &Answer) -> ExitCode {
     let good = of_runs
         .chain(of_restores)
         .all(|outcome| outcome == Outcome::Succeeded);
-    if good {
+    let all_in_order = match answer {
+        Answer::Checked(checked) => checked.bad().next().is_none(),
+        _ => good,
+    };
+    if all_in_order {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE
@@ -464,7 +512,7 @@ fn unwritable(error: io::Error) -> BadInput {
 
 /// Restores, after somebody has agreed to what it would do.
 async fn bring_back(restore: &Restore) -> Result<ExitCode, BadInput> {
-    start_logs();
+    start_logs()?;
     let request = restore.request()?;
     let asks = !restore.dry_run && !restore.yes;
     if asks && !(io::stdin().is_terminal() && io::stderr().is_terminal()) {
@@ -547,29 +595,27 @@ fn print_answer(answer: &Answer, json: bool) -> io::Result<()> {
         Answer::Resumed(resumed) => terminal::write_resumed(&mut out, resumed),
         Answer::Jobs(jobs) => terminal::write_jobs_of_runs(&mut out, jobs),
         Answer::Restored(report) => terminal::write_restore(&mut out, report),
+        Answer::Checked(checked) => terminal::write_findings(&mut out, &checked.findings),
     }
 }
 
-async fn check(online: bool) -> Result<ExitCode, BadInput> {
-    let settings = settings()?;
-    let shown = show_settings(&settings)?;
+async fn check(online: bool, json: bool) -> Result<ExitCode, BadInput> {
+    if !json {
+        show_settings(&settings()?)?;
+    }
     if !online {
-        return Ok(shown);
+        return Ok(ExitCode::SUCCESS);
     }
-    start_logs();
-    let findings = preflight::look(&settings, &Clock::system())
-        .await
-        .map_err(BadInput)?;
-    terminal::write_findings(&mut io::stdout().lock(), &findings)
-        .map_err(|error| BadInput(format!("the findings can't be shown: {error}")))?;
-    let bad = findings.iter().any(|found| found.verdict == Verdict::Bad);
-    Ok(ExitCode::from(u8::from(bad)))
+    let request = Request {
+        action: Action::Check,
+        ..Request::default()
+    };
+    carry_out(request, json).await
 }
 
-fn show_settings(settings: &Settings) -> Result<ExitCode, BadInput> {
+fn show_settings(settings: &Settings) -> Result<(), BadInput> {
     let shown = terminal::write_settings(&mut io::stdout().lock(), settings);
-    shown.map_err(|error| BadInput(format!("the configuration can't be shown: {error}")))?;
-    Ok(ExitCode::SUCCESS)
+    shown.map_err(|error| BadInput(format!("the configuration can't be shown: {error}")))
 }
 
 fn settings() -> Result<Settings, BadInput> {
@@ -592,16 +638,31 @@ fn read_event(path: &str) -> Result<Request, BadInput> {
 }
 
 /// Beside a progress bar only what went wrong is shown; in a pipe or a file, every step.
-fn start_logs() {
+/// Errors alone where a person watches a progress bar; otherwise every line of our own.
+fn start_logs() -> Result<(), BadInput> {
     let quiet = io::stderr().is_terminal();
-    let level = std::env::var("LIFEBOAT_LOG")
-        .unwrap_or_else(|_| if quiet { "error" } else { "info" }.to_owned());
-    let as_json = std::env::var("LIFEBOAT_LOG_FORMAT").is_ok_and(|format| format == "json");
-    telemetry::for_terminal(&level, as_json);
+    let level = match std::env::var("LIFEBOAT_LOG") {
+        Ok(level) => level.parse().map_err(|_| {
+            let levels = "error, warn, info, debug or trace";
+            BadInput(format!("LIFEBOAT_LOG: `{level}` is no level; use {levels}"))
+        })?,
+        Err(_) if quiet => LogLevel::ERROR,
+        Err(_) => LogLevel::INFO,
+    };
+    let as_json = match std::env::var("LIFEBOAT_LOG_FORMAT").as_deref() {
+        Ok("json") => true,
+        Ok("text") | Err(_) => false,
+        Ok(other) => {
+            let message = format!("LIFEBOAT_LOG_FORMAT: `{other}` is no format; use json or text");
+            return Err(BadInput(message));
+        }
+    };
+    telemetry::for_terminal(level, as_json);
+    Ok(())
 }
 
 async fn play_demo() -> ExitCode {
-    telemetry::for_terminal("error", false);
+    telemetry::for_terminal(LogLevel::ERROR, false);
     match demo::play(&mut io::stdout()).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

@@ -2,8 +2,9 @@
 
 use std::io::{self, Write};
 
-use super::{bytes, table};
-use crate::report::Outcome;
+use comfy_table::Cell;
+
+use super::{bytes, screen, table};
 use crate::restore::{RestoreReport, RestoreState};
 
 /// Writes the report of a restore for a reader.
@@ -64,11 +65,7 @@ pub fn write_planned_restore(out: &mut impl Write, report: &RestoreReport) -> io
 }
 
 fn headline(report: &RestoreReport) -> String {
-    let outcome = match report.outcome {
-        Outcome::Succeeded => "succeeded",
-        Outcome::Failed => "FAILED",
-        Outcome::Incomplete => "is INCOMPLETE",
-    };
+    let outcome = screen::outcome(report.outcome);
     let action = if report.dry_run {
         "Dry run of a restore"
     } else {
@@ -106,13 +103,13 @@ fn write_restored(out: &mut impl Write, report: &RestoreReport) -> io::Result<()
             _ => (line.rows.to_string(), format!("{} s", line.seconds)),
         };
         table.add_row([
-            line.source.as_str(),
-            &line.slot.to_string(),
-            verified,
-            &line.destination,
-            &state,
-            &rows,
-            &took,
+            Cell::new(&line.source),
+            Cell::new(line.slot),
+            screen::state(verified),
+            Cell::new(&line.destination),
+            screen::state(&state),
+            Cell::new(rows),
+            Cell::new(took),
         ]);
     }
     writeln!(out, "\n{table}")

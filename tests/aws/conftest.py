@@ -16,11 +16,11 @@ from local_aws import ARCHITECTURE, Aws, Stack
 
 @pytest.fixture(scope="session")
 def package() -> Path:
-    """The function as `make package` built it."""
+    """The function as `make test-python` packaged it."""
     if sys.platform != "linux":
         pytest.skip("the package is a Linux program, so the local AWS can't run it on this system")
-    package = TARGET / "package" / ARCHITECTURE / "bootstrap" / "bootstrap.zip"
-    assert package.is_file(), f"make package ARCH={ARCHITECTURE}"
+    package = TARGET / "package" / "trial" / "bootstrap" / "bootstrap.zip"
+    assert package.is_file(), f"make package ARCH={ARCHITECTURE} BUILT=trial"
     return package
 
 

@@ -1,6 +1,6 @@
 """The whole chain over real HTTP: schedule, packaged function, secret, vector database, log, dead letters.
 
-template.yaml is deployed into a local AWS with the very package that `make package` builds, and started with the event
+template.yaml is deployed into a local AWS with the function packaged as `make package` does it, and started with the event
 that its own schedule sends.
 """
 
@@ -87,6 +87,17 @@ def test_a_rotated_key_needs_no_new_deployment(stack: Stack, emulator: Emulator,
     assert name("tenant-a", second) in emulator.backups(SECOND_KEY)
     # Not by chance a new process, which would have read the new key to begin with.
     assert 401 in emulator.answers(), "the function still held the first key, which was refused"
+
+
+def test_a_check_says_before_the_first_night_whether_it_will_work(stack: Stack, emulator: Emulator) -> None:
+    good = stack.invoke({"action": "check"})
+    assert not good.failed, good.body
+    assert good.body["findings"] and "bad" not in {found["verdict"] for found in good.body["findings"]}
+
+    emulator.faults({"match": {"region": BACKUP}, "fault": {"status": 400}})
+    bad = stack.invoke({"action": "check"})
+    assert bad.failed and bad.body["errorType"] == "CheckFailed" and BACKUP in bad.body["errorMessage"]
+    assert not emulator.backups(FIRST_KEY)
 
 
 def test_a_missing_secret_is_named(stack: Stack, emulator: Emulator, secret: str, aws: Aws) -> None:

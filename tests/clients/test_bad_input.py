@@ -222,6 +222,22 @@ def test_a_key_that_is_revoked_half_way_through_deletes_nothing(
     everything_stands(emulator, before)
 
 
+@pytest.mark.parametrize(
+    ("variable", "says"),
+    [
+        ("LIFEBOAT_LOG", "LIFEBOAT_LOG: `verbose` is no level; use error, warn, info, debug or trace"),
+        ("LIFEBOAT_LOG_FORMAT", "LIFEBOAT_LOG_FORMAT: `verbose` is no format; use json or text"),
+    ],
+)
+def test_logs_that_nobody_would_see_are_refused(
+    emulator: Emulator, lifeboat: Lifeboat, variable: str, says: str
+) -> None:
+    ended = lifeboat("backup", **{variable: "verbose"})
+
+    assert ended.code == 2 and says in ended.stderr
+    assert emulator.summary() == {}
+
+
 @pytest.mark.parametrize("level", ["info", "trace"])
 @pytest.mark.parametrize("form", ["text", "json"])
 def test_no_key_is_shown_however_much_is_logged(

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from emulated import BACKUP, SOURCE, Emulator, Standing, days_ago
+from emulated import BACKUP, SOURCE, Emulator, Standing, days_ago, fault
 from program import Lifeboat
 
 WEEKS = 3
@@ -150,3 +150,23 @@ retention = {{ days = 7, monthly = 12 }}
     assert [name[:-11] for name in emulator.names()] == ["backup-globex-docs"]
     misspelt = lifeboat.backup("--plan", "glowbex", **instead)
     assert misspelt.code == 2 and "did you mean `globex`" in misspelt.stderr
+
+
+@pytest.mark.parametrize("door", [("check", "--online", "--json"), ("invoke", "CHECK.json", "--json")])
+def test_a_check_asks_every_region_from_every_door(
+    emulator: Emulator, lifeboat: Lifeboat, tmp_path: Path, door: tuple[str, ...]
+) -> None:
+    event = tmp_path / "check.json"
+    event.write_text('{"action": "check"}', encoding="utf-8")
+    arguments = [str(event) if word == "CHECK.json" else word for word in door]
+    emulator.write("acme-docs")
+
+    good = lifeboat(*arguments)
+    assert good.code == 0 and {found["verdict"] for found in good.report["findings"]} <= {"good", "note"}
+    assert any("selected" in found["message"] for found in good.report["findings"])
+
+    emulator.faults(fault(region=BACKUP, status=503))
+    bad = lifeboat(*arguments)
+    (found,) = [found for found in bad.report["findings"] if found["verdict"] == "bad"]
+    assert bad.code == 1 and BACKUP in found["about"]
+    assert "write" not in emulator.summary() and "start_copy" not in emulator.summary()

@@ -1,0 +1,96 @@
+//! The screen that stdout is, if it is one: how wide, and whether it shows colours.
+//!
+//! The door looks once. Pipes, files and tests have no screen, so what they get is plain and as wide as it must be.
+
+use std::sync::OnceLock;
+
+use comfy_table::{Cell, Color, ContentArrangement, Table, TableComponent, presets};
+use console::{Term, style};
+
+use crate::report::Outcome;
+
+static SCREEN: OnceLock<Screen> = OnceLock::new();
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Screen {
+    /// In characters.
+    width: Option<u16>,
+    /// Not when `NO_COLOR` is set.
+    colours: bool,
+}
+
+/// Looks what stdout is. From then on, everything is drawn for it.
+pub fn look() {
+    let stdout = Term::stdout();
+    let screen = Screen {
+        width: stdout.size_checked().map(|(_, columns)| columns),
+        colours: console::colors_enabled(),
+    };
+    // Looking twice changes nothing.
+    let _ = SCREEN.set(screen);
+}
+
+fn screen() -> Screen {
+    SCREEN.get().copied().unwrap_or_default()
+}
+
+/// A table that fits the screen.
+#[must_use]
+pub fn table(header: &[&str]) -> Table {
+    let screen = screen();
+    let mut table = Table::new();
+    table
+        .load_preset(presets::NOTHING)
+        .set_style(TableComponent::HeaderLines, '─')
+        .set_style(TableComponent::MiddleHeaderIntersections, '─')
+        .set_content_arrangement(ContentArrangement::Dynamic)
+        .force_no_tty();
+    if screen.colours {
+        table.enforce_styling();
+    }
+    if let Some(width) = screen.width {
+        table.set_width(width);
+    }
+    table.set_header(header.iter().copied());
+    table
+}
+
+/// A state as a table's cell: green where all is well, red where a backup or a restore is not what it should be, yellow
+/// where somebody should look.
+pub(super) fn state(shown: &str) -> Cell {
+    let colour = match shown.split(' ').next().unwrap_or_default() {
+        "sealed" | "already_sealed" | "covered" | "restored" | "equal" | "yes" => Color::Green,
+        "failed" | "damaged" | "differs" | "NO" => Color::Red,
+        "incomplete" | "drifted" | "unproven" | "vanished" | "due" | "no" | "?" => Color::Yellow,
+        _ => Color::Reset,
+    };
+    let cell = Cell::new(shown);
+    match colour {
+        Color::Reset => cell,
+        colour => cell.fg(colour),
+    }
+}
+
+/// How something ended, for a headline.
+pub(super) fn outcome(outcome: Outcome) -> String {
+    let shown = match outcome {
+        Outcome::Succeeded => style("succeeded").green(),
+        Outcome::Failed => style("FAILED").red(),
+        Outcome::Incomplete => style("is INCOMPLETE").yellow(),
+    };
+    shown.bold().force_styling(screen().colours).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn without_a_screen_everything_is_plain_and_in_one_line() {
+        let mut table = table(&["state", "why"]);
+        table.add_row([state("failed"), Cell::new("a very long reason ".repeat(20))]);
+        let drawn = format!("{table}{}", outcome(Outcome::Failed));
+        assert!(!drawn.contains('\u{1b}'), "{drawn:?}");
+        assert_eq!(drawn.lines().count(), 3);
+    }
+}
