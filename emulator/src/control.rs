@@ -1,4 +1,6 @@
 //! The control plane under `/_emulator`: clock, faults, keys, settings, bill, log, reset. It needs no key.
+//!
+//! Keys are turbopuffer's; what the Zilliz account holds is under `/_emulator/zilliz` ([`crate::zilliz::seed`]).
 
 use std::time::Duration;
 
@@ -12,6 +14,7 @@ use crate::fault::Rule;
 use crate::keys::Key;
 use crate::route::parameter;
 use crate::state::State;
+use crate::zilliz;
 
 /// Where the control plane begins.
 pub(crate) const PREFIX: &str = "/_emulator";
@@ -24,7 +27,8 @@ struct Turn {
     advance_seconds: Option<f64>,
 }
 
-type Outcome = Result<Json, (u16, String)>;
+/// What a control gives, or a status and a sentence.
+pub(crate) type Outcome = Result<Json, (u16, String)>;
 
 /// Answers a call to the control plane.
 pub(crate) fn control(state: &mut State, call: &Call) -> Answer {
@@ -41,7 +45,11 @@ pub(crate) fn control(state: &mut State, call: &Call) -> Answer {
 
 fn dispatch(state: &mut State, call: &Call) -> Outcome {
     let name = call.path.strip_prefix(PREFIX).unwrap_or_default();
-    match (call.method, name.trim_matches('/')) {
+    let name = name.trim_matches('/');
+    if let Some(name) = name.strip_prefix("zilliz/") {
+        return zilliz::seed::control(state, call, name);
+    }
+    match (call.method, name) {
         (Method::Get, "clock") => Ok(clock(state)),
         (Method::Post, "clock") => turn(state, &body(call)?),
         (Method::Get, "faults") => Ok(state.faults.view()),
@@ -66,7 +74,12 @@ fn dispatch(state: &mut State, call: &Call) -> Outcome {
         }
         (Method::Get, "bill") => {
             let now = state.clock.now();
-            Ok(state.bill.view(now))
+            let mut bill = state.bill.view(now);
+            if let Json::Object(fields) = &mut bill {
+                let zilliz = state.zilliz.bill.view(&state.settings.zilliz, now);
+                fields.insert("zilliz".to_owned(), zilliz);
+            }
+            Ok(bill)
         }
         (Method::Get, "log") if parameter(&call.query, "summary").is_some() => {
             Ok(state.log.summary())
@@ -88,7 +101,8 @@ fn dispatch(state: &mut State, call: &Call) -> Outcome {
     }
 }
 
-fn body<T: DeserializeOwned>(call: &Call) -> Result<T, (u16, String)> {
+/// The body as what the control takes.
+pub(crate) fn body<T: DeserializeOwned>(call: &Call) -> Result<T, (u16, String)> {
     serde_json::from_slice(&call.body).map_err(|error| (400, error.to_string()))
 }
 

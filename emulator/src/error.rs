@@ -48,6 +48,11 @@ impl ApiError {
         Self::bad("Writes not permitted. This namespace is read-only.")
     }
 
+    /// The body of a fault's status.
+    pub(crate) fn injected(status: u16) -> serde_json::Value {
+        Self::new(status, format!("💔 injected fault {status}")).body()
+    }
+
     /// The body that goes with it.
     pub(crate) fn body(&self) -> serde_json::Value {
         json!({"status": "error", "error": self.message})

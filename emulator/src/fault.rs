@@ -62,16 +62,18 @@ impl Rule {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Match {
-    /// The operation's name as in the log, or `any`; `schema` means reading and altering it.
+    /// The operation's name as in the log, or `any`; `schema` means reading and altering it. Two that no call asks for
+    /// must be named: `zilliz.automatic_backup` and `zilliz.copy`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub operation: Option<String>,
-    /// The region asked.
+    /// The region asked; of a call to Zilliz, the cluster's, and of a copy there, the target.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub region: Option<String>,
-    /// How the namespace's name begins; of a listing, its `prefix`.
+    /// How the namespace's name begins; of a listing, its `prefix`. To Zilliz, how the cluster's id begins.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub namespace_prefix: Option<String>,
-    /// The source of a copy or branch.
+    /// The source of a copy or branch. To Zilliz, the id of the project, backup or job in the path; of a copy, the
+    /// original's.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub source: Option<String>,
 }
@@ -152,10 +154,15 @@ pub struct Fault {
     pub repeat_page: bool,
     /// A listing's next cursor is the one it was asked with.
     pub loop_cursor: bool,
-    /// Polls of the operation answer 404 from now on; the copy goes on.
+    /// Polls of the operation answer 404, and of a Zilliz job 96026, from now on; the copy goes on.
     pub lose_token: bool,
     /// The operation fails half-way.
     pub fail_operation: bool,
+    /// What a Zilliz job that fails gives as its reason.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// A Zilliz backup is deleted just before it is described.
+    pub vanish: bool,
     /// The copy finishes, but differs from its source.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub corrupt_copy: Option<Corruption>,
@@ -193,6 +200,8 @@ pub(crate) struct Subject<'a> {
     pub(crate) namespace: &'a str,
     pub(crate) source: Option<&'a str>,
     pub(crate) has_cursor: bool,
+    /// No call asks for it; only rules that name it are about it.
+    pub(crate) in_background: bool,
 }
 
 fn covers(name: &str, operation: &str) -> bool {
@@ -226,6 +235,7 @@ impl Counted {
             && source
                 .as_ref()
                 .is_none_or(|source| subject.source == Some(source))
+            && (!subject.in_background || operation.as_deref() == Some(subject.operation))
             && (subject.has_cursor || !self.rule.fault.needs_cursor())
     }
 
@@ -299,6 +309,7 @@ mod tests {
             namespace: "acme-orders",
             source: None,
             has_cursor: false,
+            in_background: false,
         }
     }
 

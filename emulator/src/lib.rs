@@ -1,7 +1,9 @@
-//! An emulator of the turbopuffer API for every region at once: in memory, on a clock of its own, with faults.
+//! An emulator of the turbopuffer API for every region, and of the Zilliz Cloud control plane: in memory, on one clock
+//! of its own, with faults.
 //!
 //! Hand it calls with [`Emulator::call`], which neither waits, nor reads a clock or a source of chance that it was
-//! not given; or serve it over HTTP with [`serve`]. Regions are path prefixes: `http://HOST/{region}/v2/namespaces/…`.
+//! not given; or serve it over HTTP with [`serve`]. Regions are path prefixes: `http://HOST/{region}/v2/namespaces/…`;
+//! Zilliz Cloud has one, `http://HOST/zilliz/v2/…`. What an account there holds is seeded under `/_emulator/zilliz/…`.
 //! What it promises is that the official clients can't tell it from the service where the contract says how the
 //! service behaves; where that is unknown, a [`Settings`] field decides.
 //!
@@ -16,6 +18,7 @@
 //! | `rows`, `filter`, `rank`, `aggregate` | their parts |
 //! | `store`, `schema`, `kind`, `value`, `vector`, `encryption` | namespaces and what is in them |
 //! | `fault`, `corrupt`, `random` | what goes wrong |
+//! | `zilliz` | Zilliz Cloud, with a map of its own; clock, faults, log and settings are shared |
 //! | `keys`, `bill`, `log`, `clock`, `settings`, `control` | the rest, and the control plane `/_emulator` |
 
 mod aggregate;
@@ -50,6 +53,7 @@ mod store;
 mod value;
 mod vector;
 mod write;
+mod zilliz;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -63,6 +67,9 @@ pub use crate::http::serve;
 pub use crate::keys::{Key, Permission};
 pub use crate::settings::{AsyncErrors, AsyncHint, CopySnapshot, Settings};
 pub use crate::store::Standing;
+pub use crate::zilliz::{
+    Continent, PermanentExpiry, Prices, StoragePrice, TransferPrice, ZillizSettings,
+};
 
 use crate::request::Request;
 use crate::state::State;
@@ -82,7 +89,7 @@ impl Emulator {
         }
     }
 
-    /// Answers one call, to the data plane or to the control plane under `/_emulator`.
+    /// Answers one call, to one of the two services or to the control plane under `/_emulator`.
     #[must_use]
     #[expect(
         clippy::needless_pass_by_value,
@@ -91,6 +98,9 @@ impl Emulator {
     pub fn call(&self, call: Call) -> Answer {
         if call.path.starts_with(control::PREFIX) {
             return control::control(&mut self.lock(), &call);
+        }
+        if call.path.starts_with(zilliz::PREFIX) {
+            return self.lock().serve_zilliz(&call);
         }
         let request = Request::read(&call); // the costly part of a write, done before the lock is taken
         self.lock().serve(&call, request)

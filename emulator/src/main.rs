@@ -8,7 +8,8 @@ use lifeboat_emulator::{ClockMode, Emulator, Settings, serve};
 use serde_json::json;
 use tokio::net::TcpListener;
 
-/// An emulator of the turbopuffer API: every region under `/{region}/`, the control plane under `/_emulator/`.
+/// An emulator of turbopuffer, every region under `/{region}/`, and of Zilliz Cloud under `/zilliz/`; its own control
+/// plane is under `/_emulator/`.
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Arguments {

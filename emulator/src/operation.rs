@@ -132,7 +132,7 @@ impl State {
     }
 
     /// Finishes what is due, in the order it is due.
-    pub(crate) fn settle(&mut self, now: Timestamp) {
+    pub(crate) fn finish_operations(&mut self, now: Timestamp) {
         while let Some((at, token)) = self.operations.next_due(now) {
             let Some(mut operation) = self.operations.by_token.remove(&token) else {
                 continue;

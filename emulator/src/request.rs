@@ -60,6 +60,7 @@ impl<'a> Request<'a> {
             namespace,
             source: self.source(),
             has_cursor,
+            in_background: false,
         }
     }
 

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::clock::ClockMode;
+use crate::zilliz::ZillizSettings;
 
 /// When the emulator takes up a client's `prefer: respond-async`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
@@ -80,6 +81,8 @@ pub struct Settings {
     pub approximations_short_by_percent: u64,
     /// Seconds by which the `Date` header differs from the clock.
     pub clock_skew_seconds: i64,
+    /// Of the Zilliz part.
+    pub zilliz: ZillizSettings,
 }
 
 /// The regions of docs/regions, autumn 2026.
@@ -125,6 +128,7 @@ impl Default for Settings {
             index_lag_ms: 0,
             approximations_short_by_percent: 0,
             clock_skew_seconds: 0,
+            zilliz: ZillizSettings::default(),
         }
     }
 }
@@ -132,15 +136,11 @@ impl Default for Settings {
 impl Settings {
     /// These settings with the fields of `patch` replaced.
     pub(crate) fn patched(&self, patch: &Value) -> Result<Self, String> {
-        let Value::Object(patch) = patch else {
+        if !patch.is_object() {
             return Err("settings are an object".to_owned());
-        };
-        let mut whole = serde_json::to_value(self).map_err(|error| error.to_string())?;
-        if let Value::Object(fields) = &mut whole {
-            for (name, value) in patch {
-                fields.insert(name.clone(), value.clone());
-            }
         }
+        let mut whole = serde_json::to_value(self).map_err(|error| error.to_string())?;
+        merge(&mut whole, patch);
         let mut patched: Self = serde_json::from_value(whole).map_err(|error| error.to_string())?;
         // The seed is used up and the clock is set elsewhere.
         patched.seed = self.seed;
@@ -150,6 +150,17 @@ impl Settings {
 
     pub(crate) fn is_unknown(&self, region: &str) -> bool {
         self.unknown_regions.iter().any(|unknown| unknown == region)
+    }
+}
+
+/// Replaces what `patch` names, inside objects too.
+fn merge(whole: &mut Value, patch: &Value) {
+    let (Value::Object(fields), Value::Object(patch)) = (&mut *whole, patch) else {
+        whole.clone_from(patch);
+        return;
+    };
+    for (name, value) in patch {
+        merge(fields.entry(name).or_insert(Value::Null), value);
     }
 }
 
@@ -167,5 +178,19 @@ mod tests {
         assert_eq!(patched.async_hint, AsyncHint::AboveRows(5));
         assert!(patched.half_copies_visible && patched.sync_copy_waits);
         assert!(Settings::default().patched(&json!({"speed": 1})).is_err());
+    }
+
+    #[test]
+    fn a_patch_reaches_into_the_zilliz_part() {
+        let patched = Settings::default()
+            .patched(&json!({"zilliz": {"queue_ms": 7}}))
+            .and_then(|once| once.patched(&json!({"zilliz": {"overhead_ms": 8}})))
+            .unwrap();
+        assert_eq!(
+            (patched.zilliz.queue_ms, patched.zilliz.overhead_ms),
+            (7, 8)
+        );
+        let misspelt = json!({"zilliz": {"queue": 7}});
+        assert!(Settings::default().patched(&misspelt).is_err());
     }
 }

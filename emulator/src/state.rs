@@ -19,6 +19,7 @@ use crate::request::Request;
 use crate::route::{Op, parameter};
 use crate::settings::Settings;
 use crate::store::{Key, Store};
+use crate::zilliz::Zilliz;
 use crate::{copy, list, metadata, query, write};
 
 /// Everything an emulator knows.
@@ -33,6 +34,7 @@ pub(crate) struct State {
     pub(crate) keys: Keys,
     pub(crate) bill: Bill,
     pub(crate) log: Log,
+    pub(crate) zilliz: Zilliz,
     /// What a reset goes back to.
     initial: Settings,
 }
@@ -81,7 +83,7 @@ impl From<ApiError> for Reply {
 
 /// What a call comes to; no response closes the connection.
 #[derive(Default)]
-struct Outcome {
+pub(crate) struct Outcome {
     response: Option<Response>,
     delay: Duration,
 }
@@ -106,6 +108,7 @@ impl State {
             keys: Keys::default(),
             bill: Bill::default(),
             log: Log::default(),
+            zilliz: Zilliz::new(settings.seed),
             initial: settings.clone(),
             settings,
         }
@@ -115,7 +118,13 @@ impl State {
         *self = Self::new(self.initial.clone());
     }
 
-    /// Answers one call to the data plane.
+    /// Makes everything happen that is due by `now`, on both services.
+    pub(crate) fn settle(&mut self, now: Timestamp) {
+        self.finish_operations(now);
+        self.settle_zilliz(now);
+    }
+
+    /// Answers one call to turbopuffer's data plane.
     pub(crate) fn serve(&mut self, call: &Call, request: Result<Request<'_>>) -> Answer {
         let now = self.clock.now();
         self.settle(now);
@@ -123,9 +132,10 @@ impl State {
             Ok(request) => request,
             Err(error) => {
                 let reply = Reply::from(error);
-                return self.answer(call, None, &Fault::default(), reply.into());
+                return self.answer(call, ("none", ""), &Fault::default(), reply.into());
             }
         };
+        let who = (request.route.op.name(), request.key);
         let path_region = std::mem::take(&mut request.route.region);
         let region = match &*path_region {
             "" => self.settings.default_region.clone(),
@@ -133,30 +143,40 @@ impl State {
         };
         if self.settings.is_unknown(&region) {
             // Its host name would not resolve; a closed connection is the nearest thing.
-            return self.answer(call, Some(&request), &Fault::default(), Outcome::default());
+            return self.answer(call, who, &Fault::default(), Outcome::default());
         }
         let fault = self.fault(call, &request, &region);
-        let outcome = match forced(&fault, Moment::Before) {
-            ControlFlow::Break(response) => Outcome {
+        let outcome = self.meet(&fault, ApiError::injected, |state| {
+            let body = std::mem::replace(&mut request.body, Ok(Json::Null));
+            let context = state.authorise(call, &request, &fault, now, (&region, &path_region));
+            let reply = context.and_then(|context| state.perform(&context, body));
+            reply.unwrap_or_else(Reply::from)
+        });
+        self.answer(call, who, &fault, outcome)
+    }
+
+    /// What a call comes to that meets this fault: forced before it takes effect, or after, or its own reply.
+    pub(crate) fn meet(
+        &mut self,
+        fault: &Fault,
+        refusal: fn(u16) -> Json,
+        perform: impl FnOnce(&mut Self) -> Reply,
+    ) -> Outcome {
+        if let ControlFlow::Break(response) = forced(fault, Moment::Before, refusal) {
+            return Outcome {
                 response,
                 delay: Duration::ZERO,
+            };
+        }
+        let Reply { response, delay } = perform(self);
+        // What took effect took its time, whatever is answered.
+        match forced(fault, Moment::After, refusal) {
+            ControlFlow::Break(response) => Outcome { response, delay },
+            ControlFlow::Continue(()) => Outcome {
+                response: Some(response),
+                delay,
             },
-            ControlFlow::Continue(()) => {
-                let body = std::mem::replace(&mut request.body, Ok(Json::Null));
-                let context = self.authorise(call, &request, &fault, now, (&region, &path_region));
-                let reply = context.and_then(|context| self.perform(&context, body));
-                let Reply { response, delay } = reply.unwrap_or_else(Reply::from);
-                // What took effect took its time, whatever is answered.
-                match forced(&fault, Moment::After) {
-                    ControlFlow::Break(response) => Outcome { response, delay },
-                    ControlFlow::Continue(()) => Outcome {
-                        response: Some(response),
-                        delay,
-                    },
-                }
-            }
-        };
-        self.answer(call, Some(&request), &fault, outcome)
+        }
     }
 
     fn fault(&mut self, call: &Call, request: &Request<'_>, region: &str) -> Fault {
@@ -222,10 +242,10 @@ impl State {
     }
 
     /// Writes the log and puts the finishing touches to an answer; no response means a closed connection.
-    fn answer(
+    pub(crate) fn answer(
         &mut self,
         call: &Call,
-        request: Option<&Request<'_>>,
+        (operation, key): (&'static str, &str),
         fault: &Fault,
         outcome: Outcome,
     ) -> Answer {
@@ -238,10 +258,8 @@ impl State {
                 .response
                 .as_ref()
                 .map_or(0, |response| response.status),
-            operation: request.map_or("none", |request| request.route.op.name()),
-            key_suffix: request
-                .map_or("", |request| keys::suffix(request.key))
-                .into(),
+            operation,
+            key_suffix: keys::suffix(key).into(),
         };
         self.log.push(entry);
         let latency = Duration::from_millis(fault.latency_ms.unwrap_or(0));
@@ -272,7 +290,11 @@ impl State {
 }
 
 /// The response a fault forces at this moment, if it does; none closes the connection.
-fn forced(fault: &Fault, moment: Moment) -> ControlFlow<Option<Response>> {
+fn forced(
+    fault: &Fault,
+    moment: Moment,
+    refusal: fn(u16) -> Json,
+) -> ControlFlow<Option<Response>> {
     if fault.reset == Some(moment) {
         return ControlFlow::Break(None);
     }
@@ -291,10 +313,7 @@ fn forced(fault: &Fault, moment: Moment) -> ControlFlow<Option<Response>> {
             )],
             body: body.clone().into_bytes(),
         },
-        None => Response::json(
-            status,
-            &ApiError::new(status, format!("💔 injected fault {status}")).body(),
-        ),
+        None => Response::json(status, &refusal(status)),
     };
     if let Some(seconds) = fault.retry_after {
         response = response.with("retry-after", seconds.to_string());

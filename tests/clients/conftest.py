@@ -23,21 +23,27 @@ TARGET = Path(os.environ.get("LIFEBOAT_TARGET", Path(__file__).resolve().parents
 BINARIES = Path(os.environ.get("LIFEBOAT_BIN", TARGET / "debug"))
 
 # The official clients read these; no test may reach a real account.
-for variable in [name for name in os.environ if name.startswith("TURBOPUFFER_")]:
+for variable in [name for name in os.environ if name.startswith(("TURBOPUFFER_", "ZILLIZ_"))]:
     del os.environ[variable]
+
+
+def binary(name: str) -> Path:
+    path = BINARIES / name
+    assert path.is_file(), f"{path} is missing: cargo build --workspace --bins"
+    return path
 
 
 @pytest.fixture(scope="session")
 def binaries() -> Path:
     for name in ("lifeboat", "lifeboat-emulator"):
-        assert (BINARIES / name).is_file(), f"{BINARIES / name} is missing: cargo build --workspace --bins"
+        binary(name)
     return BINARIES
 
 
 @pytest.fixture
-def emulator(binaries: Path) -> Iterator[Emulator]:
+def emulator() -> Iterator[Emulator]:
     """An empty service."""
-    with emulated.running(binaries / "lifeboat-emulator") as emulator:
+    with emulated.running(binary("lifeboat-emulator")) as emulator:
         yield emulator
 
 

@@ -15,3 +15,4 @@ mod listing;
 mod namespaces;
 mod sdk;
 mod world;
+mod zilliz;
