@@ -324,10 +324,10 @@ pub fn certify_scratch(claim: &ScratchClaim<'_>) -> Result<DeletionCertificate, 
 fn read_scratch<'a>(plan: &str, name: &'a str) -> Option<(i64, &'a str)> {
     let (rest, letters) = name.rsplit_once('-')?;
     let (begin, digits) = rest.rsplit_once('-')?;
-    let plain = digits.len() == 10 && digits.bytes().all(|byte| byte.is_ascii_digit());
+    let ten_digits = digits.len() == 10 && digits.bytes().all(|byte| byte.is_ascii_digit());
     let (tag, check) = letters.split_at_checked(12)?;
     let vouched = name.strip_suffix(check)?;
-    let exact = begin == "lifeboat-drill" && plain && check.len() == 8;
+    let exact = begin == "lifeboat-drill" && ten_digits && check.len() == 8;
     let ours = exact && check == half_bytes(&format!("{plan}\n{vouched}"), 8);
     ours.then_some((digits.parse().ok()?, tag))
 }
@@ -337,7 +337,8 @@ fn half_bytes(text: &str, count: usize) -> String {
     let digest = Sha256::digest(text.as_bytes());
     let half = |at: usize| {
         let byte = digest.get(at / 2).copied().unwrap_or_default();
-        char::from(b'a' + if at % 2 == 0 { byte / 16 } else { byte % 16 })
+        let half = [byte / 16, byte % 16].into_iter().nth(at % 2);
+        char::from(b'a' + half.unwrap_or_default())
     };
     (0..count).map(half).collect()
 }

@@ -652,7 +652,8 @@ fn check_scratch(
         now: at(NOW),
     };
     change(&mut claim);
-    certify_scratch(&claim).map(|certificate| assert_eq!(certificate.namespace(), candidate.namespace))
+    certify_scratch(&claim)
+        .map(|certificate| assert_eq!(certificate.namespace(), candidate.namespace))
 }
 
 #[test]
@@ -661,10 +662,15 @@ fn a_scratch_goes_on_the_word_of_its_drill_and_of_no_other() {
     let ours = ScratchWord::Ours(&backup);
     assert_eq!(check_scratch(&scratch, ours, |_| ()), Ok(()));
     let other = ScratchWord::Ours("backup-acme-0000000000");
-    assert_eq!(check_scratch(&scratch, other, |_| ()), Err(Refusal::NotAScratch));
+    assert_eq!(
+        check_scratch(&scratch, other, |_| ()),
+        Err(Refusal::NotAScratch)
+    );
     let weekly = check_scratch(&scratch, ours, |claim| claim.plan = "weekly");
     assert_eq!(weekly, Err(Refusal::NotAScratch));
-    let late = check_scratch(&scratch, ours, |claim| claim.now += SignedDuration::from_mins(6));
+    let late = check_scratch(&scratch, ours, |claim| {
+        claim.now += SignedDuration::from_mins(6);
+    });
     assert_eq!(late, Err(Refusal::ClocksDisagree));
     let lost = check_scratch(&scratch, ours, |claim| claim.lease = Lease::Until(at(NOW)));
     assert_eq!(lost, Err(Refusal::LeaseLost));

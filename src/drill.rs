@@ -281,7 +281,12 @@ impl<S: Service> Drill<'_, '_, S> {
         self.given_up = true;
         let message = "this drill was not finished within a day and is given up; drill again, with a level or a namespace that takes less time";
         self.report.fail(None, "abandoned", message.to_owned());
-        let scratches = scratches(self.world, &self.clock, self.lease.clone(), self.clear_until);
+        let scratches = scratches(
+            self.world,
+            &self.clock,
+            self.lease.clone(),
+            self.clear_until,
+        );
         for (order, scratch) in &self.orders {
             let cleared = scratches.clear(scratch, word_of(order)).await;
             let gone = self.report.add_cleared(order, &cleared);
@@ -332,7 +337,12 @@ impl<S: Service> Drill<'_, '_, S> {
             clock: &self.clock,
             notes: &self.notes,
         };
-        let scratches = scratches(self.world, &self.clock, self.lease.clone(), self.clear_until);
+        let scratches = scratches(
+            self.world,
+            &self.clock,
+            self.lease.clone(),
+            self.clear_until,
+        );
         let kept = self.notes.are_kept();
         (self.world.watch)(Step::Restores(self.orders.len()));
         let (jobs, pasts, scratches) = (&jobs, &self.pasts, &scratches);

@@ -74,9 +74,9 @@ use crate::report::{Report, Size};
 use crate::restore::{Asked, How, Kept, Remembered, RestoreReport};
 use crate::run::{Refused, Step, World, run};
 use crate::secret::{ApiKey, KeySource};
+use crate::service::turbopuffer::{CopySource, Turbopuffer, customer_managed, http_client};
 use crate::service::{Patient, Region};
 use crate::slot::Slot;
-use crate::service::turbopuffer::{CopySource, Turbopuffer, customer_managed, http_client};
 
 /// Finished runs of a plan that `jobs` shows.
 const RUNS_SHOWN: usize = 20;

@@ -554,8 +554,11 @@ pub(crate) fn in_flight(most: u32) -> usize {
 }
 
 /// How an earlier invocation ended the restore of a source, if one did.
-pub(crate) fn ended_before<'p>(pasts: &'p Pasts, target: &str, source: &Namespace) -> Option<&'p JobLine> {
+pub(crate) fn ended_before<'p>(
+    pasts: &'p Pasts,
+    target: &str,
+    source: &Namespace,
+) -> Option<&'p JobLine> {
     let past = pasts.of_job(target, source)?;
     past.ended.as_ref().filter(|_| !past.is_open())
 }
-

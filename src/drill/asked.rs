@@ -44,7 +44,11 @@ impl FromStr for Share {
                 return None;
             }
             let hundredths: u16 = format!("{part:0<2}").parse().ok()?;
-            whole.parse::<u16>().ok()?.checked_mul(100)?.checked_add(hundredths)
+            whole
+                .parse::<u16>()
+                .ok()?
+                .checked_mul(100)?
+                .checked_add(hundredths)
         };
         read()
             .filter(|hundredths| (1..=WHOLE).contains(hundredths))
@@ -192,8 +196,8 @@ mod tests {
         }
         assert_eq!(share("0.5%"), share("0.50%"));
         for text in [
-            "", "%", "5", "0%", "0.00%", "100.01%", "101%", "-1%", "+5%", "5 %", "5.%", ".5%", "1.234%", "1e1%", "9999%",
-            "5%%", "1.2.3%", "٥%",
+            "", "%", "5", "0%", "0.00%", "100.01%", "101%", "-1%", "+5%", "5 %", "5.%", ".5%",
+            "1.234%", "1e1%", "9999%", "5%%", "1.2.3%", "٥%",
         ] {
             let refused = text.parse::<Share>().unwrap_err().to_string();
             assert!(refused.contains("5% or 0.5%"), "{text}: {refused}");
@@ -210,7 +214,11 @@ mod tests {
             ("100%", 7, 7),
             ("5%", 0, 0),
         ] {
-            assert_eq!(Amount::Share(share(text)).of(sources), of, "{text} {sources}");
+            assert_eq!(
+                Amount::Share(share(text)).of(sources),
+                of,
+                "{text} {sources}"
+            );
         }
         assert_eq!(Amount::Count(3).of(2), 2);
         assert_eq!(Amount::Count(3).of(9), 3);
@@ -234,10 +242,15 @@ mod tests {
             let drawn = by_lot(names(&sources), seed);
             let mut shuffled = names(&sources);
             dice.shuffle(&mut shuffled);
-            assert_eq!(by_lot(shuffled, seed), drawn, "the order of the listing is nothing");
+            assert_eq!(
+                by_lot(shuffled, seed),
+                drawn,
+                "the order of the listing is nothing"
+            );
             let gone = dice.usize(..sources.len());
             let gone = &drawn[gone].clone();
-            let fewer: Vec<Namespace> = drawn.iter().filter(|name| *name != gone).cloned().collect();
+            let fewer: Vec<Namespace> =
+                drawn.iter().filter(|name| *name != gone).cloned().collect();
             assert_eq!(by_lot(fewer.clone(), seed), fewer);
         });
     }
@@ -250,7 +263,10 @@ mod tests {
             *first.entry(drawn[0].to_string()).or_insert(0) += 1;
         }
         assert_eq!(first.len(), 4);
-        assert!(first.values().all(|count| (850..1_150).contains(count)), "{first:?}");
+        assert!(
+            first.values().all(|count| (850..1_150).contains(count)),
+            "{first:?}"
+        );
     }
 
     #[test]
@@ -259,7 +275,10 @@ mod tests {
         let mut of = names(&["a", "b", "c"]).into_iter();
         let mut newest = |second| (at(second), of.next().unwrap(), ());
         let sorted = by_age(vec![newest(30), newest(10), newest(10)]);
-        let sorted: Vec<&str> = sorted.iter().map(|(_, source, ())| source.as_str()).collect();
+        let sorted: Vec<&str> = sorted
+            .iter()
+            .map(|(_, source, ())| source.as_str())
+            .collect();
         assert_eq!(sorted, ["b", "c", "a"]);
     }
 }

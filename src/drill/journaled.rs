@@ -15,8 +15,8 @@ use crate::journal::{
 };
 use crate::name::Class;
 use crate::report::Outcome;
-use crate::resume::{Notes, Pasts};
 use crate::restore::{How, Kept};
+use crate::resume::{Notes, Pasts};
 use crate::service::Service;
 use crate::slot::Slot;
 

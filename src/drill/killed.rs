@@ -8,8 +8,8 @@ use tracing::error;
 use super::{Drill, LONGEST_DRILL, Remembered, scratches, word_of};
 use crate::journal::{JobLine, JournalError, OpenRun};
 use crate::report::Outcome;
-use crate::resume::Pasts;
 use crate::restore::Kept;
+use crate::resume::Pasts;
 use crate::service::Service;
 
 impl<S: Service> Drill<'_, '_, S> {
@@ -54,7 +54,10 @@ impl<S: Service> Drill<'_, '_, S> {
         let asked = remembered.asked.as_ref();
         let here = |to: &String| to == self.world.destination.region();
         let same_place = asked.is_none_or(|asked| {
-            asked.target.as_ref().is_none_or(|of| *of == self.world.target.name)
+            asked
+                .target
+                .as_ref()
+                .is_none_or(|of| *of == self.world.target.name)
                 && match &asked.to {
                     Some(to) => here(to),
                     None => self.asked.to.is_none(),
@@ -67,7 +70,12 @@ impl<S: Service> Drill<'_, '_, S> {
         }
         let orders = remembered.orders(self.world.plan, self.world.target);
         let orders: Vec<_> = orders.collect();
-        let scratches = scratches(self.world, &self.clock, self.lease.clone(), self.clear_until);
+        let scratches = scratches(
+            self.world,
+            &self.clock,
+            self.lease.clone(),
+            self.clear_until,
+        );
         let mut gone = true;
         for (order, scratch) in &orders {
             let cleared = scratches.clear(scratch, word_of(order)).await;
@@ -83,7 +91,13 @@ impl<S: Service> Drill<'_, '_, S> {
         let (pasts, now) = (Pasts::of(&entries), self.clock.now());
         let unfinished = orders.iter().map(|(order, _)| {
             let backup = order.backup.to_string();
-            killed(&self.world.target.name, &self.report.to_region, backup, order.backup.source().as_str(), now)
+            killed(
+                &self.world.target.name,
+                &self.report.to_region,
+                backup,
+                order.backup.source().as_str(),
+                now,
+            )
         });
         let lines: Vec<JobLine> = unfinished.chain(pasts.lines().cloned()).collect();
         let record = self.record(open.key.slot, &log, lines.into_iter(), Outcome::Failed);
@@ -96,7 +110,12 @@ impl<S: Service> Drill<'_, '_, S> {
 
     /// Deletes what drills of this plan left in this region more than a day ago.
     pub(super) async fn sweep(&mut self) {
-        let scratches = scratches(self.world, &self.clock, self.lease.clone(), self.clear_until);
+        let scratches = scratches(
+            self.world,
+            &self.clock,
+            self.lease.clone(),
+            self.clear_until,
+        );
         let journal = self.world.kept.map(|kept| kept.journal);
         match scratches.sweep(journal).await {
             Ok(swept) => {

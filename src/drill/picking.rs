@@ -28,7 +28,9 @@ impl<S: Service> Drill<'_, '_, S> {
         };
         let named = self.named();
         let which = match &self.asked.pick {
-            Pick::Names(_) => Which::Names(named.iter().map(|(source, _)| source.to_string()).collect()),
+            Pick::Names(_) => {
+                Which::Names(named.iter().map(|(source, _)| source.to_string()).collect())
+            }
             Pick::Random(_) | Pick::Oldest(_) => Which::All,
         };
         let by_source = match candidates.list(&which).boxed_local().await {
@@ -66,7 +68,7 @@ impl<S: Service> Drill<'_, '_, S> {
         let Pick::Names(names) = &self.asked.pick else {
             return Vec::new();
         };
-        let mut named: Vec<(Namespace, Option<BackupName>)> = Vec::new();
+        let mut sources: Vec<(Namespace, Option<BackupName>)> = Vec::new();
         for name in names {
             let backup = BackupName::parse(&self.world.target.prefix, name);
             let source = match &backup {
@@ -74,15 +76,19 @@ impl<S: Service> Drill<'_, '_, S> {
                 None => Namespace::parse(name),
             };
             match source {
-                Some(source) if named.iter().any(|(other, _)| *other == source) => {
-                    let why = format!("another name stands for a backup of {source}, too; drill them one after the other");
+                Some(source) if sources.iter().any(|(other, _)| *other == source) => {
+                    let why = format!(
+                        "another name stands for a backup of {source}, too; drill them one after the other"
+                    );
                     self.report.add_missing(name, why);
                 }
-                Some(source) => named.push((source, backup)),
-                None => self.report.add_missing(name, "it is no namespace's name".to_owned()),
+                Some(source) => sources.push((source, backup)),
+                None => self
+                    .report
+                    .add_missing(name, "it is no namespace's name".to_owned()),
             }
         }
-        named
+        sources
     }
 
     async fn take_named(
@@ -100,9 +106,12 @@ impl<S: Service> Drill<'_, '_, S> {
         for (source, chosen) in self.choose(candidates, by_source).await {
             match chosen {
                 Ok(Some(chosen)) => taken.push(chosen),
-                Ok(None) => self.report.add_missing(source.as_str(), UNVERIFIED.to_owned()),
+                Ok(None) => self
+                    .report
+                    .add_missing(source.as_str(), UNVERIFIED.to_owned()),
                 Err(NotChosen::Lacking(lacking)) => {
-                    self.report.add_missing(source.as_str(), lacking.to_string());
+                    self.report
+                        .add_missing(source.as_str(), lacking.to_string());
                 }
                 Err(other) => self.fail_source(&source, &other),
             }
@@ -175,7 +184,10 @@ impl<S: Service> Drill<'_, '_, S> {
         let at = at.unwrap_or(Timestamp::MAX);
         let chosen = candidates.choose(sources, at, &unfinished).boxed_local();
         let chosen = chosen.await.into_iter().map(|(source, chosen)| {
-            (source, chosen.map(|taken| Some(taken).filter(|taken| taken.sealed)))
+            (
+                source,
+                chosen.map(|taken| Some(taken).filter(|taken| taken.sealed)),
+            )
         });
         chosen.collect()
     }

@@ -10,8 +10,8 @@ use super::asked::Asked;
 use super::scratches::Cleared;
 use crate::event::Action;
 use crate::journal::JobLine;
-use crate::restore::{Order, Purpose, RestoreFailure, RestoreRecord, RestoreState, Route};
 use crate::report::{Bounded, Outcome, Size};
+use crate::restore::{Order, Purpose, RestoreFailure, RestoreRecord, RestoreState, Route};
 use crate::slot::Slot;
 use crate::verify::{Cost, Digest, Level};
 
@@ -201,9 +201,9 @@ pub struct DrillReport {
     /// Failures for which more time is no remedy.
     #[serde(skip)]
     not_for_want_of_time: u64,
-    /// Some scratch may be deleted by a later attempt.
+    /// Scratches that a later attempt may delete.
     #[serde(skip)]
-    may_yet_go: bool,
+    may_yet_go: u64,
 }
 
 impl DrillReport {
@@ -251,7 +251,7 @@ impl DrillReport {
             failures: Bounded::of_at_most(most),
             warnings: Bounded::of_at_most(most),
             not_for_want_of_time: 0,
-            may_yet_go: false,
+            may_yet_go: 0,
         }
     }
 
@@ -261,7 +261,7 @@ impl DrillReport {
             return true;
         };
         self.counts.scratches_left += 1;
-        self.may_yet_go |= may_yet_go;
+        self.may_yet_go += u64::from(may_yet_go);
         let next = if may_yet_go {
             "`resume` or the next drill tries again"
         } else {
@@ -277,7 +277,7 @@ impl DrillReport {
 
     /// Whether a scratch could not be deleted, for a reason that may pass.
     pub(super) fn a_scratch_may_yet_go(&self) -> bool {
-        self.may_yet_go
+        self.may_yet_go > 0
     }
 
     /// Counts a backup of this invocation, whose scratch is gone or not. `kept` says whether a journal knows of it.
@@ -312,7 +312,11 @@ impl DrillReport {
         }
         if let Some(error) = &record.error {
             let message = record.message(Purpose::Drill);
-            self.fail(Some(record.order.backup.source().as_str()), error.word(), message);
+            self.fail(
+                Some(record.order.backup.source().as_str()),
+                error.word(),
+                message,
+            );
         }
     }
 
@@ -347,7 +351,11 @@ impl DrillReport {
     /// Counts a backup that was not reached, or left in the middle.
     pub fn add_left(&mut self, order: &Order, state: DrillState, error: &str, message: &str) {
         self.add_line(untouched(order, state, self.started_at));
-        self.fail(Some(order.backup.source().as_str()), error, message.to_owned());
+        self.fail(
+            Some(order.backup.source().as_str()),
+            error,
+            message.to_owned(),
+        );
     }
 
     fn add_line(&mut self, line: Drilled) {

@@ -48,7 +48,8 @@ impl Exercise {
                 self.share = Some(share);
             }
             "seed" => {
-                let wanted = "it should be a whole number that is not negative, as a drill's report says it";
+                let wanted =
+                    "it should be a whole number that is not negative, as a drill's report says it";
                 let seed = value.as_u64().ok_or_else(|| wrong("seed", value, wanted))?;
                 self.asked.seed = Some(seed);
             }
@@ -94,12 +95,14 @@ impl Exercise {
             (None, Some(false) | None) => Pick::Random(amount.unwrap_or(one)),
         };
         match (&pick, amount, self.asked.seed) {
-            (Pick::Names(_), Some(Amount::Count(_)), _) => {
-                pointless("count", "is for sources that are picked, and `names` says already which")
-            }
-            (Pick::Names(_), Some(Amount::Share(_)), _) => {
-                pointless("share", "is for sources that are picked, and `names` says already which")
-            }
+            (Pick::Names(_), Some(Amount::Count(_)), _) => pointless(
+                "count",
+                "is for sources that are picked, and `names` says already which",
+            ),
+            (Pick::Names(_), Some(Amount::Share(_)), _) => pointless(
+                "share",
+                "is for sources that are picked, and `names` says already which",
+            ),
             (Pick::Names(_) | Pick::Oldest(_), _, Some(_)) => {
                 pointless("seed", "is for sources that are picked at random")
             }
@@ -109,8 +112,7 @@ impl Exercise {
 }
 
 fn names(value: &Value) -> Result<Vec<String>, EventError> {
-    let wanted =
-        "it should be a list of namespaces' names, or of backups' whole names, each once";
+    let wanted = "it should be a list of namespaces' names, or of backups' whole names, each once";
     let list = value.as_array().filter(|list| !list.is_empty());
     let mut names: Vec<String> = Vec::new();
     for name in list.ok_or_else(|| wrong("names", value, wanted))? {
@@ -146,7 +148,10 @@ mod tests {
         assert_eq!(request.action, Action::Drill);
         let asked = request.drill.unwrap();
         assert_eq!(asked, Asked::default());
-        assert_eq!((asked.level, asked.pick), (Level::Full, Pick::Random(Amount::Count(1))));
+        assert_eq!(
+            (asked.level, asked.pick),
+            (Level::Full, Pick::Random(Amount::Count(1)))
+        );
     }
 
     #[test]
@@ -205,7 +210,10 @@ mod tests {
         }
         let elsewhere = json!({"action": "verify", "pick": "oldest"});
         let said = Request::from_event(&elsewhere.into()).unwrap_err();
-        assert!(said.to_string().contains("only for the action `drill`"), "{said}");
+        assert!(
+            said.to_string().contains("only for the action `drill`"),
+            "{said}"
+        );
         let misspelt = json!({"action": "dril"});
         let said = Request::from_event(&misspelt.into()).unwrap_err();
         assert!(said.to_string().contains("did you mean `drill`"), "{said}");

@@ -195,7 +195,7 @@ mod tests {
             let Some(source) = Namespace::parse(&source) else {
                 return;
             };
-            let prefix = BackupPrefix::parse(one_of(dice, &prefixes)).unwrap();
+            let prefix = BackupPrefix::parse(prefixes[dice.usize(..prefixes.len())]).unwrap();
             let made = slot(&format!("{:010}", dice.u64(..10_000_000_000)));
             let backup = BackupName::of(&prefix, Class::Scheduled, &source, made).unwrap();
             assert!(!ScratchName::resembles(&backup.to_string()), "{backup}");

@@ -21,7 +21,8 @@ use crate::resume::{self, Notes, Past};
 use crate::service::{Copied, CopyOrder, Pace, Service, ServiceError};
 use crate::slot::CLOCK_MARGIN;
 use crate::verify::{
-    self, Comparison, Cost, Digest, End, Level, Milestone, Mismatch, Observation, Terms, Verdict, Way,
+    self, Comparison, Cost, Digest, End, Level, Milestone, Mismatch, Observation, Terms, Verdict,
+    Way,
 };
 
 /// A copy that the service says exists must show within this time.
@@ -278,26 +279,25 @@ impl RestoreRecord {
     /// What a drill has shown, for whoever asks years later.
     fn proof(&self) -> String {
         let whole = self.ended_at.duration_since(self.began_at);
-        let mut said = format!(
-            "{} rows came back whole in {:.1} s",
-            self.copied.rows,
-            whole.as_secs_f64()
-        );
-        if let Some(copying) = self.copying {
-            let (copying, rest) = (copying, whole - copying);
-            said += &format!(
+        let parts = self.copying.map_or_else(String::new, |copying| {
+            format!(
                 ": {:.1} s until the copy was there, {:.1} s to compare it",
                 copying.as_secs_f64(),
-                rest.as_secs_f64()
-            );
-        }
-        if let Some(digest) = self.digest {
-            said += &format!("; digest {digest}");
-        }
-        if self.carried_on {
-            said += "; cut short in between, so the times hold pauses";
-        }
-        said
+                (whole - copying).as_secs_f64()
+            )
+        });
+        let digest = self.digest.map(|digest| format!("; digest {digest}"));
+        let pauses = if self.carried_on {
+            "; cut short in between, so the times hold pauses"
+        } else {
+            ""
+        };
+        format!(
+            "{} rows came back whole in {:.1} s{parts}{}{pauses}",
+            self.copied.rows,
+            whole.as_secs_f64(),
+            digest.unwrap_or_default()
+        )
     }
 
     /// As the journal keeps it.

@@ -9,7 +9,9 @@ use tracing::error;
 
 use super::job::{Chosen, Order, RestoreState};
 use super::{How, Kept, Remembered, Restore};
-use crate::journal::{Entry, JobLine, Journal, JournalError, LeaseError, RunKey, RunLog, RunRecord};
+use crate::journal::{
+    Entry, JobLine, Journal, JournalError, LeaseError, RunKey, RunLog, RunRecord,
+};
 use crate::name::{BackupName, Class, Namespace};
 use crate::resume::{Notes, Pasts};
 use crate::service::Service;

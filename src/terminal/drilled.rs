@@ -27,7 +27,10 @@ pub fn write_drill(out: &mut impl Write, report: &DrillReport) -> io::Result<()>
         writeln!(out, "  {}", told.join(", "))?;
     }
     let picked = match report.pick {
-        "random" => format!("drawn from {} with the seed {}", report.sources, report.seed),
+        "random" => format!(
+            "drawn from {} with the seed {}",
+            report.sources, report.seed
+        ),
         "oldest" => format!("the oldest newest backups of {}", report.sources),
         _ => "by name".to_owned(),
     };
