@@ -291,6 +291,7 @@ impl Lifeboat {
                 let plan = request.choose(&self.settings.plans)?;
                 let slot = Slot::of_run(request.scheduled_time, self.clock.now())?;
                 let asked = request.drill.clone().unwrap_or_default();
+                let asked = asked.with_a_target(plan, slot);
                 let report = self.drill(&asked, plan, (slot, how), run_id, time_left, size, watch);
                 Ok(Answer::Drilled(Box::new(report.await?)))
             }

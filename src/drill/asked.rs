@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::name::Namespace;
+use crate::plan::Plan;
 use crate::service::Region;
 use crate::slot::Slot;
 use crate::verify::Level;
@@ -128,7 +129,7 @@ pub struct Asked {
     /// How closely each is compared with its backup.
     #[serde(rename = "verify")]
     pub level: Level,
-    /// From which of the plan's targets; `None` is its only one.
+    /// From which of the plan's targets; `None` is its only one, or for sources that are drawn, one drawn before them.
     pub target: Option<String>,
     /// What the scratches are encrypted with: `default`, or a key; `None` inherits from the backup.
     pub to_encryption_key: Option<String>,
@@ -141,6 +142,24 @@ impl Asked {
         let seconds = slot.instant().as_second();
         self.seed.unwrap_or(seconds.unsigned_abs())
     }
+
+    /// The same with one of several targets drawn, where sources are, so that a schedule reaches all of them in time.
+    #[must_use]
+    pub fn with_a_target(self, plan: &Plan, slot: Slot) -> Self {
+        if self.target.is_some() || !matches!(self.pick, Pick::Random(_)) {
+            return self;
+        }
+        let seed = self.seed_in(slot);
+        let names = plan.targets.iter().map(|target| target.name.as_str());
+        let target = names.min_by_key(|name| lot(seed, name)).map(str::to_owned);
+        Self { target, ..self }
+    }
+}
+
+/// A name's place in the lot of a seed.
+fn lot(seed: u64, name: &str) -> [u8; 32] {
+    let lot = Sha256::new().chain_update(seed.to_be_bytes());
+    lot.chain_update(name).finalize().into()
 }
 
 impl Default for Asked {
@@ -160,11 +179,7 @@ impl Default for Asked {
 /// The sources in the order in which the lot draws them.
 #[must_use]
 pub fn by_lot(mut sources: Vec<Namespace>, seed: u64) -> Vec<Namespace> {
-    sources.sort_by_cached_key(|source| {
-        let lot = Sha256::new().chain_update(seed.to_be_bytes());
-        let lot: [u8; 32] = lot.chain_update(source.as_str()).finalize().into();
-        lot
-    });
+    sources.sort_by_cached_key(|source| lot(seed, source.as_str()));
     sources
 }
 
@@ -253,6 +268,44 @@ mod tests {
                 drawn.iter().filter(|name| *name != gone).cloned().collect();
             assert_eq!(by_lot(fewer.clone(), seed), fewer);
         });
+    }
+
+    #[test]
+    fn of_several_targets_a_drawn_one_is_drilled_and_each_in_its_time() {
+        let environment = [
+            ("SOURCE_REGION", "aws-us-east-1"),
+            ("BACKUP_REGION", "aws-eu-west-1"),
+            ("SOURCE_PREFIX", "acme-"),
+            ("TURBOPUFFER_API_KEY", "tpuf_abc"),
+        ]
+        .map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let settings = crate::plan::Settings::from_environment(&environment);
+        let mut plan = settings.unwrap().plans.remove(0);
+        let first = plan.targets[0].name.clone();
+        let mut second = plan.targets[0].clone();
+        second.name = "second".to_owned();
+        plan.targets.push(second);
+        let slot =
+            |n: u64| Slot::from_digits(&format!("{:010}", 1_767_528_000 + n * 604_800)).unwrap();
+        let drawn = |n| {
+            Asked::default()
+                .with_a_target(&plan, slot(n))
+                .target
+                .unwrap()
+        };
+        let weeks: Vec<String> = (0..40).map(drawn).collect();
+        assert_eq!(weeks[3], drawn(3), "a repeated event drills the same");
+        let of_first = weeks.iter().filter(|name| **name == first).count();
+        assert!((10..30).contains(&of_first), "{weeks:?}");
+        let named = Asked {
+            pick: Pick::Names(vec!["acme-a".to_owned()]),
+            ..Asked::default()
+        };
+        let asked = named.clone().with_a_target(&plan, slot(0));
+        assert_eq!(
+            asked, named,
+            "for what is named, the target is to be named, too"
+        );
     }
 
     #[test]
