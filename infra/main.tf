@@ -142,6 +142,35 @@ resource "aws_scheduler_schedule" "backup" {
   }
 }
 
+# Proves that backups come back.
+resource "aws_scheduler_schedule" "drill" {
+  for_each                     = var.drill_schedule == "" ? {} : var.plans
+  name                         = "${substr(var.name, 0, 25)}-drill-${substr(each.key, 0, 32)}"
+  description                  = "Drills the backups of ${var.name}, plan ${each.key}"
+  schedule_expression          = var.drill_schedule
+  schedule_expression_timezone = coalesce(each.value.timezone, var.schedule_timezone)
+
+  flexible_time_window {
+    mode = "OFF"
+  }
+
+  target {
+    arn      = aws_lambda_function.backup.arn
+    role_arn = aws_iam_role.schedule.arn
+    # The instant names the drill and draws the lot, so a repeated attempt drills the same backup.
+    input = "{\"action\":\"drill\",\"plan\":\"${each.key}\",\"scheduled_time\":\"<aws.scheduler.scheduled-time>\"}"
+
+    retry_policy {
+      maximum_retry_attempts       = 10
+      maximum_event_age_in_seconds = 21600
+    }
+
+    dead_letter_config {
+      arn = aws_sqs_queue.dead_letters.arn
+    }
+  }
+}
+
 # Goes on with copies that outlast an invocation, and with what a killed one left. Idle, it costs one request.
 resource "aws_scheduler_schedule" "resume" {
   name                = "${var.name}-resume"

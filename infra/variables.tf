@@ -138,6 +138,17 @@ variable "schedule_timezone" {
   }
 }
 
+variable "drill_schedule" {
+  description = "When a backup of each plan, drawn by lot, is restored, compared and deleted again, such as cron(30 10 ? * TUE *); empty is never"
+  type        = string
+  default     = ""
+
+  validation {
+    condition     = can(regex("^(|cron\\([0-9*,/-]+ [0-9*,/-]+ [0-9*?,/LW-]+ [0-9A-Z*,/-]+ [0-9A-Z*?,#L-]+ [0-9*,/-]+\\)|rate\\([1-9][0-9]* (minute|hour|day)s?\\))$", var.drill_schedule))
+    error_message = "Empty, cron(...) with six fields, or rate(...) in minutes, hours or days."
+  }
+}
+
 variable "retention_days" {
   description = "Recovery window in days, in which every backup stays; 0 keeps all backups for ever"
   type        = number

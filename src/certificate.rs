@@ -2,13 +2,14 @@
 //!
 //! A second pair of eyes: it shares no code with the planner in `retention`, nor with the codec in `name`, so that a
 //! mistake in either is stopped here. It has even its own calendar: of a time zone it asks only the offset from UTC, and
-//! counts days, weeks, months and years itself. A [`DeletionCertificate`] can be had from [`certify`] and
-//! [`certify_discard`] alone, and the services' `delete` takes nothing else.
+//! counts days, weeks, months and years itself. A [`DeletionCertificate`] can be had from [`certify`], [`certify_discard`]
+//! and [`certify_scratch`] alone, and the services' `delete` takes nothing else.
 
 use std::cmp::Reverse;
 
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
+use sha2::{Digest, Sha256};
 
 use crate::listing::ReadToTheEnd;
 
@@ -17,6 +18,8 @@ const MADE_WITHIN_SECONDS: i64 = 7 * 24 * 60 * 60;
 const DAY_SECONDS: i64 = 24 * 60 * 60;
 /// What a lease must still last, so that the DELETE has been answered before another run may begin.
 const LEASE_LEFT_SECONDS: i64 = 60;
+/// No copy takes as long (contract section 6), so what a drill made before that is nobody's work any more.
+const NO_DRILL_TAKES_SECONDS: i64 = DAY_SECONDS;
 
 /// The right to delete one namespace, once.
 #[derive(Debug)]
@@ -149,6 +152,17 @@ pub enum Refusal {
     /// Nothing newer shows the state of a day, week, month or year that is kept.
     #[error("it is the newest sealed backup as of a calendar period that the plan keeps")]
     NewestOfPeriod,
+    /// No drill of this plan gives such a name, or not to the copy of this backup.
+    #[error("its name is none that a drill of this plan gives")]
+    NotAScratch,
+    /// A scratch inherits its backup's flag, and nobody but its new owner takes it away.
+    #[error("it can be written, so somebody may have taken it over")]
+    TakenOver,
+    /// It may still be being drilled.
+    #[error(
+        "the drill that made it may still be at work: it is open in the journal, or the journal can't be read, or the scratch is younger than a day"
+    )]
+    BeingDrilled,
 }
 
 /// Checks the claim. Whatever it can't prove from the witnesses is a refusal.
@@ -245,6 +259,88 @@ pub fn certify_discard(claim: &DiscardClaim<'_>) -> Result<DeletionCertificate, 
     Ok(DeletionCertificate {
         namespace: candidate.namespace.clone(),
     })
+}
+
+/// What is claimed: that `candidate` is a scratch namespace that a drill of the plan made, and that the drill is over.
+pub struct ScratchClaim<'a> {
+    /// The namespace to delete.
+    pub candidate: &'a Witness,
+    /// The plan whose drill it was.
+    pub plan: &'a str,
+    /// Who says what it is.
+    pub word: ScratchWord<'a>,
+    /// What keeps other drills of the plan away.
+    pub lease: Lease,
+    /// The local clock.
+    pub now: Timestamp,
+}
+
+/// Who says that a namespace is a scratch whose drill is over.
+#[derive(Clone, Copy, Debug)]
+pub enum ScratchWord<'a> {
+    /// This drill itself, now or in the journal: it is its copy of the backup of this name.
+    Ours(&'a str),
+    /// Nobody but its name, and whether an open drill names it, read just now; `None` when that could not be read.
+    Left {
+        /// Whether it is.
+        open: Option<bool>,
+    },
+}
+
+/// Checks the claim: the name with its check, the creation, the flag that a copy of a sealed backup is born with, and that
+/// nobody drills it any more. Nothing that is lost with a scratch is not in its backup.
+pub fn certify_scratch(claim: &ScratchClaim<'_>) -> Result<DeletionCertificate, Refusal> {
+    let candidate = claim.candidate;
+    let today = agreed_time(claim.now, candidate.answered_at).ok_or(Refusal::ClocksDisagree)?;
+    if !lasts(claim.lease, claim.now) {
+        return Err(Refusal::LeaseLost);
+    }
+    let (slot, tag) = read_scratch(claim.plan, &candidate.namespace).ok_or(Refusal::NotAScratch)?;
+    if !made_for(slot, candidate.created_at) {
+        return Err(Refusal::NotOurs);
+    }
+    if !candidate.read_only {
+        return Err(Refusal::TakenOver);
+    }
+    match claim.word {
+        ScratchWord::Ours(backup) if tag != half_bytes(backup, tag.len()) => {
+            return Err(Refusal::NotAScratch);
+        }
+        ScratchWord::Ours(_) => {}
+        ScratchWord::Left { open } => {
+            let age = today.duration_since(candidate.created_at);
+            let over = age > SignedDuration::from_secs(NO_DRILL_TAKES_SECONDS);
+            if open != Some(false) || !over {
+                return Err(Refusal::BeingDrilled);
+            }
+        }
+    }
+    Ok(DeletionCertificate {
+        namespace: candidate.namespace.clone(),
+    })
+}
+
+/// Slot of a scratch and the letters that stand for its backup, if its last eight letters vouch for the rest.
+fn read_scratch<'a>(plan: &str, name: &'a str) -> Option<(i64, &'a str)> {
+    let (rest, letters) = name.rsplit_once('-')?;
+    let (begin, digits) = rest.rsplit_once('-')?;
+    let ten_digits = digits.len() == 10 && digits.bytes().all(|byte| byte.is_ascii_digit());
+    let (tag, check) = letters.split_at_checked(12)?;
+    let vouched = name.strip_suffix(check)?;
+    let exact = begin == "lifeboat-drill" && ten_digits && check.len() == 8;
+    let ours = exact && check == half_bytes(&format!("{plan}\n{vouched}"), 8);
+    ours.then_some((digits.parse().ok()?, tag))
+}
+
+/// The first half-bytes of a text's SHA-256, 0 as `a` and 15 as `p`.
+fn half_bytes(text: &str, count: usize) -> String {
+    let digest = Sha256::digest(text.as_bytes());
+    let half = |at: usize| {
+        let byte = digest.get(at / 2).copied().unwrap_or_default();
+        let half = [byte / 16, byte % 16].into_iter().nth(at % 2);
+        char::from(b'a' + half.unwrap_or_default())
+    };
+    (0..count).map(half).collect()
 }
 
 /// Who had a backup made.

@@ -622,3 +622,103 @@ fn what_is_being_restored_or_may_be_is_refused() {
         );
     }
 }
+
+/// A scratch of the plan `nightly`, made half a minute after its drill's slot.
+fn scratch(slot: &str) -> (Witness, String) {
+    use crate::name::{BackupName, BackupPrefix, ScratchName};
+    use crate::slot::Slot;
+    let text = format!("backup-acme-{:010}", at("2026-11-20T02:00:00Z").as_second());
+    let backup = BackupName::parse(&BackupPrefix::parse("backup-").unwrap(), &text).unwrap();
+    let name = ScratchName::of("nightly", Slot::of(at(slot)).unwrap(), &backup);
+    let witness = Witness {
+        namespace: name.to_string(),
+        created_at: at(slot) + SignedDuration::from_secs(30),
+        read_only: true,
+        answered_at: Some(at(NOW)),
+    };
+    (witness, text)
+}
+
+fn check_scratch(
+    candidate: &Witness,
+    word: ScratchWord<'_>,
+    change: impl FnOnce(&mut ScratchClaim<'_>),
+) -> Result<(), Refusal> {
+    let mut claim = ScratchClaim {
+        candidate,
+        plan: "nightly",
+        word,
+        lease: Lease::NoJournal,
+        now: at(NOW),
+    };
+    change(&mut claim);
+    certify_scratch(&claim)
+        .map(|certificate| assert_eq!(certificate.namespace(), candidate.namespace))
+}
+
+#[test]
+fn a_scratch_goes_on_the_word_of_its_drill_and_of_no_other() {
+    let (scratch, backup) = scratch("2026-11-21T02:00:00Z");
+    let ours = ScratchWord::Ours(&backup);
+    assert_eq!(check_scratch(&scratch, ours, |_| ()), Ok(()));
+    let other = ScratchWord::Ours("backup-acme-0000000000");
+    assert_eq!(
+        check_scratch(&scratch, other, |_| ()),
+        Err(Refusal::NotAScratch)
+    );
+    let weekly = check_scratch(&scratch, ours, |claim| claim.plan = "weekly");
+    assert_eq!(weekly, Err(Refusal::NotAScratch));
+    let late = check_scratch(&scratch, ours, |claim| {
+        claim.now += SignedDuration::from_mins(6);
+    });
+    assert_eq!(late, Err(Refusal::ClocksDisagree));
+    let lost = check_scratch(&scratch, ours, |claim| claim.lease = Lease::Until(at(NOW)));
+    assert_eq!(lost, Err(Refusal::LeaseLost));
+}
+
+#[test]
+fn what_only_looks_like_a_scratch_stays() {
+    let (good, backup) = scratch("2026-11-21T02:00:00Z");
+    let ours = ScratchWord::Ours(&backup);
+    let refused = |change: &dyn Fn(&mut Witness)| {
+        let mut witness = good.clone();
+        change(&mut witness);
+        check_scratch(&witness, ours, |_| ()).unwrap_err()
+    };
+    assert_eq!(refused(&|seen| seen.read_only = false), Refusal::TakenOver);
+    let before = |seen: &mut Witness| seen.created_at = at("2026-11-21T01:54:59Z");
+    assert_eq!(refused(&before), Refusal::NotOurs);
+    let after = |seen: &mut Witness| seen.created_at = at("2026-11-28T02:00:01Z");
+    assert_eq!(refused(&after), Refusal::NotOurs);
+    let name = good.namespace.clone();
+    let swapped = |from: &str, to: &str| name.replace(from, to);
+    let last = |letter: char| {
+        let other = if letter == 'a' { 'b' } else { 'a' };
+        format!("{}{other}", name.strip_suffix(letter).unwrap())
+    };
+    for text in [
+        swapped("lifeboat-drill-", "lifeboat-drills-"),
+        swapped("lifeboat-drill-1", "lifeboat-drill-2"),
+        swapped("lifeboat-drill-", "backup-lifeboat-drill-"),
+        last(name.chars().last().unwrap()),
+        format!("{name}a"),
+        backup.clone(),
+        "acme".to_owned(),
+        String::new(),
+    ] {
+        let stray = |seen: &mut Witness| seen.namespace = text.clone();
+        assert_eq!(refused(&stray), Refusal::NotAScratch, "{text}");
+    }
+}
+
+#[test]
+fn a_scratch_that_was_left_goes_after_a_day_if_no_open_drill_names_it() {
+    let (old, _) = scratch("2026-11-20T02:09:00Z");
+    let (young, _) = scratch("2026-11-20T02:10:00Z");
+    let left = |open| ScratchWord::Left { open };
+    assert_eq!(check_scratch(&old, left(Some(false)), |_| ()), Ok(()));
+    for (scratch, open) in [(&young, Some(false)), (&old, Some(true)), (&old, None)] {
+        let refused = check_scratch(scratch, left(open), |_| ());
+        assert_eq!(refused, Err(Refusal::BeingDrilled));
+    }
+}

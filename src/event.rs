@@ -10,12 +10,15 @@ use serde::de::{Deserializer, MapAccess, Visitor};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::drill;
 use crate::plan::{Plan, Target};
 use crate::restore::Asked;
 
+mod exercise;
 mod picked;
 mod wish;
 
+use exercise::Exercise;
 pub use picked::Picked;
 use wish::Wish;
 
@@ -37,6 +40,8 @@ pub enum Action {
     Check,
     /// Bring backups back as namespaces.
     Restore,
+    /// Restore backups under scratch names, compare and time them, and delete the scratches.
+    Drill,
     /// Compare backups with what they are backups of; changes nothing.
     Verify,
     /// Compare backups that somebody else made, and seal them on the user's word.
@@ -54,7 +59,7 @@ impl Action {
     }
 }
 
-const ACTIONS: [(&str, Action); 10] = [
+const ACTIONS: [(&str, Action); 11] = [
     ("backup", Action::Backup),
     ("resume", Action::Resume),
     ("prune", Action::Prune),
@@ -65,8 +70,9 @@ const ACTIONS: [(&str, Action); 10] = [
     ("seal", Action::Seal),
     ("discard", Action::Discard),
     ("restore", Action::Restore),
+    ("drill", Action::Drill),
 ];
-const FIELDS: [&str; 19] = [
+const FIELDS: [&str; 23] = [
     "action",
     "plan",
     "scheduled_time",
@@ -86,6 +92,10 @@ const FIELDS: [&str; 19] = [
     "verify",
     "to_api_key_secret",
     "to_encryption_key",
+    "pick",
+    "count",
+    "share",
+    "seed",
 ];
 /// What EventBridge puts around a `detail`.
 const ENVELOPE: [&str; 9] = [
@@ -187,6 +197,8 @@ pub struct Request {
     pub picked: Picked,
     /// What is to be restored; for `restore` and nothing else.
     pub restore: Option<Asked>,
+    /// What is to be drilled; for `drill` and nothing else.
+    pub drill: Option<drill::Asked>,
 }
 
 impl Default for Request {
@@ -200,6 +212,7 @@ impl Default for Request {
             approve: None,
             picked: Picked::default(),
             restore: None,
+            drill: None,
         }
     }
 }
@@ -365,14 +378,14 @@ impl Request {
     }
 
     /// The place of the target that is meant among a plan's.
-    pub fn target_of(asked: &Asked, plan: &Plan) -> Result<usize, EventError> {
+    pub fn target_of(asked: Option<&String>, plan: &Plan) -> Result<usize, EventError> {
         let names: Vec<&str> = plan
             .targets
             .iter()
             .map(|target| target.name.as_str())
             .collect();
-        let of_name = |target: &Target| asked.target.as_ref() == Some(&target.name);
-        match (&asked.target, plan.targets.as_slice()) {
+        let of_name = |target: &Target| asked == Some(&target.name);
+        match (asked, plan.targets.as_slice()) {
             (None, [_]) => Ok(0),
             (None, _) => Err(EventError::NoTargetNamed {
                 plan: plan.name.clone(),
@@ -473,11 +486,14 @@ impl Request {
 
     fn from_fields(fields: &Map<String, Value>) -> Result<Self, EventError> {
         let mut request = Self::default();
-        let mut wish = Wish::default();
+        let (mut wish, mut exercise) = (Wish::default(), Exercise::default());
         if let Some(value) = fields.get("action") {
             request.action = action(value)?;
         }
-        let restores = request.action == Action::Restore;
+        let (restores, drills) = (
+            request.action == Action::Restore,
+            request.action == Action::Drill,
+        );
         for (field, value) in fields {
             match field.as_str() {
                 "action" => {}
@@ -492,8 +508,9 @@ impl Request {
                     request.approve = Some(text("approve", value, wanted)?);
                 }
                 other if restores && wish.read(other, value)? => {}
-                other if !restores && request.picked.read(other, value)? => {}
-                other if FIELDS.contains(&other) => return Err(misplaced(other, restores)),
+                other if drills && exercise.read(other, value)? => {}
+                other if !restores && !drills && request.picked.read(other, value)? => {}
+                other if FIELDS.contains(&other) => return Err(misplaced(other, request.action)),
                 unknown => {
                     let nearest = nearest(unknown, &FIELDS).unwrap_or("action");
                     return Err(EventError::UnknownField {
@@ -506,21 +523,24 @@ impl Request {
         if restores {
             request.restore = Some(wish.asked()?);
         }
+        if drills {
+            request.drill = Some(exercise.asked()?);
+        }
         Ok(request)
     }
 }
 
 /// A field that the action would ignore.
-fn misplaced(field: &str, restores: bool) -> EventError {
+fn misplaced(field: &str, action: Action) -> EventError {
+    let field = FIELDS.into_iter().find(|known| *known == field);
+    let field = field.unwrap_or("action");
     EventError::Pointless {
-        field: FIELDS
-            .into_iter()
-            .find(|known| *known == field)
-            .unwrap_or("action"),
-        why: if restores {
-            "is not for the action `restore`"
-        } else {
-            "is only for the action `restore`"
+        field,
+        why: match action {
+            Action::Restore => "is not for the action `restore`",
+            Action::Drill => "is not for the action `drill`",
+            _ if exercise::FIELDS.contains(&field) => "is only for the action `drill`",
+            _ => "is only for the action `restore`",
         },
     }
 }

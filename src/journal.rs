@@ -12,7 +12,8 @@
 //! | `runs/{plan}/{slot}/{fence}-{number}.jsonl` | what the run wrote down, one [`Entry`] a line | only if absent |
 //! | `history/{plan}/{slot}.json` | how the run ended; the newest 100 of each plan stay | only if it is as it was read |
 //! | `holds/{restore}.json` | backups that are being restored, and until when nobody may delete them | only if it is as it was read |
-//! | `restores/…` | the same four for restores, each under its identity in place of a plan | as above |
+//! | `restores/…` | the first four for restores, each under its identity in place of a plan | as above |
+//! | `drills/…` | the first four for drills | as above |
 //!
 //! `{slot}` has `-manual` behind it for a run that makes manual backups. A fence is a number that grows with every
 //! taking of a plan's lease; the first is the Unix time, so that even after an operator has deleted a lease the next
@@ -39,6 +40,7 @@ use object_store::path::Path;
 use reqwest::Url;
 use serde::{Deserialize, Serialize};
 
+use crate::drill;
 use crate::name::Class;
 use crate::restore::{Asked, Chosen};
 use crate::slot::Slot;
@@ -171,6 +173,14 @@ impl Journal {
     pub fn of_restores(&self) -> Self {
         Self {
             store: Arc::new(self.store.under("restores")),
+        }
+    }
+
+    /// The part of this journal in which drills are remembered.
+    #[must_use]
+    pub fn of_drills(&self) -> Self {
+        Self {
+            store: Arc::new(self.store.under("drills")),
         }
     }
 }
@@ -358,8 +368,17 @@ pub enum Entry {
         /// The choice.
         chosen: Chosen,
     },
-    /// All was chosen and nothing spoke against it. Copies are started only after this.
+    /// All was chosen and nothing spoke against it. Copies are started only after this. In a drill's log, too.
     RestoreBegun,
+    /// A drill was asked for, and what is drilled is now chosen, or chosen anew.
+    DrillAsked {
+        /// What was asked for.
+        asked: Box<drill::Asked>,
+        /// Among how many sources it was picked.
+        sources: u64,
+    },
+    /// An invocation of a drill ended in order, and leaves the rest to the next. Without this, it was killed.
+    DrillLeft,
     /// A restored namespace was found to be what its backup is, and is about to be handed over.
     RestoreCompared {
         /// The target's name.

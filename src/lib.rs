@@ -14,7 +14,7 @@
 //!
 //! Doing:
 //! - [`mod@run`] drives [`listing`], [`backup`] (copy, compare, seal), [`coverage`] (whether to copy at all), [`verify`] and
-//!   [`prune`]; [`mod@restore`] brings backups back; both copy by [`copying`].
+//!   [`prune`]; [`mod@restore`] brings backups back, and [`mod@drill`] tries whether it would; all copy by [`copying`].
 //! - [`journal`] what a later invocation must know of a run, who works on a plan, how runs ended.
 //! - [`service`] what a vector database must offer, and turbopuffer; [`secret`] API keys; [`clock`] and [`telemetry`].
 //!
@@ -27,6 +27,7 @@ pub mod certificate;
 pub mod clock;
 pub mod copying;
 pub mod coverage;
+pub mod drill;
 pub mod event;
 pub mod journal;
 pub mod limiter;
@@ -64,6 +65,7 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, timeout};
 
 use crate::clock::Clock;
+use crate::drill::DrillReport;
 use crate::event::{Action, EventError, Request};
 use crate::journal::{Journal, JournalUrl, OpenRuns, RunKey, RunRecord};
 use crate::name::Class;
@@ -73,8 +75,9 @@ use crate::report::{Report, Size};
 use crate::restore::{Asked, How, Kept, Remembered, RestoreReport};
 use crate::run::{Refused, Step, World, run};
 use crate::secret::{ApiKey, KeySource};
-use crate::service::Patient;
 use crate::service::turbopuffer::{CopySource, Turbopuffer, customer_managed, http_client};
+use crate::service::{Patient, Region};
+use crate::slot::Slot;
 
 /// Finished runs of a plan that `jobs` shows.
 const RUNS_SHOWN: usize = 20;
@@ -95,6 +98,8 @@ pub enum Answer {
     Restored(Box<RestoreReport>),
     /// What was found out of the regions.
     Checked(Checked),
+    /// What one drill showed.
+    Drilled(Box<DrillReport>),
 }
 
 impl Answer {
@@ -103,7 +108,7 @@ impl Answer {
         let (one, many): (Option<&Report>, &[Report]) = match self {
             Self::Run(report) => (Some(report), &[]),
             Self::Resumed(resumed) => (None, &resumed.runs),
-            Self::Jobs(_) | Self::Restored(_) | Self::Checked(_) => (None, &[]),
+            Self::Jobs(_) | Self::Restored(_) | Self::Drilled(_) | Self::Checked(_) => (None, &[]),
         };
         one.into_iter().chain(many)
     }
@@ -113,7 +118,17 @@ impl Answer {
         let (one, many): (Option<&RestoreReport>, &[RestoreReport]) = match self {
             Self::Restored(report) => (Some(report), &[]),
             Self::Resumed(resumed) => (None, &resumed.restores),
-            Self::Run(_) | Self::Jobs(_) | Self::Checked(_) => (None, &[]),
+            Self::Run(_) | Self::Jobs(_) | Self::Drilled(_) | Self::Checked(_) => (None, &[]),
+        };
+        one.into_iter().chain(many)
+    }
+
+    /// The reports of the drills, one each.
+    pub fn drills(&self) -> impl Iterator<Item = &DrillReport> {
+        let (one, many): (Option<&DrillReport>, &[DrillReport]) = match self {
+            Self::Drilled(report) => (Some(report), &[]),
+            Self::Resumed(resumed) => (None, &resumed.drills),
+            Self::Run(_) | Self::Jobs(_) | Self::Restored(_) | Self::Checked(_) => (None, &[]),
         };
         one.into_iter().chain(many)
     }
@@ -138,6 +153,11 @@ pub struct Resumed {
     /// What was done for each.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub restores: Vec<RestoreReport>,
+    /// Drills that were open.
+    pub open_drills: usize,
+    /// What was done for each.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub drills: Vec<DrillReport>,
 }
 
 /// What a `check` found out.
@@ -164,6 +184,9 @@ impl Checked {
 pub struct JobList {
     /// The runs with their jobs.
     pub runs: Vec<RunRecord>,
+    /// The drills, with what was shown of each backup.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub drills: Vec<RunRecord>,
     /// Jobs that are left out of an answer that must be short.
     pub omitted: usize,
 }
@@ -172,7 +195,7 @@ impl JobList {
     /// Leaves out what Lambda's answer, of 6 MB at most, may not hold.
     fn bounded(mut self) -> Self {
         let mut room = JOBS_ANSWERED;
-        for run in &mut self.runs {
+        for run in self.runs.iter_mut().chain(&mut self.drills) {
             self.omitted += run.jobs.len().saturating_sub(room);
             run.jobs.truncate(room);
             room -= run.jobs.len();
@@ -289,6 +312,19 @@ impl Lifeboat {
                     findings,
                 }))
             }
+            Action::Drill => {
+                let how = if request.dry_run {
+                    How::DryRun
+                } else {
+                    How::Whole
+                };
+                let plan = request.choose(&self.settings.plans)?;
+                let slot = Slot::of_run(request.scheduled_time, self.clock.now())?;
+                let asked = request.drill.clone().unwrap_or_default();
+                let asked = asked.with_a_target(plan, slot);
+                let report = self.drill(&asked, plan, (slot, how), run_id, time_left, size, watch);
+                Ok(Answer::Drilled(Box::new(report.await?)))
+            }
             _ => {
                 let plan = request.choose(&self.settings.plans)?;
                 let report = self.run(request, plan, run_id, time_left, size, watch);
@@ -378,15 +414,20 @@ impl Lifeboat {
         size: Size,
         watch: &dyn Fn(Step<'_>),
     ) -> Result<RestoreReport, Refused> {
-        let Some(connected) = self.connected.get(&plan.name) else {
-            unreachable!("every plan was connected")
+        let (target, backups) = self.target(asked.target.as_ref(), plan)?;
+        let region = asked.to.as_ref().unwrap_or(&plan.source.region);
+        let own_key = match &asked.to_api_key_secret {
+            Some(id) => Some(KeySource::Secret {
+                id: id.clone(),
+                field: None,
+            }),
+            None => self.settings.restore_key.clone(),
         };
-        let at = Request::target_of(asked, plan)?;
-        let (Some(target), Some(backups)) = (plan.targets.get(at), connected.targets.get(at))
-        else {
-            unreachable!("the target is one of the plan's")
-        };
-        let destination = self.destination(asked, plan, target)?;
+        // Where backups and destination have one key, they are of one organisation, which needs no key shown to it.
+        let apart = own_key.is_some() || target.api_key.is_some();
+        let key = own_key.unwrap_or_else(|| plan.source.api_key.clone());
+        let encryption = asked.to_encryption_key.as_deref();
+        let destination = self.destination((plan, target), region, (key, apart), encryption)?;
         let world = restore::World {
             plan,
             plans: &self.settings.plans,
@@ -404,27 +445,72 @@ impl Lifeboat {
             .await
     }
 
-    /// The region that receives what is restored.
+    /// Drills in the organisation of the backups: no key to the sources' may be needed to see that backups are good.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "what a door hands over, and the drill itself"
+    )]
+    async fn drill(
+        &self,
+        asked: &drill::Asked,
+        plan: &Plan,
+        (slot, how): (Slot, How),
+        run_id: String,
+        time_left: Duration,
+        size: Size,
+        watch: &dyn Fn(Step<'_>),
+    ) -> Result<DrillReport, Refused> {
+        let (target, backups) = self.target(asked.target.as_ref(), plan)?;
+        let region = drill::region_of(asked, plan, target);
+        let key = target.api_key.as_ref().unwrap_or(&plan.source.api_key);
+        let encryption = asked.to_encryption_key.as_deref();
+        let key = (key.clone(), false);
+        let destination = self.destination((plan, target), region, key, encryption)?;
+        let world = restore::World {
+            plan,
+            plans: &self.settings.plans,
+            target,
+            backups,
+            destination: &destination,
+            kept: self.kept(),
+            clock: self.clock.clone(),
+            report: size,
+            stop: &self.stop,
+            watch,
+        };
+        let report = drill::drill(asked, &world, slot, how, run_id, time_left);
+        Ok(report.boxed_local().await)
+    }
+
+    /// The target that is meant, and its region.
+    fn target<'a>(
+        &'a self,
+        asked: Option<&String>,
+        plan: &'a Plan,
+    ) -> Result<(&'a Target, &'a Patient<Turbopuffer>), EventError> {
+        let Some(connected) = self.connected.get(&plan.name) else {
+            unreachable!("every plan was connected")
+        };
+        let at = Request::target_of(asked, plan)?;
+        let (Some(target), Some(backups)) = (plan.targets.get(at), connected.targets.get(at))
+        else {
+            unreachable!("the target is one of the plan's")
+        };
+        Ok((target, backups))
+    }
+
+    /// The region that receives what is restored, reached with a key that is or is not of the backups' organisation.
     fn destination(
         &self,
-        asked: &Asked,
-        plan: &Plan,
-        target: &Target,
+        (plan, target): (&Plan, &Target),
+        region: &Region,
+        (key, apart): (KeySource, bool),
+        encryption: Option<&str>,
     ) -> Result<Patient<Turbopuffer>, EventError> {
-        let region = asked.to.as_ref().unwrap_or(&plan.source.region);
         let base_url = self.settings.address(plan, region);
         let base_url = base_url.map_err(|faults| EventError::Destination(faults.to_string()))?;
-        let own_key = match &asked.to_api_key_secret {
-            Some(id) => Some(KeySource::Secret {
-                id: id.clone(),
-                field: None,
-            }),
-            None => self.settings.restore_key.clone(),
-        };
-        // Where backups and destination have one key, they are of one organisation, which needs no key shown to it.
-        let apart = own_key.is_some() || target.api_key.is_some();
         let of_backups = target.api_key.as_ref().unwrap_or(&plan.source.api_key);
-        let encryption = match asked.to_encryption_key.as_deref() {
+        let encryption = match encryption {
             None => None,
             Some("default") => Some(turbopuffer::types::Encryption::Default),
             Some(key) => Some(customer_managed(key).map_err(EventError::Destination)?),
@@ -434,7 +520,6 @@ impl Lifeboat {
             api_key: apart.then(|| Arc::new(ApiKey::new(of_backups.clone()))),
             encryption,
         };
-        let key = own_key.unwrap_or_else(|| plan.source.api_key.clone());
         let service = Turbopuffer::new(
             region.clone(),
             base_url,
@@ -445,8 +530,8 @@ impl Lifeboat {
         Ok(Patient::new(service, plan.concurrency))
     }
 
-    /// Goes on with every open run, one after the other, and then with every open restore. Costs two requests when there
-    /// is none.
+    /// Goes on with every open run, one after the other, then with every open restore, and then with every open drill.
+    /// Costs three requests when there is none.
     async fn resume(
         &self,
         request: &Request,
@@ -469,6 +554,8 @@ impl Lifeboat {
             runs: Vec::new(),
             open_restores: 0,
             restores: Vec::new(),
+            open_drills: 0,
+            drills: Vec::new(),
         };
         for open in open.runs {
             let plan = self
@@ -504,7 +591,49 @@ impl Lifeboat {
             let carried_on = self.carry_on(kept, &open.key, request, run_id, left, size, watch);
             resumed.restores.extend(carried_on.await?);
         }
+        let open = kept.journal.of_drills().open_runs().await?;
+        resumed.open_drills = open.runs.len();
+        resumed.ignored.extend(open.ignored);
+        for open in open.runs {
+            let left = ends.saturating_duration_since(Instant::now());
+            let run_id = resumed.run_id.clone();
+            let drilled = self.drill_on(kept, &open.key, request, run_id, left, size, watch);
+            resumed.drills.extend(drilled.await?);
+        }
         Ok(resumed)
+    }
+
+    /// Carries on with an open drill; `None` when it is of a plan that was not asked for, or is not configured.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "what a door hands over, and the drill itself"
+    )]
+    async fn drill_on(
+        &self,
+        kept: Kept<'_>,
+        key: &RunKey,
+        request: &Request,
+        run_id: String,
+        time_left: Duration,
+        size: Size,
+        watch: &dyn Fn(Step<'_>),
+    ) -> Result<Option<DrillReport>, Refused> {
+        let journal = kept.journal.of_drills();
+        let wanted = |plan: &&Plan| {
+            let asked_for = request.plan.as_ref();
+            plan.name == key.plan && asked_for.is_none_or(|wanted| *wanted == plan.name)
+        };
+        let Some(plan) = self.settings.plans.iter().find(wanted) else {
+            return Ok(None);
+        };
+        let remembered = drill::Remembered::of(&journal.entries(key).await?);
+        let Some(asked) = remembered.asked else {
+            restore::forget(&journal, key, &run_id, self.clock.now()).await?;
+            return Ok(None);
+        };
+        let how = (key.slot, How::OneMoreLook);
+        let report = self.drill(&asked, plan, how, run_id, time_left, size, watch);
+        report.await.map(Some)
     }
 
     /// Carries on with an open restore; `None` when it is not for us: of another plan than was asked for, or into an
@@ -545,6 +674,7 @@ impl Lifeboat {
     /// What the journal remembers of the plans' jobs, newest run first.
     async fn jobs(&self, request: &Request) -> Result<JobList, Refused> {
         let journal = self.journal.as_ref().ok_or(Refused::NoJournal)?;
+        let of_drills = journal.of_drills();
         let mut list = JobList::default();
         for plan in &self.settings.plans {
             if request
@@ -556,6 +686,10 @@ impl Lifeboat {
                     .extend(resume::open_records(journal, &plan.name).await?);
                 list.runs
                     .extend(journal.history(&plan.name, RUNS_SHOWN).await?);
+                list.drills
+                    .extend(resume::open_records(&of_drills, &plan.name).await?);
+                list.drills
+                    .extend(of_drills.history(&plan.name, RUNS_SHOWN).await?);
             }
         }
         Ok(list)
@@ -607,7 +741,6 @@ fn connect(plan: &Plan, http: &reqwest::Client) -> Result<Connected, String> {
 mod tests {
     use super::*;
     use crate::journal::JobLine;
-    use crate::slot::Slot;
 
     #[test]
     fn an_answer_of_many_jobs_is_cut_and_says_so() {
@@ -641,6 +774,7 @@ mod tests {
         };
         let list = JobList {
             runs: vec![run(900), run(900), run(5)],
+            drills: Vec::new(),
             omitted: 0,
         };
         let cut = list.bounded();

@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use lambda_runtime::{Diagnostic, Error, LambdaEvent, service_fn};
 use lifeboat::clock::Clock;
+use lifeboat::drill::DrillReport;
 use lifeboat::event::{Event, Request};
 use lifeboat::plan::Settings;
 use lifeboat::report::{Outcome, Report, Size};
@@ -62,16 +63,22 @@ async fn answer(
         telemetry::log_restore(report)
             .map_err(|error| diagnostic("Log", format!("the report can't be logged: {error}")))?;
     }
+    for report in answer.drills() {
+        telemetry::log_drill(report)
+            .map_err(|error| diagnostic("Log", format!("the report can't be logged: {error}")))?;
+    }
     if let Answer::Checked(checked) = &answer
         && let Some(failure) = failure_of_check(checked)
     {
         return Err(failure);
     }
     let of_restores = answer.restores().filter_map(failure_of_restore);
+    let of_drills = answer.drills().filter_map(failure_of_drill);
     let failed = answer
         .reports()
         .filter_map(failure)
         .chain(of_restores)
+        .chain(of_drills)
         .next();
     failed.map_or(Ok(answer), Err)
 }
@@ -92,6 +99,16 @@ fn failure_of_restore(report: &RestoreReport) -> Option<Diagnostic> {
         Outcome::Incomplete if report.stays_open => None,
         Outcome::Incomplete => Some(diagnostic("RestoreIncomplete", report.summary())),
         Outcome::Failed => Some(diagnostic("RestoreFailed", report.summary())),
+    }
+}
+
+/// The same for a drill.
+fn failure_of_drill(report: &DrillReport) -> Option<Diagnostic> {
+    match report.outcome {
+        Outcome::Succeeded => None,
+        Outcome::Incomplete if report.stays_open => None,
+        Outcome::Incomplete => Some(diagnostic("DrillIncomplete", report.summary())),
+        Outcome::Failed => Some(diagnostic("DrillFailed", report.summary())),
     }
 }
 

@@ -4,7 +4,11 @@
 //! digits. The name alone proves nothing: a user's own namespace may look the same. What may be deleted is decided in
 //! `retention`, from the name *and* evidence of the service.
 
+mod scratch;
+
 use std::fmt;
+
+pub use scratch::{SCRATCH_PREFIX, ScratchName};
 
 use crate::slot::Slot;
 

@@ -11,7 +11,7 @@ use globset::{Glob, GlobSet, GlobSetBuilder};
 
 use crate::coverage::SkipUnchanged;
 use crate::journal::JournalUrl;
-use crate::name::{BackupName, BackupPrefix, Class, Namespace, legal_bytes};
+use crate::name::{BackupName, BackupPrefix, Class, Namespace, ScratchName, legal_bytes};
 use crate::retention::Policy;
 use crate::secret::KeySource;
 use crate::service::Region;
@@ -45,13 +45,14 @@ impl Selectors {
         })
     }
 
-    /// Whether a namespace is a source of the plan.
+    /// Whether a namespace is a source of the plan. The scratch of a drill is none of any plan, also not of `*`.
     #[must_use]
     pub fn selects(&self, source: &str) -> bool {
         self.prefixes
             .iter()
             .any(|prefix| source.starts_with(prefix.as_str()))
             && !self.excluded.is_match(source)
+            && !ScratchName::resembles(source)
     }
 
     /// The prefixes to list; an empty one stands for everything.

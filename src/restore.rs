@@ -6,12 +6,15 @@
 //! restore ends in exactly one report.
 
 mod asked;
+mod candidates;
 mod choose;
 mod destination;
 mod job;
+mod journaled;
 mod report;
+mod room;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,35 +24,31 @@ use futures_util::future::{join_all, pending};
 use futures_util::stream::{self, StreamExt};
 use jiff::Timestamp;
 use tokio::sync::{Notify, Semaphore};
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, sleep};
 use tracing::{Instrument, error, info, info_span, warn};
 
 pub use asked::{Asked, Template, TemplateError, Which};
+pub(crate) use candidates::{BySource, Candidates, NotChosen};
 pub use choose::{Choice, Lacking, Taken, choose};
 pub use destination::{Conflict, name_all};
-pub use job::{Chosen, Jobs, Order, RestoreError, RestoreRecord, RestoreState};
+pub use job::{Chosen, Jobs, Order, Purpose, RestoreError, RestoreRecord, RestoreState};
 pub use report::{RestoreCounts, RestoreFailure, RestoreReport, Restored, Route};
 
 use crate::clock::Clock;
 use crate::journal::{
     Entry, Hold, JobLine, Journal, JournalError, Lease, LeaseError, RENEW_EVERY, RENEW_HOLD_EVERY,
-    RunKey, RunLog, RunRecord,
+    RunKey, RunRecord,
 };
-use crate::listing::{self, ListingError};
-use crate::name::{BackupName, Class, Namespace};
+use crate::name::Namespace;
 use crate::plan::{Plan, Target};
 use crate::report::Size;
-use crate::resume::{Notes, Past, Pasts};
-use crate::retention::{Backup, Evidence};
+use crate::resume::{Notes, Pasts};
 use crate::run::{READ_AT_ONCE, Refused, Step};
-use crate::service::{Patient, Service, ServiceError};
+use crate::service::{Patient, Service};
 use crate::slot::{CLOCK_MARGIN, LATEST_START, Slot};
 
 /// How long a `resume` waits for a copy that an earlier invocation started: one more look, not its end.
-const PATIENCE: Duration = Duration::from_secs(10);
-/// Named sources whose backups are listed one by one; for more of them everything is listed once.
-const LISTED_APART: usize = 50;
-
+pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 /// What a restore works with.
 pub struct World<'a, S> {
     /// The plan whose backups are restored.
@@ -215,7 +214,7 @@ pub async fn forget(
 }
 
 /// Makes the lease last for as long as the restore is worked at.
-async fn renew(lease: Option<Arc<Lease>>, clock: Clock) -> Infallible {
+pub(crate) async fn renew(lease: Option<Arc<Lease>>, clock: Clock) -> Infallible {
     let Some(lease) = lease else {
         return pending().await;
     };
@@ -228,7 +227,7 @@ async fn renew(lease: Option<Arc<Lease>>, clock: Clock) -> Infallible {
 }
 
 /// Makes the hold last for as long as the restore is worked at.
-async fn renew_hold(hold: Option<&Hold>, clock: &Clock) -> Infallible {
+pub(crate) async fn renew_hold(hold: Option<&Hold>, clock: &Clock) -> Infallible {
     let Some(hold) = hold else {
         return pending().await;
     };
@@ -239,28 +238,6 @@ async fn renew_hold(hold: Option<&Hold>, clock: &Clock) -> Infallible {
         }
     }
 }
-
-/// Open runs by slot and whether they make manual backups, and what they wrote down.
-#[derive(Default)]
-struct Unfinished {
-    target: String,
-    runs: BTreeMap<(Slot, bool), Pasts>,
-}
-
-impl Unfinished {
-    /// Whether a backup belongs to a run that is open and did not seal it yet.
-    fn holds(&self, name: &BackupName) -> bool {
-        let run = (name.slot(), name.class() == Class::Manual);
-        let sealed = |pasts: &Pasts| {
-            let past = pasts.of_job(&self.target, name.source());
-            past.is_some_and(Past::is_sealed)
-        };
-        self.runs.get(&run).is_some_and(|pasts| !sealed(pasts))
-    }
-}
-
-/// A target's backups by source, oldest first.
-type BySource = BTreeMap<Namespace, Vec<Backup>>;
 
 struct Restore<'a, 'w, S> {
     asked: &'a Asked,
@@ -288,131 +265,6 @@ struct Restore<'a, 'w, S> {
 }
 
 impl<S: Service> Restore<'_, '_, S> {
-    /// Opens the restore in the journal, or finds it there. `false` when another invocation is at work at it.
-    async fn open(&mut self) -> bool {
-        let Some(kept) = self.world.kept else {
-            if self.how != How::DryRun {
-                self.report.warn("no journal is configured, so nothing remembers this restore if it is cut short, and nothing keeps pruning away from its backups; set LIFEBOAT_JOURNAL".to_owned());
-            }
-            return true;
-        };
-        let journal = kept.journal.of_restores();
-        let opened = if self.how == How::DryRun {
-            self.look_into(&journal).await.map_err(LeaseError::from)
-        } else {
-            self.open_in(&journal).await
-        };
-        match opened {
-            Ok(open) => open,
-            Err(held @ LeaseError::Held { .. }) if self.how == How::OneMoreLook => {
-                self.report.fail("busy", held.to_string());
-                self.report.stays_open = true;
-                false
-            }
-            Err(held @ LeaseError::Held { .. }) => {
-                self.report.fail(held.word(), held.to_string());
-                false
-            }
-            Err(error) => {
-                error!(error = error.word(), detail = %error, "the journal can't be used");
-                self.report.warn(format!("nothing remembers this restore if it is cut short, and nothing keeps pruning away from its backups: {error}"));
-                true
-            }
-        }
-    }
-
-    async fn find_open(&self, journal: &Journal) -> Result<Option<RunKey>, JournalError> {
-        let open = journal.open_runs().await?;
-        let ours = open
-            .runs
-            .into_iter()
-            .find(|run| run.key.plan == self.report.restore);
-        Ok(ours.map(|run| run.key))
-    }
-
-    /// Reads what an open restore has written down, for a dry run.
-    async fn look_into(&mut self, journal: &Journal) -> Result<bool, JournalError> {
-        self.earlier = self.ended_earlier(journal).await?;
-        if let Some(key) = self.find_open(journal).await? {
-            let entries = journal.entries(&key).await?;
-            self.remember(&entries);
-        }
-        Ok(true)
-    }
-
-    /// What history says of the same request.
-    async fn ended_earlier(&self, journal: &Journal) -> Result<Vec<JobLine>, JournalError> {
-        let records = journal.history(&self.report.restore, 1).await?;
-        Ok(records.into_iter().flat_map(|record| record.jobs).collect())
-    }
-
-    /// The same request's own work, if a destination that stands is that: restored from the same backup.
-    fn restored_earlier(&self, backup: &BackupName) -> Option<&JobLine> {
-        let (backup, restored) = (backup.to_string(), RestoreState::Restored.word());
-        self.earlier
-            .iter()
-            .find(|line| line.state == restored && line.backup.as_deref() == Some(&backup))
-    }
-
-    /// `false` when there is nothing to carry on with any more.
-    async fn open_in(&mut self, journal: &Journal) -> Result<bool, LeaseError> {
-        let now = self.clock.now();
-        let lease = journal.acquire(&self.report.restore, &self.report.run_id, now);
-        let lease = Arc::new(lease.await?);
-        self.lease = Some(Arc::clone(&lease));
-        match self.find_open(journal).await? {
-            Some(key) => self.slot = key.slot,
-            None if self.how == How::OneMoreLook => return Ok(false),
-            None => {}
-        }
-        self.earlier = self.ended_earlier(journal).await?;
-        let log = journal.open_run(&lease, &self.key(), now).await?;
-        self.opened_at = log.opened_at();
-        self.remember(log.entries());
-        self.notes = Notes::new(Some(log));
-        Ok(true)
-    }
-
-    fn key(&self) -> RunKey {
-        RunKey {
-            plan: self.report.restore.clone(),
-            slot: self.slot,
-            class: Class::Scheduled,
-        }
-    }
-
-    /// Takes over what earlier invocations wrote down.
-    fn remember(&mut self, entries: &[Entry]) {
-        let remembered = Remembered::of(entries);
-        if !remembered.begun {
-            return;
-        }
-        (self.begun, self.carried_on) = (true, true);
-        self.pasts = Pasts::of(entries);
-        self.report.at = remembered.at.unwrap_or(self.report.at);
-        for chosen in &remembered.chosen {
-            match self.read(chosen) {
-                Some(order) => self.orders.push(order),
-                None => self.report.add_missing(&chosen.source, format!(
-                    "the journal says that it is restored from `{}`, which is no backup of this plan; ask for this source anew",
-                    chosen.backup
-                )),
-            }
-        }
-    }
-
-    /// What is restored must have the name of one of the target's backups, whatever the journal says.
-    fn read(&self, chosen: &Chosen) -> Option<Order> {
-        let backup = BackupName::parse(&self.world.target.prefix, &chosen.backup)?;
-        let destination = Namespace::parse(&chosen.destination)?;
-        (backup.source().as_str() == chosen.source).then_some(Order {
-            backup,
-            sealed: chosen.sealed,
-            passed_over: chosen.passed_over,
-            destination,
-        })
-    }
-
     async fn work(&mut self) {
         if self.begun && self.how != How::DryRun && self.is_too_old() {
             return self.give_up();
@@ -485,7 +337,14 @@ impl<S: Service> Restore<'_, '_, S> {
 
     /// Chooses a backup for every source that is asked for. `None` when the backups could not be listed.
     async fn choose_all(&mut self) -> Option<Vec<Taken>> {
-        let by_source = match self.list_backups().boxed_local().await {
+        let candidates = Candidates {
+            plan: self.world.plan,
+            target: self.world.target,
+            backups: self.world.backups,
+            kept: self.world.kept,
+            until: self.until,
+        };
+        let by_source = match candidates.list(&self.asked.which).boxed_local().await {
             Ok(by_source) => by_source,
             Err(error) => {
                 error!(error = error.word(), detail = %error, "listing failed");
@@ -510,31 +369,23 @@ impl<S: Service> Restore<'_, '_, S> {
                 .saturating_add(CLOCK_MARGIN)
                 .unwrap_or(self.report.at),
         );
-        let unfinished = self.unfinished().await;
-        let (backups, until, unfinished) = (self.world.backups, self.until, &unfinished);
-        let choices = stream::iter(by_source)
-            .map(|(source, known)| async move {
-                let chosen = choose_one(backups, known, at, unfinished).boxed_local();
-                (source, timeout_at(until, chosen).await)
-            })
-            .buffered(in_flight(self.world.plan.concurrency))
-            .collect::<Vec<_>>();
+        let unfinished = candidates.unfinished().await;
         let mut taken = Vec::new();
-        for (source, choice) in choices.await {
-            match choice {
-                Ok(Ok(Ok(chosen))) => taken.push(chosen),
-                Ok(Ok(Err(lacking))) if named => self
+        for (source, chosen) in candidates.choose(by_source, at, &unfinished).await {
+            match chosen {
+                Ok(chosen) => taken.push(chosen),
+                Err(NotChosen::Lacking(lacking)) if named => self
                     .report
                     .add_missing(source.as_str(), lacking.to_string()),
-                Ok(Ok(Err(lacking))) => {
+                Err(NotChosen::Lacking(lacking)) => {
                     self.report.warn(format!("{source} is left out: {lacking}"));
                 }
-                Ok(Err(error)) => self.report.fail_source(
+                Err(NotChosen::Service(error)) => self.report.fail_source(
                     &source,
                     error.word(),
                     format!("its backups could not be read, so it is not restored: {error}"),
                 ),
-                Err(_) => self.report.fail_source(
+                Err(NotChosen::OutOfTime) => self.report.fail_source(
                     &source,
                     "out_of_time",
                     "time ran out before a backup was chosen; nothing was started".to_owned(),
@@ -542,118 +393,6 @@ impl<S: Service> Restore<'_, '_, S> {
             }
         }
         Some(taken)
-    }
-
-    /// Runs of the plan that are still open. A copy of a frozen source is born read-only, so what they have not sealed
-    /// themselves may look sealed and be half a copy. When that can't be read, nothing is known of any.
-    async fn unfinished(&self) -> Unfinished {
-        let Some(kept) = self.world.kept else {
-            return Unfinished::default();
-        };
-        let mut unfinished = Unfinished::default();
-        for open in kept.journal.open_runs().await.unwrap_or_default().runs {
-            if open.key.plan == self.world.plan.name {
-                let entries = kept.journal.entries(&open.key).await.unwrap_or_default();
-                let run = (open.key.slot, open.key.class == Class::Manual);
-                unfinished.runs.insert(run, Pasts::of(&entries));
-            }
-        }
-        unfinished.target.clone_from(&self.world.target.name);
-        unfinished
-    }
-
-    /// The backups of everything that is asked for; of a named source that has none, an empty list.
-    async fn list_backups(&self) -> Result<BySource, ListingError> {
-        let (plan, target, backups) = (self.world.plan, self.world.target, self.world.backups);
-        let classes = [Class::Scheduled, Class::Manual];
-        let begins = classes.map(|class| target.prefix.of_class(class));
-        let below = |with: &str| begins.each_ref().map(|begin| format!("{begin}{with}"));
-        let prefixes: Vec<String> = match &self.asked.which {
-            Which::Names(names) if names.len() <= LISTED_APART => names
-                .iter()
-                .flat_map(|name| below(&format!("{name}-")))
-                .collect(),
-            Which::Names(_) => begins.to_vec(),
-            Which::Prefix(prefix) => below(prefix).to_vec(),
-            Which::All => plan.backup_prefixes(target, &classes),
-        };
-        let listing = timeout_at(self.until, listing::list_prefixes(backups, &prefixes)).await;
-        let listing = listing.unwrap_or_else(|_| {
-            let region = backups.region().to_owned();
-            Err(ListingError::OutOfTime { region })
-        })?;
-        let mut by_source = BySource::new();
-        if let Which::Names(names) = &self.asked.which {
-            let names = names.iter().filter_map(|name| Namespace::parse(name));
-            by_source.extend(names.map(|name| (name, Vec::new())));
-        }
-        for text in listing.names {
-            let Some(name) = BackupName::parse(&target.prefix, &text) else {
-                continue;
-            };
-            let source = name.source().clone();
-            let wanted = match &self.asked.which {
-                Which::Names(_) => by_source.contains_key(&source),
-                Which::Prefix(prefix) => source.as_str().starts_with(prefix.as_str()),
-                Which::All => plan.source.selectors.selects(source.as_str()),
-            };
-            if wanted {
-                let backup = Backup {
-                    name,
-                    evidence: None,
-                };
-                by_source.entry(source).or_default().push(backup);
-            }
-        }
-        for backups in by_source.values_mut() {
-            backups.sort_unstable_by_key(|backup| backup.name.slot());
-        }
-        Ok(by_source)
-    }
-
-    /// Names what will be restored, and looks whether it stands already. `None` when anything is in the way of anything.
-    async fn find_room(&mut self, taken: Vec<Taken>) -> Option<Vec<Order>> {
-        let sources = taken.iter().map(|taken| taken.backup.source());
-        let region = self.world.destination.region();
-        let named = name_all(&self.asked.template, sources, self.world.plans, region);
-        let (destination, until) = (self.world.destination, self.until);
-        let looks = stream::iter(named)
-            .map(|(_, named)| look(destination, named, until).boxed_local())
-            .buffered(in_flight(self.world.plan.concurrency))
-            .collect::<Vec<_>>();
-        let looks = looks.await;
-        let (mut orders, mut done) = (Vec::new(), Vec::new());
-        let mut in_the_way = Vec::new();
-        for (taken, look) in taken.iter().zip(looks) {
-            let order = |destination| Order {
-                backup: taken.backup.clone(),
-                sealed: taken.sealed,
-                passed_over: taken.passed_over,
-                destination,
-            };
-            match (look, self.restored_earlier(&taken.backup)) {
-                (Look::Free(name), _) => orders.push(order(name)),
-                (Look::Stands(name), Some(line)) => done.push((order(name), line.clone())),
-                (Look::Stands(name), None) => {
-                    let (name, region) = (name.to_string(), region.to_owned());
-                    let exists = Conflict::Exists { name, region };
-                    in_the_way.push((taken, exists.word(), exists.to_string()));
-                }
-                (Look::No(error, message), _) => in_the_way.push((taken, error, message)),
-            }
-        }
-        for (order, line) in &done {
-            self.report.add_earlier(order, line, true);
-        }
-        if in_the_way.is_empty() {
-            return Some(orders);
-        }
-        for (taken, error, message) in in_the_way {
-            let message = format!("{message}; nothing was started");
-            self.report
-                .fail_source(taken.backup.source(), error, message);
-        }
-        None
     }
 
     fn warn_about_the_unverified(&mut self) {
@@ -736,6 +475,7 @@ impl<S: Service> Restore<'_, '_, S> {
             destination: self.world.destination,
             target_name: target,
             level: self.asked.level,
+            purpose: Purpose::Restore,
             readers: &Semaphore::new(READ_AT_ONCE),
             until: self.until,
             patience: (self.how == How::OneMoreLook).then_some(PATIENCE),
@@ -807,129 +547,18 @@ impl<S: Service> Restore<'_, '_, S> {
             }
         }
     }
-
-    /// Leaves the restore open for the next invocation, or files it as finished; then gives the lease back.
-    async fn close_journal(&mut self) {
-        if let Some(fault) = self.notes.fault() {
-            self.report
-                .warn(format!("the restore went on without its journal: {fault}"));
-        }
-        let sound = self.notes.are_kept();
-        let (log, lines) = std::mem::take(&mut self.notes).into_parts();
-        let closed = match (log, self.world.kept) {
-            (Some(_), _) if self.report.counts.incomplete > 0 => {
-                self.report.stays_open = sound;
-                Ok(())
-            }
-            (Some(log), Some(kept)) if sound => self.file(kept, log, lines).await,
-            _ => Ok(()),
-        };
-        let released = match self.lease.take().and_then(Arc::into_inner) {
-            Some(lease) => lease.release().await,
-            None => Ok(()),
-        };
-        if let Err(error) = closed.and(released) {
-            error!(error = error.word(), detail = %error, "the journal was not closed");
-            self.report
-                .warn(format!("the journal was not closed: {error}"));
-        }
-    }
-
-    async fn file(
-        &self,
-        kept: Kept<'_>,
-        log: RunLog,
-        lines: Vec<JobLine>,
-    ) -> Result<(), JournalError> {
-        // What the same request restored earlier is remembered for the next time it comes.
-        let restored = RestoreState::Restored.word();
-        let earlier = self.earlier.iter().filter(|line| line.state == restored);
-        let jobs: BTreeMap<String, JobLine> = earlier
-            .chain(self.pasts.lines())
-            .cloned()
-            .chain(lines)
-            .map(|line| (line.source.clone(), line))
-            .collect();
-        let record = RunRecord {
-            key: self.key(),
-            run_id: self.report.run_id.clone(),
-            outcome: self.report.outcome_so_far().word().to_owned(),
-            opened_at: log.opened_at(),
-            closed_at: self.clock.now(),
-            jobs: jobs.into_values().collect(),
-            deleted: 0,
-        };
-        kept.journal.of_restores().close_run(log, record).await?;
-        if kept.shared {
-            kept.journal.let_go(&self.report.restore).await?;
-        }
-        Ok(())
-    }
 }
 
-fn in_flight(most: u32) -> usize {
+pub(crate) fn in_flight(most: u32) -> usize {
     usize::try_from(most).unwrap_or(1).max(1)
 }
 
 /// How an earlier invocation ended the restore of a source, if one did.
-fn ended_before<'p>(pasts: &'p Pasts, target: &str, source: &Namespace) -> Option<&'p JobLine> {
+pub(crate) fn ended_before<'p>(
+    pasts: &'p Pasts,
+    target: &str,
+    source: &Namespace,
+) -> Option<&'p JobLine> {
     let past = pasts.of_job(target, source)?;
     past.ended.as_ref().filter(|_| !past.is_open())
-}
-
-/// Asks about one source's backups until one can be chosen. Those of an unfinished run count as unsealed.
-async fn choose_one<S: Service>(
-    service: &S,
-    mut backups: Vec<Backup>,
-    at: Timestamp,
-    unfinished: &Unfinished,
-) -> Result<Result<Taken, Lacking>, ServiceError> {
-    loop {
-        let place = match choose(&backups, at) {
-            Choice::Take(taken) => return Ok(Ok(taken)),
-            Choice::Nothing(lacking) => return Ok(Err(lacking)),
-            Choice::Ask(place) => place,
-        };
-        let Some(backup) = backups.get_mut(place) else {
-            return Ok(Err(Lacking::NoBackup));
-        };
-        match service.metadata(backup.name.namespace()).await? {
-            Some(shown) => {
-                backup.evidence = Some(Evidence {
-                    created_at: shown.created_at,
-                    sealed: shown.read_only && !unfinished.holds(&backup.name),
-                });
-            }
-            None => drop(backups.remove(place)),
-        }
-    }
-}
-
-/// What stands under a name.
-enum Look {
-    /// Nothing.
-    Free(Namespace),
-    /// Something.
-    Stands(Namespace),
-    /// The name can't be used, or it can't be seen what stands there: a stable word and a sentence.
-    No(&'static str, String),
-}
-
-async fn look<S: Service>(service: &S, named: Result<Namespace, Conflict>, until: Instant) -> Look {
-    let name = match named {
-        Ok(name) => name,
-        Err(conflict) => return Look::No(conflict.word(), conflict.to_string()),
-    };
-    match timeout_at(until, service.metadata(&name)).await {
-        Ok(Ok(None)) => Look::Free(name),
-        Ok(Ok(Some(_))) => Look::Stands(name),
-        Ok(Err(error)) => Look::No(
-            error.word(),
-            format!("whether `{name}` stands already can't be seen: {error}"),
-        ),
-        Err(_) => Look::No(
-            "out_of_time",
-            format!("time ran out before it was seen whether `{name}` stands"),
-        ),
-    }
 }

@@ -100,7 +100,9 @@ impl Pasts {
                 Entry::Waiting
                 | Entry::RestoreAsked { .. }
                 | Entry::RestoreChosen { .. }
-                | Entry::RestoreBegun => {}
+                | Entry::RestoreBegun
+                | Entry::DrillAsked { .. }
+                | Entry::DrillLeft => {}
             }
         }
         pasts

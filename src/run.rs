@@ -7,6 +7,7 @@ mod deleting;
 mod discarding;
 mod journaled;
 mod sides;
+mod sweeping;
 mod verifying;
 
 use std::collections::BTreeSet;
@@ -192,7 +193,7 @@ impl<S: Service> Run<'_, '_, S> {
             Action::Verify => self.verify().boxed_local().await,
             Action::Seal => self.seal().boxed_local().await,
             Action::Discard => self.discard().boxed_local().await,
-            Action::Jobs | Action::Check | Action::Restore => {}
+            Action::Jobs | Action::Check | Action::Restore | Action::Drill => {}
         }
     }
 
@@ -205,6 +206,7 @@ impl<S: Service> Run<'_, '_, S> {
             self.run_jobs(&live, &mut sides).await;
         }
         self.prune(&mut sides, &live).await;
+        self.sweep_scratches().boxed_local().await;
     }
 
     /// Backups that retention never looks at, so nothing is pruned either.
@@ -224,6 +226,7 @@ impl<S: Service> Run<'_, '_, S> {
         let (live, mut sides) = self.list_sides(&[Class::Scheduled]).await;
         if let Some(live) = live {
             self.prune(&mut sides, &live).await;
+            self.sweep_scratches().boxed_local().await;
         }
     }
 

@@ -13,6 +13,7 @@ use tracing_subscriber::fmt::layer;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
+use crate::drill::DrillReport;
 use crate::report::{Outcome, Report};
 use crate::restore::RestoreReport;
 
@@ -63,6 +64,11 @@ pub fn log_report(report: &Report) -> io::Result<()> {
 
 /// The same for a restore.
 pub fn log_restore(report: &RestoreReport) -> io::Result<()> {
+    log_last(report.outcome, report.finished_at, report)
+}
+
+/// The same for a drill.
+pub fn log_drill(report: &DrillReport) -> io::Result<()> {
     log_last(report.outcome, report.finished_at, report)
 }
 

@@ -2,6 +2,7 @@
 //!
 //! The report goes to stdout, everything else to stderr, so that a pipe gets the report alone.
 
+mod drilled;
 mod restored;
 mod screen;
 
@@ -16,6 +17,7 @@ use jiff::tz::TimeZone;
 use crate::backup::JobState;
 use crate::coverage::SkipUnchanged;
 use crate::event::Action;
+use crate::journal::RunRecord;
 use crate::plan::{Encryption, Plan, Settings, Source};
 use crate::preflight::Finding;
 use crate::report::{Line, Report};
@@ -25,6 +27,7 @@ use crate::secret::KeySource;
 use crate::verify::{Level, Verified};
 use crate::{JobList, Resumed};
 
+pub use drilled::write_drill;
 pub use restored::{write_planned_restore, write_restore};
 pub use screen::{look, table};
 
@@ -87,6 +90,7 @@ fn headline(report: &Report) -> String {
         (Action::Discard, false) => "Discarding",
         (Action::Discard, true) => "Dry run of discarding",
         (Action::Restore, _) => "Restore",
+        (Action::Drill, _) => "Drill",
     };
     let targets = report.targets.iter();
     let to: Vec<&str> = targets.map(|target| target.region.as_str()).collect();
@@ -205,7 +209,7 @@ fn write_pruning(out: &mut impl Write, report: &Report) -> io::Result<()> {
 
 /// Writes what was carried on with.
 pub fn write_resumed(out: &mut impl Write, resumed: &Resumed) -> io::Result<()> {
-    if resumed.open_runs + resumed.open_restores == 0 {
+    if resumed.open_runs + resumed.open_restores + resumed.open_drills == 0 {
         return writeln!(out, "No run is open.");
     }
     for report in &resumed.runs {
@@ -214,14 +218,31 @@ pub fn write_resumed(out: &mut impl Write, resumed: &Resumed) -> io::Result<()> 
     for report in &resumed.restores {
         write_restore(out, report)?;
     }
+    for report in &resumed.drills {
+        write_drill(out, report)?;
+    }
     for object in &resumed.ignored {
         writeln!(out, "not a run, left alone: {object}")?;
     }
     Ok(())
 }
 
-/// Writes the jobs of the journal's runs, like a cloud console's list of jobs.
+/// Writes the jobs of the journal's runs, like a cloud console's list of jobs, and then its drills.
 pub fn write_jobs_of_runs(out: &mut impl Write, jobs: &JobList) -> io::Result<()> {
+    let (runs, drills) = (jobs_table(&jobs.runs), jobs_table(&jobs.drills));
+    if runs.is_empty() && drills.is_empty() {
+        return writeln!(out, "The journal remembers no job.");
+    }
+    if !runs.is_empty() {
+        writeln!(out, "{runs}")?;
+    }
+    if !drills.is_empty() {
+        writeln!(out, "\nDrills:\n{drills}")?;
+    }
+    Ok(())
+}
+
+fn jobs_table(runs: &[RunRecord]) -> Table {
     let mut table = table(&[
         "plan",
         "slot (UTC)",
@@ -233,7 +254,7 @@ pub fn write_jobs_of_runs(out: &mut impl Write, jobs: &JobList) -> io::Result<()
         "took",
         "what happened",
     ]);
-    for run in &jobs.runs {
+    for run in runs {
         for job in &run.jobs {
             let took = match (job.started_at, job.ended_at) {
                 (Some(began), Some(ended)) => format!("{:#}", ended.duration_since(began)),
@@ -254,10 +275,7 @@ pub fn write_jobs_of_runs(out: &mut impl Write, jobs: &JobList) -> io::Result<()
             ]);
         }
     }
-    if table.is_empty() {
-        return writeln!(out, "The journal remembers no job.");
-    }
-    writeln!(out, "{table}")
+    table
 }
 
 /// One row per backup, oldest first within its source, with every reason.

@@ -68,6 +68,37 @@ run "keeps_its_promises" {
   }
 }
 
+run "drills_only_when_asked" {
+  assert {
+    condition     = length(aws_scheduler_schedule.drill) == 0
+    error_message = "A drill costs what a copy costs, so somebody has to ask for it."
+  }
+}
+
+run "drills_every_plan" {
+  variables {
+    plans          = { nightly = {}, weekly = { timezone = "Europe/Berlin" } }
+    drill_schedule = "cron(30 10 ? * TUE *)"
+  }
+  assert {
+    condition = {
+      for name, schedule in aws_scheduler_schedule.drill :
+      name => [jsondecode(schedule.target[0].input).action, jsondecode(schedule.target[0].input).plan, schedule.schedule_expression, schedule.schedule_expression_timezone]
+      } == {
+      nightly = ["drill", "nightly", "cron(30 10 ? * TUE *)", "UTC"]
+      weekly  = ["drill", "weekly", "cron(30 10 ? * TUE *)", "Europe/Berlin"]
+    }
+    error_message = "Every plan has its drills."
+  }
+  assert {
+    condition = alltrue([
+      for schedule in aws_scheduler_schedule.drill :
+      strcontains(schedule.target[0].input, "\"<aws.scheduler.scheduled-time>\"") && schedule.target[0].dead_letter_config[0].arn == aws_sqs_queue.dead_letters.arn
+    ])
+    error_message = "A drill has its planned instant, and one that can't be delivered goes to the dead letters."
+  }
+}
+
 run "permits_what_the_template_permits" {
   # The ARNs are spelt differently there, so what is compared is who may do what, by the statements' names.
   assert {
@@ -156,11 +187,12 @@ run "refuses_mistakes" {
     source_prefixes    = ["a prefix"]
     backup_prefix      = ""
     schedule           = "cron(30 4 * *)"
+    drill_schedule     = "weekly"
     retention_days     = -1
     api_key_secret_arn = "lifeboat/turbopuffer"
     base_url           = "http://turbopuffer.example"
   }
   expect_failures = [
-    var.source_region, var.source_prefixes, var.backup_prefix, var.schedule, var.retention_days, var.api_key_secret_arn, var.base_url,
+    var.source_region, var.source_prefixes, var.backup_prefix, var.schedule, var.drill_schedule, var.retention_days, var.api_key_secret_arn, var.base_url,
   ]
 }

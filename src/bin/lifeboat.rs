@@ -87,6 +87,14 @@ enum Command {
         after_help = "Examples:\n  lifeboat restore acme-orders --at 2026-11-20T00:00:00Z --dry-run\n  lifeboat restore --all --to gcp-us-central1 --as '{source}' --verify full"
     )]
     Restore(Box<Restore>),
+    /// Prove that backups come back: restore some under scratch names, compare them with their backups, say how long that
+    /// took, and delete the scratches.
+    ///
+    /// Without names it draws one source by lot. Nothing that stands is written, and nothing but the scratches is deleted.
+    #[command(
+        after_help = "Examples:\n  lifeboat drill\n  lifeboat drill --share 5% --verify full --to aws-us-west-2"
+    )]
+    Drill(Box<Drill>),
     /// Check the configuration and show what it means.
     #[command(after_help = "Example:\n  lifeboat check --online")]
     Check {
@@ -221,6 +229,76 @@ impl Restore {
             if self.all {
                 fields.insert("all".to_owned(), true.into());
             }
+            if !self.names.is_empty() {
+                fields.insert("names".to_owned(), self.names.as_slice().into());
+            }
+        }
+        Request::from_event(&event.into()).map_err(|error| BadInput(error.to_string()))
+    }
+}
+
+/// Which backups are drilled, and where.
+#[derive(Args)]
+struct Drill {
+    /// Namespaces, each for its newest verified backup, or whole names of backups.
+    #[arg(value_name = "NAME", conflicts_with_all = ["pick", "count", "share", "seed"])]
+    names: Vec<String>,
+    /// How sources are picked: `random`, by lot (as without this word), or `oldest`, those whose newest verified backup is
+    /// the oldest.
+    #[arg(long, value_name = "HOW")]
+    pick: Option<String>,
+    /// So many sources; one unless given.
+    #[arg(long, value_name = "N", conflicts_with = "share")]
+    count: Option<u32>,
+    /// So large a share of the sources, such as 5% or 0.5%.
+    #[arg(long, value_name = "P%")]
+    share: Option<String>,
+    /// What the lot is drawn with, as an earlier report says it: the same seed picks the same again.
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
+    /// The region that receives the scratches; the plan's source region unless given, or the backups' own if these have a
+    /// key of their own.
+    #[arg(long, value_name = "REGION")]
+    to: Option<String>,
+    /// How closely each is compared with its backup: count, sample, sample:N or full (unless given).
+    #[arg(long, value_name = "LEVEL")]
+    verify: Option<String>,
+    /// From which of the plan's targets; may be left out where there is only one.
+    #[arg(long, value_name = "NAME")]
+    target: Option<String>,
+    /// What the scratches are encrypted with: `default`, or a key's ARN or resource name.
+    #[arg(long, value_name = "KEY")]
+    to_encryption_key: Option<String>,
+    /// Pick and show, but change nothing.
+    #[arg(long)]
+    dry_run: bool,
+    #[command(flatten)]
+    shown: Shown,
+}
+
+impl Drill {
+    /// The same request as an event's, read by the same rules.
+    fn request(&self) -> Result<Request, BadInput> {
+        let mut event = serde_json::json!({"action": "drill", "dry_run": self.dry_run});
+        let optional: [(&str, Option<serde_json::Value>); 9] = [
+            ("pick", self.pick.clone().map(Into::into)),
+            ("count", self.count.map(Into::into)),
+            ("share", self.share.clone().map(Into::into)),
+            ("seed", self.seed.map(Into::into)),
+            ("to", self.to.clone().map(Into::into)),
+            ("verify", self.verify.clone().map(Into::into)),
+            ("target", self.target.clone().map(Into::into)),
+            (
+                "to_encryption_key",
+                self.to_encryption_key.clone().map(Into::into),
+            ),
+            ("plan", self.shown.plan.clone().map(Into::into)),
+        ];
+        if let Some(fields) = event.as_object_mut() {
+            let given = optional
+                .into_iter()
+                .filter_map(|(field, value)| Some((field.to_owned(), value?)));
+            fields.extend(given);
             if !self.names.is_empty() {
                 fields.insert("names".to_owned(), self.names.as_slice().into());
             }
@@ -373,6 +451,7 @@ async fn main() -> ExitCode {
             carry_out(shown.request(Action::List, false), json).await
         }
         Command::Restore(restore) => bring_back(&restore).await,
+        Command::Drill(drill) => try_out(&drill).await,
         Command::Check { online, json } => check(online, json).await,
         Command::Verify { picked, shown } => {
             let json = shown.json;
@@ -493,6 +572,7 @@ fn exit_code(answer: &Answer) -> ExitCode {
     let of_restores = answer.restores().map(|report| report.outcome);
     let good = of_runs
         .chain(of_restores)
+        .chain(answer.drills().map(|report| report.outcome))
         .all(|outcome| outcome == Outcome::Succeeded);
     let all_in_order = match answer {
         Answer::Checked(checked) => checked.bad().next().is_none(),
@@ -525,16 +605,7 @@ async fn bring_back(restore: &Restore) -> Result<ExitCode, BadInput> {
     if asks && !agreed(&lifeboat, &request).await? {
         return Ok(ExitCode::FAILURE);
     }
-    let answer = {
-        let mut restored = pin!(handle(&lifeboat, &request));
-        tokio::select! {
-            answer = &mut restored => answer?,
-            _ = tokio::signal::ctrl_c() => {
-                lifeboat.interrupt();
-                restored.await?
-            }
-        }
-    };
+    let answer = handle_until_ctrl_c(&lifeboat, &request).await?;
     print_answer(&answer, restore.shown.json).map_err(unwritable)?;
     if answer.restores().any(|report| report.stays_open) {
         let command: Vec<String> = std::env::args().map(|word| quoted(&word)).collect();
@@ -545,6 +616,34 @@ async fn bring_back(restore: &Restore) -> Result<ExitCode, BadInput> {
         );
     }
     Ok(exit_code(&answer))
+}
+
+/// Drills; nobody is asked, because nothing is changed but what is made for it.
+async fn try_out(drill: &Drill) -> Result<ExitCode, BadInput> {
+    start_logs()?;
+    let request = drill.request()?;
+    let lifeboat = connect(settings()?)?;
+    let answer = handle_until_ctrl_c(&lifeboat, &request).await?;
+    print_answer(&answer, drill.shown.json).map_err(unwritable)?;
+    if answer.drills().any(|report| report.stays_open) {
+        let _ = writeln!(
+            io::stderr(),
+            "lifeboat: `lifeboat resume` carries on, and deletes the scratches"
+        );
+    }
+    Ok(exit_code(&answer))
+}
+
+/// Carries a request out; with Ctrl-C it is left in order.
+async fn handle_until_ctrl_c(lifeboat: &Lifeboat, request: &Request) -> Result<Answer, BadInput> {
+    let mut answered = pin!(handle(lifeboat, request));
+    tokio::select! {
+        answer = &mut answered => answer,
+        _ = tokio::signal::ctrl_c() => {
+            lifeboat.interrupt();
+            answered.await
+        }
+    }
 }
 
 /// A word as a shell reads it.
@@ -596,6 +695,7 @@ fn print_answer(answer: &Answer, json: bool) -> io::Result<()> {
         Answer::Jobs(jobs) => terminal::write_jobs_of_runs(&mut out, jobs),
         Answer::Restored(report) => terminal::write_restore(&mut out, report),
         Answer::Checked(checked) => terminal::write_findings(&mut out, &checked.findings),
+        Answer::Drilled(report) => terminal::write_drill(&mut out, report),
     }
 }
 

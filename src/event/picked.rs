@@ -62,7 +62,7 @@ impl Picked {
             return match self.first_given() {
                 Some(field) => pointless(
                     field,
-                    "is only for the actions that pick backups: `verify`, `seal`, `discard`, `restore`",
+                    "is only for the actions that pick backups: `verify`, `seal`, `discard`, `restore`, `drill`",
                 ),
                 None => Ok(()),
             };

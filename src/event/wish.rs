@@ -98,7 +98,7 @@ fn prefix(value: &Value) -> Result<String, EventError> {
     Err(wrong("prefix", value, wanted))
 }
 
-fn region(field: &'static str, value: &Value) -> Result<String, EventError> {
+pub(super) fn region(field: &'static str, value: &Value) -> Result<String, EventError> {
     let wanted = "it should be a region such as \"aws-us-east-1\"";
     let text = text(field, value, wanted)?;
     let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';

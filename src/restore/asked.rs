@@ -41,11 +41,7 @@ pub struct Asked {
     /// Where they are restored to; `None` is the plan's source region.
     pub to: Option<Region>,
     /// How closely each is compared with its backup.
-    #[serde(
-        serialize_with = "write_level",
-        deserialize_with = "read_level",
-        rename = "verify"
-    )]
+    #[serde(rename = "verify")]
     pub level: Level,
     /// From which of the plan's targets; `None` is its only one.
     pub target: Option<String>,
@@ -145,16 +141,6 @@ impl<'de> Deserialize<'de> for Template {
         let text = String::deserialize(from)?;
         text.parse().map_err(serde::de::Error::custom)
     }
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
-fn write_level<S: Serializer>(level: &Level, to: S) -> Result<S::Ok, S::Error> {
-    to.collect_str(level)
-}
-
-fn read_level<'de, D: Deserializer<'de>>(from: D) -> Result<Level, D::Error> {
-    let text = String::deserialize(from)?;
-    text.parse().map_err(serde::de::Error::custom)
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::name::{BackupName, Namespace};
+use crate::name::{BackupName, Namespace, ScratchName};
 use crate::plan::Plan;
 
 use super::asked::Template;
@@ -40,6 +40,14 @@ pub enum Conflict {
         /// The plan.
         plan: String,
     },
+    /// It would look like the scratch of a drill.
+    #[error(
+        "`{name}` would look like a drill's scratch, which is never backed up; choose another --as (in an event `as`)"
+    )]
+    LooksLikeAScratch {
+        /// What it would be called.
+        name: String,
+    },
     /// It stands already.
     #[error(
         "`{name}` exists in {region}; nothing is ever overwritten: choose another --as (in an event `as`), or delete it yourself"
@@ -60,6 +68,7 @@ impl Conflict {
             Self::Illegal { .. } => "illegal_name",
             Self::Shared { .. } => "shared_name",
             Self::LooksLikeABackup { .. } => "looks_like_a_backup",
+            Self::LooksLikeAScratch { .. } => "looks_like_a_scratch",
             Self::Exists { .. } => "exists",
         }
     }
@@ -82,6 +91,11 @@ pub fn name_all<'a>(
             return Err(Conflict::Shared {
                 name: name.to_string(),
                 other: other.clone(),
+            });
+        }
+        if ScratchName::resembles(name.as_str()) {
+            return Err(Conflict::LooksLikeAScratch {
+                name: name.to_string(),
             });
         }
         match plans.iter().find(|plan| is_a_backup(plan, region, &name)) {
@@ -172,6 +186,11 @@ mod tests {
         assert_eq!(
             words("backup-{source}", &["acme-1763690400"], BACKUPS),
             ["looks_like_a_backup"]
+        );
+        let scratch = "lifeboat-drill-1763690400-{source}";
+        assert_eq!(
+            words(scratch, &["abcdefghijklmnopabcd"], ELSEWHERE),
+            ["looks_like_a_scratch"]
         );
     }
 }

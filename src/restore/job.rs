@@ -1,7 +1,8 @@
 //! One restored namespace: copy the backup, follow the copy, compare, hand over.
 //!
 //! What it must never do: write into a namespace that stood there before, delete anything, or hand over what it has not
-//! compared. What differs from its backup is left as it is, read-only if the backup was, and told.
+//! compared. What differs from its backup is left as it is, read-only if the backup was, and told. A drill does the same
+//! and hands nothing over: its copy stays as it was born, and whoever drills deletes it.
 
 use std::time::Duration;
 
@@ -9,16 +10,20 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep, timeout_at};
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use crate::clock::Clock;
 use crate::copying::{CopyError, Copying, FIRST_LOOK, LONGEST_LOOK, Made};
+use crate::drill::DrillState;
 use crate::journal::{Entry, JobLine};
 use crate::name::{BackupName, Namespace};
 use crate::resume::{self, Notes, Past};
 use crate::service::{Copied, CopyOrder, Pace, Service, ServiceError};
 use crate::slot::CLOCK_MARGIN;
-use crate::verify::{self, Comparison, End, Level, Mismatch, Observation, Terms, Verdict, Way};
+use crate::verify::{
+    self, Comparison, Cost, Digest, End, Level, Milestone, Mismatch, Observation, Terms, Verdict,
+    Way,
+};
 
 /// A copy that the service says exists must show within this time.
 const UNSEEN_FOR: Duration = Duration::from_mins(10);
@@ -26,6 +31,15 @@ const UNSEEN_FOR: Duration = Duration::from_mins(10);
 const STALLED_AFTER: Duration = Duration::from_mins(1);
 /// Two terabytes take eleven hours (contract section 6); a copy that is not whole after a day is none.
 const LONGEST_COPY: SignedDuration = SignedDuration::from_hours(24);
+
+/// What becomes of a copy that is equal to its backup.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// It loses the read-only flag that it inherited, and is the user's.
+    Restore,
+    /// It has served: nobody writes to it, and it is deleted.
+    Drill,
+}
 
 /// What one source is restored from, and as what.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -211,22 +225,90 @@ pub struct RestoreRecord {
     pub began_at: Timestamp,
     /// When it ended, or was left.
     pub ended_at: Timestamp,
+    /// How long the copy took, from the first look at the backup until the copy was seen whole; `None` if it was not.
+    pub copying: Option<SignedDuration>,
+    /// How long rows were compared in this invocation; `None` if none were, or not to their end.
+    pub comparing: Option<SignedDuration>,
+    /// The sum of all its rows, if all were compared and equal.
+    pub digest: Option<Digest>,
+    /// What reading rows cost in this invocation.
+    pub cost: Cost,
+    /// Whether an earlier invocation began it, so that the times hold pauses.
+    pub carried_on: bool,
     /// How far the service last said the copy was, in its own words.
     pub progress: Option<String>,
     /// Why it was not restored.
     pub error: Option<RestoreError>,
 }
 
+impl Purpose {
+    /// The journal's word for what became of a copy.
+    fn word(self, state: RestoreState) -> &'static str {
+        match self {
+            Self::Restore => state.word(),
+            Self::Drill => DrillState::from(state).word(),
+        }
+    }
+}
+
 impl RestoreRecord {
+    /// What the user is told of it.
+    #[must_use]
+    pub fn message(&self, purpose: Purpose) -> String {
+        let Order {
+            backup,
+            destination,
+            ..
+        } = &self.order;
+        match (&self.error, purpose) {
+            (None, Purpose::Restore) => format!("restored as {destination}"),
+            (None, Purpose::Drill) => self.proof(),
+            (Some(RestoreError::Differs { mismatch, .. }), Purpose::Drill) => format!(
+                "`{backup}` did not come back as it is: {mismatch}; drill it once more, and if it differs again, trust an older backup and back the source up anew"
+            ),
+            (Some(RestoreError::Occupied(name)), Purpose::Drill) => format!(
+                "`{name}` stood there before the drill's copy began, so it is not the drill's: nothing of it was changed; drill again"
+            ),
+            (Some(RestoreError::BackupGone(name)), Purpose::Drill) => {
+                format!("`{name}` was deleted before it could be held; drill again")
+            }
+            (Some(error), _) => error.to_string(),
+        }
+    }
+
+    /// What a drill has shown, for whoever asks years later.
+    fn proof(&self) -> String {
+        let whole = self.ended_at.duration_since(self.began_at);
+        let parts = self.copying.map_or_else(String::new, |copying| {
+            format!(
+                ": {:.1} s until the copy was there, {:.1} s to compare it",
+                copying.as_secs_f64(),
+                (whole - copying).as_secs_f64()
+            )
+        });
+        let digest = self.digest.map(|digest| format!("; digest {digest}"));
+        let pauses = if self.carried_on {
+            "; cut short in between, so the times hold pauses"
+        } else {
+            ""
+        };
+        format!(
+            "{} rows came back whole in {:.1} s{parts}{}{pauses}",
+            self.copied.rows,
+            whole.as_secs_f64(),
+            digest.unwrap_or_default()
+        )
+    }
+
     /// As the journal keeps it.
-    fn line(&self, target: &str, region: &str) -> JobLine {
+    fn line(&self, target: &str, region: &str, purpose: Purpose) -> JobLine {
         let ended = self.state != RestoreState::Incomplete;
         JobLine {
             target: target.to_owned(),
             region: region.to_owned(),
             source: self.order.backup.source().to_string(),
             backup: Some(self.order.backup.to_string()),
-            state: self.state.word().to_owned(),
+            state: purpose.word(self.state).to_owned(),
             rows: self.copied.rows,
             bytes_written: self.copied.bytes_written,
             bytes_returned: self.copied.bytes_returned,
@@ -234,10 +316,7 @@ impl RestoreRecord {
             ended_at: ended.then_some(self.ended_at),
             progress: self.progress.clone(),
             error: self.error.as_ref().map(|error| error.word().to_owned()),
-            message: Some(match &self.error {
-                Some(error) => error.to_string(),
-                None => format!("restored as {}", self.order.destination),
-            }),
+            message: Some(self.message(purpose)),
         }
     }
 }
@@ -253,6 +332,8 @@ pub struct Jobs<'a, S> {
     pub target_name: &'a str,
     /// How closely each is compared with its backup.
     pub level: Level,
+    /// What becomes of what is equal.
+    pub purpose: Purpose,
     /// How many are read row by row at once.
     pub readers: &'a Semaphore,
     /// When to stop working.
@@ -296,10 +377,17 @@ impl<S: Service> Jobs<'_, S> {
             copied: Copied::default(),
             began_at: began.map_or(now, |before| before.looked_at),
             ended_at: now,
+            copying: None,
+            comparing: None,
+            digest: None,
+            cost: Cost::default(),
+            carried_on: began.is_some(),
             progress: None,
             error: None,
         };
-        let ended = timeout_at(self.until, self.work(order, past, &mut record)).await;
+        let way = Way::from(past.and_then(|past| past.compared.clone()));
+        let work = self.work(order, (past, &way), &mut record);
+        let ended = timeout_at(self.until, work).await;
         let error = match ended.unwrap_or(Err(RestoreError::OutOfTime)) {
             Ok(()) => None,
             Err(RestoreError::OutOfTime) if record.progress.is_some() => {
@@ -313,15 +401,29 @@ impl<S: Service> Jobs<'_, S> {
         record.error = error;
         record.ended_at = self.clock.now();
         self.log(&record);
-        let line = record.line(self.target_name, self.destination.region());
+        if let (RestoreState::Incomplete, Some(up_to)) = (record.state, way.reached()) {
+            self.write_down_milestone(order, up_to).await;
+        }
+        let region = self.destination.region();
+        let line = record.line(self.target_name, region, self.purpose);
         self.notes.ended(line).await;
         record
+    }
+
+    /// So that the next invocation goes on with the comparison where this one ended.
+    async fn write_down_milestone(&self, order: &Order, up_to: Milestone) {
+        let compared = Entry::Compared {
+            target: self.target_name.to_owned(),
+            source: order.backup.source().to_string(),
+            up_to,
+        };
+        self.notes.write(compared).await;
     }
 
     async fn work(
         &self,
         order: &Order,
-        past: Option<&Past>,
+        (past, way): (Option<&Past>, &Way),
         record: &mut RestoreRecord,
     ) -> Result<(), RestoreError> {
         if Instant::now() >= self.until {
@@ -335,7 +437,8 @@ impl<S: Service> Jobs<'_, S> {
         }
         let copy = self.copy(order, &origin, past, record).await?;
         record.copied.rows = copy.rows;
-        self.compare_closely(order, &origin).await?;
+        record.copying = Some(self.clock.now().duration_since(record.began_at));
+        self.compare_closely(order, &origin, way, record).await?;
         self.notes
             .write(Entry::RestoreCompared {
                 target: self.target_name.to_owned(),
@@ -488,12 +591,19 @@ impl<S: Service> Jobs<'_, S> {
     }
 
     /// Compares row by row, if that was asked for.
-    async fn compare_closely(&self, order: &Order, origin: &Origin) -> Result<(), RestoreError> {
+    async fn compare_closely(
+        &self,
+        order: &Order,
+        origin: &Origin,
+        way: &Way,
+        record: &mut RestoreRecord,
+    ) -> Result<(), RestoreError> {
         if self.level <= Level::Count {
             return Ok(());
         }
         // The semaphore is never closed, so there is always a turn.
         let _turn = self.readers.acquire().await;
+        let began = self.clock.now();
         let backup = End {
             service: self.backups,
             namespace: order.backup.namespace(),
@@ -506,14 +616,24 @@ impl<S: Service> Jobs<'_, S> {
             level: self.level,
             still_since: origin.still_since(order),
             seed: verify::seed(self.clock),
-            way: &Way::default(),
+            way,
             clock: self.clock,
         };
-        settle(order, verify::compare(backup, copy, terms).await?.verdict)
+        let found = verify::compare(backup, copy, terms).await?;
+        record.comparing = Some(self.clock.now().duration_since(began));
+        record.cost = found.cost;
+        record.digest = match (&found.verdict, found.digests) {
+            (Verdict::Equal, Some([_, digest])) => Some(digest),
+            _ => None,
+        };
+        settle(order, found.verdict)
     }
 
-    /// Takes the read-only flag away that the copy inherited from its backup.
+    /// Takes the read-only flag away that the copy inherited from its backup, for whoever asked for it.
     async fn hand_over(&self, order: &Order) -> Result<(), RestoreError> {
+        if self.purpose == Purpose::Drill {
+            return Ok(());
+        }
         let destination = &order.destination;
         let shown = self.destination.metadata(destination).await?;
         let shown = shown.ok_or_else(|| differs(order, Mismatch::Missing))?;
@@ -533,10 +653,17 @@ impl<S: Service> Jobs<'_, S> {
             &record.order.destination,
         );
         let (backup, region) = (&record.order.backup, self.destination.region());
-        let state = record.state;
+        let (state, drilled) = (record.state, self.purpose == Purpose::Drill);
         match &record.error {
+            // The worst news there is: what was sealed does not come back.
+            Some(error) if drilled && state == RestoreState::Differs => {
+                error!(job = source, %backup, %destination, region, error = error.word(), detail = record.message(self.purpose), "a sealed backup did not come back as it is");
+            }
             Some(error) => {
                 warn!(job = source, %backup, %destination, region, ?state, error = error.word(), detail = %error, "not restored");
+            }
+            None if drilled => {
+                info!(job = source, %backup, %destination, region, rows = record.copied.rows, "came back whole");
             }
             None => {
                 info!(job = source, %backup, %destination, region, ?state, rows = record.copied.rows, "restored");

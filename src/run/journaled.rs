@@ -40,7 +40,12 @@ impl<S: Service> Run<'_, '_, S> {
                 !self.request.dry_run
             }
             Action::Resume => true,
-            Action::List | Action::Jobs | Action::Check | Action::Verify | Action::Restore => false,
+            Action::List
+            | Action::Jobs
+            | Action::Check
+            | Action::Verify
+            | Action::Restore
+            | Action::Drill => false,
         };
         let (Some(journal), true) = (self.world.journal, changes) else {
             return true;

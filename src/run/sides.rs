@@ -102,6 +102,7 @@ impl<'w, S: Service> Run<'_, 'w, S> {
     fn selected(&mut self, names: Vec<String>) -> Live {
         let plan = self.world.plan;
         let (selectors, region) = (&plan.source.selectors, &plan.source.region);
+        self.warn_about_scratches(&names);
         let names: Vec<String> = names
             .into_iter()
             .filter(|name| selectors.selects(name))

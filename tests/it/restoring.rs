@@ -21,14 +21,14 @@ use tokio::sync::Notify;
 
 use crate::world::{Asks, OTHER_TARGET, SOURCE, TARGET, World};
 
-const NIGHTS: [&str; 3] = [
+pub(crate) const NIGHTS: [&str; 3] = [
     "2026-01-02T02:00:00Z",
     "2026-01-03T02:00:00Z",
     "2026-01-04T02:00:00Z",
 ];
-const FOURTEEN_MINUTES: Duration = Duration::from_mins(14);
+pub(crate) const FOURTEEN_MINUTES: Duration = Duration::from_mins(14);
 
-fn at(text: &str) -> Timestamp {
+pub(crate) fn at(text: &str) -> Timestamp {
     text.parse().unwrap()
 }
 
@@ -42,7 +42,7 @@ fn named(names: &[&str]) -> Asked {
 }
 
 /// A world with a journal in memory, which the test keeps a hand on.
-fn journaled(variables: &[(&str, &str)]) -> (World, Arc<InMemory>) {
+pub(crate) fn journaled(variables: &[(&str, &str)]) -> (World, Arc<InMemory>) {
     let mut world = World::new(1, variables);
     let objects = Arc::new(InMemory::new());
     let store: Arc<dyn ObjectStore> = objects.clone();
@@ -51,7 +51,7 @@ fn journaled(variables: &[(&str, &str)]) -> (World, Arc<InMemory>) {
 }
 
 /// Two sources that grow by ten rows a night, backed up on every one of [`NIGHTS`].
-async fn after_three_nights(variables: &[(&str, &str)]) -> (World, Arc<InMemory>) {
+pub(crate) async fn after_three_nights(variables: &[(&str, &str)]) -> (World, Arc<InMemory>) {
     let (world, objects) = journaled(variables);
     for (rows, night) in (1..).zip(NIGHTS) {
         world.write_rows(SOURCE, "acme-docs", 0..rows * 10);
@@ -87,7 +87,7 @@ async fn open_restores(world: &World) -> usize {
     journal.open_runs().await.unwrap().runs.len()
 }
 
-async fn held(objects: &InMemory) -> usize {
+pub(crate) async fn held(objects: &InMemory) -> usize {
     use futures_util::StreamExt;
     let holds = Path::from("lifeboat/holds");
     objects.list(Some(&holds)).count().await
@@ -282,10 +282,10 @@ async fn a_dry_run_says_all_and_changes_nothing() {
 }
 
 /// A future that is polled so many times and then never again.
-struct Polled<'a, F> {
-    inner: Pin<Box<F>>,
-    left: usize,
-    polls: &'a Cell<usize>,
+pub(crate) struct Polled<'a, F> {
+    pub(crate) inner: Pin<Box<F>>,
+    pub(crate) left: usize,
+    pub(crate) polls: &'a Cell<usize>,
 }
 
 impl<F: Future> Future for Polled<'_, F> {

@@ -12,6 +12,7 @@ use jiff::fmt::rfc2822;
 use jiff::{SignedDuration, Timestamp};
 use lifeboat::certificate::DeletionCertificate;
 use lifeboat::clock::Clock;
+use lifeboat::drill::{self, DrillReport};
 use lifeboat::event::{Action, Request};
 use lifeboat::journal::Journal;
 use lifeboat::name::Namespace;
@@ -24,6 +25,7 @@ use lifeboat::service::{
     Copied, CopyOrder, Metadata, Page, Patient, Progress, Row, RowId, Rows, Service, ServiceError,
     Started, Wanted,
 };
+use lifeboat::slot::Slot;
 use lifeboat_emulator::{Answer, Call, ClockMode, Delivery, Emulator, Method, Rule, Standing};
 use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::{Value, json};
@@ -758,5 +760,64 @@ impl World {
         };
         let restored = restore::restore(asked, &world, how, "restore".into(), time_left);
         Box::pin(restored).await.unwrap()
+    }
+}
+
+/// Drills.
+impl World {
+    /// Drills for a slot, at that time or later, as a fresh process would, with all the time that it needs.
+    pub(crate) async fn drill(&self, asked: &drill::Asked, slot: Timestamp) -> DrillReport {
+        self.drill_as(asked, slot, How::Whole, Duration::from_mins(14))
+            .await
+    }
+
+    /// The same in one way or another, within a time.
+    pub(crate) async fn drill_as(
+        &self,
+        asked: &drill::Asked,
+        slot: Timestamp,
+        how: How,
+        time_left: Duration,
+    ) -> DrillReport {
+        let journal = self.journal.as_ref();
+        self.drill_in(journal, &Notify::new(), asked, (slot, how), time_left)
+            .await
+    }
+
+    /// The same in a process whose journal is another client, and which may be interrupted.
+    pub(crate) async fn drill_in(
+        &self,
+        journal: Option<&Journal>,
+        stop: &Notify,
+        asked: &drill::Asked,
+        (slot, how): (Timestamp, How),
+        time_left: Duration,
+    ) -> DrillReport {
+        self.sleep_until(slot).await;
+        let target = &self.plan.targets[0];
+        let region = |name: &str| REGIONS.into_iter().find(|known| *known == name).unwrap();
+        let from = region(&target.region);
+        let destination = Region {
+            source: from,
+            ..self.region(region(drill::region_of(asked, &self.plan, target)))
+        };
+        let world = restore::World {
+            plan: &self.plan,
+            plans: std::slice::from_ref(&self.plan),
+            target,
+            backups: &Patient::new(self.region(from), self.plan.concurrency),
+            destination: &Patient::new(destination, self.plan.concurrency),
+            kept: journal.map(|journal| Kept {
+                journal,
+                shared: true,
+            }),
+            clock: self.local_clock(),
+            report: Size::Whole,
+            stop,
+            watch: &|_| (),
+        };
+        let slot = Slot::of(slot).unwrap();
+        let drilled = drill::drill(asked, &world, slot, how, "drill".into(), time_left);
+        Box::pin(drilled).await
     }
 }

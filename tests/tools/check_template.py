@@ -23,6 +23,7 @@ from schedule import fault
 PERMISSIONS = TEMPLATE.parent / "tests" / "aws" / "permissions.json"
 RESUME = {"action": "resume"}
 INPUT = {"action": "backup", "plan": "${Plan}", "scheduled_time": "<aws.scheduler.scheduled-time>"}
+DRILL = {**INPUT, "action": "drill"}
 DEAD_LETTERS = {"Fn::GetAtt": ["DeadLetters", "Arn"]}
 SECRET = "arn:aws:secretsmanager:us-east-1:123456789012:secret:lifeboat/turbopuffer-AbC123"
 # Values of the parameters that must be given, as people will give them.
@@ -83,7 +84,8 @@ def _broken_promises(expanded: dict[str, Any]) -> Iterator[str]:
         return sending[0] if len(sending) == 1 else {}
 
     function, bucket = only("AWS::Lambda::Function"), only("AWS::S3::Bucket")
-    schedule, resume = schedule_of(INPUT), schedule_of(RESUME)
+    schedule, resume, drill = schedule_of(INPUT), schedule_of(RESUME), schedule_of(DRILL)
+    conditions = {name: resource.get("Condition") for name, resource in expanded["Resources"].items()}
     failures, target = only("AWS::Lambda::EventInvokeConfig"), schedule.get("Target", {})
     variables = function.get("Environment", {}).get("Variables", {})
     parameters = expanded.get("Parameters", {})
@@ -98,6 +100,12 @@ def _broken_promises(expanded: dict[str, Any]) -> Iterator[str]:
         ("one schedule, in a time zone", schedule.get("ScheduleExpressionTimezone") == {"Ref": "ScheduleTimezone"}),
         ("the schedule sends the planned instant", _sent(target) == INPUT),
         ("open runs are carried on with every five minutes", resume.get("ScheduleExpression") == "rate(5 minutes)"),
+        ("a drill is sent its planned instant, at its own times, in the same zone, if it is asked for",
+         drill.get("ScheduleExpression") == {"Ref": "DrillSchedule"} and conditions.get("Drilled") == "HasDrills"
+         and drill.get("ScheduleExpressionTimezone") == {"Ref": "ScheduleTimezone"}),
+        ("a drill that can't be delivered goes to the dead letters",
+         drill.get("Target", {}).get("DeadLetterConfig", {}).get("Arn") == DEAD_LETTERS),
+        ("nothing is drilled unless somebody asks for it", parameters["DrillSchedule"]["Default"] == ""),
         ("the journal is in our bucket", variables.pop("LIFEBOAT_JOURNAL", None) == {"Fn::Sub": "s3://${Journal}/lifeboat"}),
         ("nobody else sees the journal's bucket", len(bucket.get("PublicAccessBlockConfiguration", {})) == 4
          and all(bucket["PublicAccessBlockConfiguration"].values())),

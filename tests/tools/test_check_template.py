@@ -1,4 +1,4 @@
-"""Checks the checker: what passes as a template must really be one, so nine planted mistakes must all be refused."""
+"""Checks the checker: what passes as a template must really be one, so every planted mistake must be refused."""
 
 from __future__ import annotations
 
@@ -51,6 +51,7 @@ def invent_an_action(template: dict[str, Any]) -> None:
 FUNCTION = ("Resources", "Backup", "Properties")
 SCHEDULED = (*FUNCTION, "Events", "Scheduled", "Properties")
 RESUMED = (*FUNCTION, "Events", "Resumed", "Properties")
+DRILLED = ("Resources", "Drilled")
 JOURNAL = ("Resources", "Journal", "Properties")
 
 # Each with a word of the complaint that must be about it: a template that is refused for another reason proves nothing.
@@ -78,6 +79,9 @@ MISTAKES: dict[str, tuple[Mutation, str]] = {
     "two runs at once": (change(*FUNCTION, "ReservedConcurrentExecutions", to=2), "one run at a time"),
     "an event without the planned instant": (change(*SCHEDULED, "Input", to="{}"), "planned instant"),
     "open runs that nobody carries on with": (change(*RESUMED, "Input", to="{}"), "carried on"),
+    "a drill that nobody asked for": (change(*DRILLED, "Condition", to="HasDocument"), "if it is asked for"),
+    "a drill of every stack": (change("Parameters", "DrillSchedule", "Default", to="rate(7 days)"), "somebody asks for it"),
+    "a drill without its instant": (change(*DRILLED, "Properties", "Target", "Input", to='{"action":"drill"}'), "planned instant"),
     "a journal for everybody to read": (change(*JOURNAL, "PublicAccessBlockConfiguration", to={}), "journal's bucket"),
     "a journal in another bucket": (change(*FUNCTION, "Environment", "Variables", "LIFEBOAT_JOURNAL", to="memory://"), "our bucket"),
     "a default that its own pattern refuses": (change("Parameters", "BackupPrefix", "Default", to=""), "BackupPrefix"),
@@ -104,6 +108,7 @@ def test_a_template_is_refused_with(mistake: str) -> None:
 def test_a_schedule_may_be(expression: str) -> None:
     assert fault(expression) is None
     assert re.fullmatch(read()["Parameters"]["Schedule"]["AllowedPattern"], expression)
+    assert re.fullmatch(read()["Parameters"]["DrillSchedule"]["AllowedPattern"], expression)
 
 
 @pytest.mark.parametrize("expression", [

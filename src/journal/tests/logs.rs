@@ -27,7 +27,11 @@ fn source(entry: &Entry) -> &str {
         | Entry::RestoreCompared { source, .. } => source,
         Entry::Ended { job } => &job.source,
         Entry::RestoreChosen { chosen } => &chosen.source,
-        Entry::Waiting | Entry::RestoreAsked { .. } | Entry::RestoreBegun => "",
+        Entry::Waiting
+        | Entry::RestoreAsked { .. }
+        | Entry::RestoreBegun
+        | Entry::DrillAsked { .. }
+        | Entry::DrillLeft => "",
     }
 }
 

@@ -139,6 +139,8 @@ pub(super) struct History {
     sources: BTreeMap<String, Life>,
     /// First and last instant at which a copy to this name was asked for.
     copies: BTreeMap<(&'static str, String), (i64, i64)>,
+    /// Who last took a copy's flag away, to compare it first because its source is frozen.
+    unsealed: BTreeMap<(&'static str, String), u64>,
     slots: BTreeSet<i64>,
     decoys: Vec<(&'static str, String)>,
     late_events: Vec<(i64, Timestamp)>,
@@ -184,6 +186,7 @@ impl History {
             invocations: 0,
             sources: BTreeMap::new(),
             copies: BTreeMap::new(),
+            unsealed: BTreeMap::new(),
             slots: BTreeSet::new(),
             decoys: Vec::new(),
             late_events: Vec::new(),
@@ -961,7 +964,10 @@ impl History {
                     );
                 }
             }
-            Asks::Unseal => {}
+            Asks::Unseal => {
+                let copy = (asked.region, asked.name.clone());
+                self.unsealed.insert(copy, asked.invocation);
+            }
             Asks::Delete => self.check_deletion(asked, of),
         }
     }
@@ -977,7 +983,8 @@ impl History {
             asked.name
         );
         assert!(!of.start.request.manual, "a manual run deleted");
-        self.check_successor(asked, of);
+        let standing = self.as_it_was_read(asked);
+        self.check_successor(asked, &standing, of);
         if let (true, Some(gone)) = (LEASE_IS_CERTIFIED, of.start.journal_gone_after) {
             let lost = asked.at.duration_since(of.began)
                 > SignedDuration::try_from(gone).unwrap() + SignedDuration::from_mins(3);
@@ -994,7 +1001,7 @@ impl History {
         let policy = Policy::of(&self.world.plan.targets[at.unwrap()]);
         let region = asked.region;
         let scene = Scene {
-            standing: &asked.standing,
+            standing: &standing,
             policy: &policy,
             lies: &|seen| self.lies(region, seen),
             now: asked.at.as_second(),
@@ -1005,8 +1012,20 @@ impl History {
         self.tally.add("deletions asked for", 1);
     }
 
+    /// What stood when the process read it. Of two processes without a journal, one may have taken the flag of a frozen
+    /// source's good copy away since, to compare it again.
+    fn as_it_was_read(&self, asked: &Asked) -> Vec<Standing> {
+        let mut standing = asked.standing.clone();
+        for seen in &mut standing {
+            let by = self.unsealed.get(&(asked.region, seen.name.clone()));
+            let by_another = by.is_some_and(|by| *by != asked.invocation);
+            seen.read_only |= by_another && !self.lies(asked.region, seen);
+        }
+        standing
+    }
+
     /// A run deletes nothing of a source before its own backup of it is sealed.
-    fn check_successor(&self, asked: &Asked, of: &Ended) {
+    fn check_successor(&self, asked: &Asked, standing: &[Standing], of: &Ended) {
         let Request {
             action,
             scheduled_time,
@@ -1019,7 +1038,7 @@ impl History {
         let name = format!("backup-{source}-{:010}", slot.as_second());
         let sealed = |seen: &Standing| seen.name == name && seen.read_only;
         assert!(
-            asked.standing.iter().any(sealed) || self.was_deleted(&name),
+            standing.iter().any(sealed) || self.was_deleted(&name),
             "{} was deleted before {name} was sealed",
             asked.name
         );
