@@ -45,7 +45,7 @@ test: test-rust test-python ## Runs every test: Rust, official clients, and the 
 
 test-rust:
 	$(call section,Rust)
-	LIFEBOAT_HISTORIES=$(or $(LIFEBOAT_HISTORIES),2000) cargo test --workspace
+	LIFEBOAT_HISTORIES=$(or $(LIFEBOAT_HISTORIES),300) cargo test --workspace
 
 ifeq ($(PYTHON),)
 test-python:
@@ -95,7 +95,7 @@ check-deployment: $(ENV)/ready
 	$(call section,Template and Terraform)
 	$(ENV)/bin/python tests/tools/check_template.py
 	$(ENV)/bin/python tests/tools/check_terraform.py
-	$(ENV)/bin/python -m pytest -q -o cache_dir=$(ENV)/pytest tests/tools
+	$(ENV)/bin/python -m pytest -q -o cache_dir=$(ENV)/pytest -n 2 tests/tools
 endif
 
 # A folder for each, so that the local AWS's package never takes the place of the one that you deploy.

@@ -97,6 +97,7 @@ def test_a_check_says_before_the_first_night_whether_it_will_work(stack: Stack, 
     emulator.faults({"match": {"region": BACKUP}, "fault": {"status": 400}})
     bad = stack.invoke({"action": "check"})
     assert bad.failed and bad.body["errorType"] == "CheckFailed" and BACKUP in bad.body["errorMessage"]
+    emulator.faults()
     assert not emulator.backups(FIRST_KEY)
 
 
@@ -167,7 +168,7 @@ def test_a_copy_that_outlasts_its_invocation_is_finished_by_the_resume_schedule(
     finished = eventually(lambda: _finished(stack.invoke(tick)), "the copies to be sealed", seconds=60)
     assert finished["outcome"] == "succeeded" and finished["jobs"]["sealed"] == 2 and finished["jobs"]["adopted"] == 0
     assert all(backup.read_only for backup in emulator.backups(FIRST_KEY).values())
-    assert stack.invoke(tick).body == {"action": "resume", "run_id": ANY, "open_runs": 0, "open_restores": 0, "runs": []}
+    assert stack.invoke(tick).body == {"action": "resume", "run_id": ANY, "open_runs": 0, "runs": [], "open_restores": 0, "open_drills": 0}
 
     # And the journal remembers them, like a cloud console's list of jobs.
     (run,) = stack.invoke({"action": "jobs"}).body["runs"]

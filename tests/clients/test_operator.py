@@ -160,6 +160,7 @@ def test_a_check_asks_every_region_from_every_door(
     event.write_text('{"action": "check"}', encoding="utf-8")
     arguments = [str(event) if word == "CHECK.json" else word for word in door]
     emulator.write("acme-docs")
+    emulator.forget_log()
 
     good = lifeboat(*arguments)
     assert good.code == 0 and {found["verdict"] for found in good.report["findings"]} <= {"good", "note"}
