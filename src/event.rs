@@ -36,8 +36,10 @@ pub enum Action {
     List,
     /// Show the jobs that the journal remembers.
     Jobs,
-    /// Show the configuration; sends nothing.
+    /// Ask every region whether backups can work; changes nothing.
     Check,
+    /// Tell what the next thirty nights copy, keep and cost; changes nothing.
+    Estimate,
     /// Bring backups back as namespaces.
     Restore,
     /// Restore backups under scratch names, compare and time them, and delete the scratches.
@@ -59,13 +61,14 @@ impl Action {
     }
 }
 
-const ACTIONS: [(&str, Action); 11] = [
+const ACTIONS: [(&str, Action); 12] = [
     ("backup", Action::Backup),
     ("resume", Action::Resume),
     ("prune", Action::Prune),
     ("list", Action::List),
     ("jobs", Action::Jobs),
     ("check", Action::Check),
+    ("estimate", Action::Estimate),
     ("verify", Action::Verify),
     ("seal", Action::Seal),
     ("discard", Action::Discard),

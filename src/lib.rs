@@ -28,6 +28,7 @@ pub mod clock;
 pub mod copying;
 pub mod coverage;
 pub mod drill;
+pub mod estimate;
 pub mod event;
 pub mod journal;
 pub mod limiter;
@@ -35,6 +36,7 @@ pub mod listing;
 pub mod name;
 pub mod plan;
 pub mod preflight;
+pub mod price;
 pub mod prune;
 pub mod report;
 pub mod restore;
@@ -66,6 +68,7 @@ use tokio::time::{Instant, timeout};
 
 use crate::clock::Clock;
 use crate::drill::DrillReport;
+use crate::estimate::{Estimated, estimate};
 use crate::event::{Action, EventError, Request};
 use crate::journal::{Journal, JournalUrl, OpenRuns, RunKey, RunRecord};
 use crate::name::Class;
@@ -98,6 +101,8 @@ pub enum Answer {
     Restored(Box<RestoreReport>),
     /// What was found out of the regions.
     Checked(Checked),
+    /// What the next nights will do.
+    Estimated(Estimated),
     /// What one drill showed.
     Drilled(Box<DrillReport>),
 }
@@ -108,7 +113,7 @@ impl Answer {
         let (one, many): (Option<&Report>, &[Report]) = match self {
             Self::Run(report) => (Some(report), &[]),
             Self::Resumed(resumed) => (None, &resumed.runs),
-            Self::Jobs(_) | Self::Restored(_) | Self::Drilled(_) | Self::Checked(_) => (None, &[]),
+            _ => (None, &[]),
         };
         one.into_iter().chain(many)
     }
@@ -118,7 +123,7 @@ impl Answer {
         let (one, many): (Option<&RestoreReport>, &[RestoreReport]) = match self {
             Self::Restored(report) => (Some(report), &[]),
             Self::Resumed(resumed) => (None, &resumed.restores),
-            Self::Run(_) | Self::Jobs(_) | Self::Drilled(_) | Self::Checked(_) => (None, &[]),
+            _ => (None, &[]),
         };
         one.into_iter().chain(many)
     }
@@ -128,7 +133,7 @@ impl Answer {
         let (one, many): (Option<&DrillReport>, &[DrillReport]) = match self {
             Self::Drilled(report) => (Some(report), &[]),
             Self::Resumed(resumed) => (None, &resumed.drills),
-            Self::Run(_) | Self::Jobs(_) | Self::Restored(_) | Self::Checked(_) => (None, &[]),
+            _ => (None, &[]),
         };
         one.into_iter().chain(many)
     }
@@ -312,6 +317,10 @@ impl Lifeboat {
                     findings,
                 }))
             }
+            Action::Estimate => {
+                let estimated = self.estimate(request, run_id, time_left);
+                Ok(Answer::Estimated(estimated.boxed_local().await?))
+            }
             Action::Drill => {
                 let how = if request.dry_run {
                     How::DryRun
@@ -333,15 +342,58 @@ impl Lifeboat {
         }
     }
 
+    /// The plan that is named, or all of them.
+    fn chosen(&self, request: &Request) -> Result<&[Plan], EventError> {
+        if request.plan.is_none() {
+            return Ok(&self.settings.plans);
+        }
+        let plan = request.choose(&self.settings.plans)?;
+        Ok(std::slice::from_ref(plan))
+    }
+
+    /// Plays the next nights of the plan that is named, or of every plan, all at once.
+    async fn estimate(
+        &self,
+        request: &Request,
+        run_id: String,
+        time_left: Duration,
+    ) -> Result<Estimated, Refused> {
+        let tonight = Slot::of_run(request.scheduled_time, self.clock.now())?;
+        let prices = &self.settings.prices;
+        let looks = self.chosen(request)?.iter().map(async |plan| {
+            let Some(connected) = self.connected.get(&plan.name) else {
+                unreachable!("every plan was connected")
+            };
+            let (source, targets) = (&connected.source, &connected.targets);
+            let estimated = estimate(plan, source, targets, prices, tonight).boxed_local();
+            match timeout(time_left, estimated).await {
+                Ok(Ok(estimate)) => Ok(estimate),
+                Ok(Err(error)) => Err(format!("{}: {error}", plan.name)),
+                Err(_) => Err(format!(
+                    "{}: time ran out while sizes were read; estimate from a terminal",
+                    plan.name
+                )),
+            }
+        });
+        let mut estimated = Estimated {
+            action: Action::Estimate,
+            run_id,
+            prices_as_of: prices.as_of,
+            plans: Vec::new(),
+            failures: Vec::new(),
+        };
+        for look in join_all(looks).await {
+            match look {
+                Ok(estimate) => estimated.plans.push(estimate),
+                Err(failure) => estimated.failures.push(failure),
+            }
+        }
+        Ok(estimated)
+    }
+
     /// Asks every region of the plan that is named, or of every plan, all at once.
     async fn check(&self, request: &Request, time_left: Duration) -> Result<Vec<Finding>, Refused> {
-        let named = request.plan.as_ref();
-        let named = named.map(|_| request.choose(&self.settings.plans));
-        let plans = match named.transpose()? {
-            Some(plan) => std::slice::from_ref(plan),
-            None => &self.settings.plans[..],
-        };
-        let looks = plans.iter().map(|plan| {
+        let looks = self.chosen(request)?.iter().map(|plan| {
             let Some(connected) = self.connected.get(&plan.name) else {
                 unreachable!("every plan was connected")
             };

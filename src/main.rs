@@ -67,10 +67,16 @@ async fn answer(
         telemetry::log_drill(report)
             .map_err(|error| diagnostic("Log", format!("the report can't be logged: {error}")))?;
     }
-    if let Answer::Checked(checked) = &answer
-        && let Some(failure) = failure_of_check(checked)
-    {
-        return Err(failure);
+    match &answer {
+        Answer::Checked(checked) => {
+            if let Some(failure) = failure_of_check(checked) {
+                return Err(failure);
+            }
+        }
+        Answer::Estimated(estimated) if !estimated.failures.is_empty() => {
+            return Err(diagnostic("EstimateFailed", estimated.failures.join("; ")));
+        }
+        _ => {}
     }
     let of_restores = answer.restores().filter_map(failure_of_restore);
     let of_drills = answer.drills().filter_map(failure_of_drill);

@@ -12,6 +12,7 @@ use globset::{Glob, GlobSet, GlobSetBuilder};
 use crate::coverage::SkipUnchanged;
 use crate::journal::JournalUrl;
 use crate::name::{BackupName, BackupPrefix, Class, Namespace, ScratchName, legal_bytes};
+use crate::price::Prices;
 use crate::retention::Policy;
 use crate::secret::KeySource;
 use crate::service::Region;
@@ -161,6 +162,8 @@ pub struct Settings {
     pub journal: Option<JournalUrl>,
     /// The key of the organisation that a restore leads into, when it is not the sources'.
     pub restore_key: Option<KeySource>,
+    /// What estimates are made with.
+    pub prices: Prices,
     /// The variables that say where regions are reached.
     addresses: Vec<(String, String)>,
 }
@@ -175,17 +178,21 @@ impl Settings {
         reader.refuse_misspelt();
         let journal = reader.journal();
         let restore_key = reader.key("RESTORE_API_KEY");
+        let prices = reader.prices();
         let settings = match reader.set("LIFEBOAT_CONFIG") {
             None => reader.plan().and_then(|plan| Ok((vec![plan], journal?))),
             Some(config) => document::settings(&mut reader, config, journal),
         };
-        match (settings, restore_key) {
-            (Ok((plans, journal)), Ok(restore_key)) if reader.faults.is_empty() => Ok(Self {
-                plans,
-                journal,
-                restore_key,
-                addresses: reader.addresses(),
-            }),
+        match (settings, restore_key, prices) {
+            (Ok((plans, journal)), Ok(restore_key), Ok(prices)) if reader.faults.is_empty() => {
+                Ok(Self {
+                    plans,
+                    journal,
+                    restore_key,
+                    prices,
+                    addresses: reader.addresses(),
+                })
+            }
             _ => Err(Faults(reader.faults)),
         }
     }

@@ -193,7 +193,7 @@ impl<S: Service> Run<'_, '_, S> {
             Action::Verify => self.verify().boxed_local().await,
             Action::Seal => self.seal().boxed_local().await,
             Action::Discard => self.discard().boxed_local().await,
-            Action::Jobs | Action::Check | Action::Restore | Action::Drill => {}
+            Action::Jobs | Action::Check | Action::Estimate | Action::Restore | Action::Drill => {}
         }
     }
 

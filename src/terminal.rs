@@ -3,6 +3,7 @@
 //! The report goes to stdout, everything else to stderr, so that a pipe gets the report alone.
 
 mod drilled;
+mod estimated;
 mod restored;
 mod screen;
 
@@ -28,6 +29,7 @@ use crate::verify::{Level, Verified};
 use crate::{JobList, Resumed};
 
 pub use drilled::write_drill;
+pub use estimated::write_estimate;
 pub use restored::{write_planned_restore, write_restore};
 pub use screen::{look, table};
 
@@ -84,6 +86,7 @@ fn headline(report: &Report) -> String {
         (Action::Resume, _) => "Resume",
         (Action::Jobs, _) => "Jobs",
         (Action::Check, _) => "Check",
+        (Action::Estimate, _) => "Estimate",
         (Action::Verify, _) => "Verification",
         (Action::Seal, false) => "Sealing",
         (Action::Seal, true) => "Dry run of sealing",

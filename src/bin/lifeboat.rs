@@ -74,6 +74,9 @@ enum Command {
     /// Show every backup, and why it stays.
     #[command(after_help = "Example:\n  lifeboat list --plan nightly")]
     List(Shown),
+    /// Tell what the next thirty nights will copy, keep and cost, and how long the next one takes; changes nothing.
+    #[command(after_help = "Example:\n  lifeboat estimate --plan nightly")]
+    Estimate(Shown),
     /// Show the jobs that the journal remembers, one line each.
     #[command(
         after_help = "Example:\n  lifeboat jobs --json | jq '.runs[].jobs[] | select(.state == \"failed\")'"
@@ -446,6 +449,10 @@ async fn main() -> ExitCode {
             let json = shown.json;
             carry_out(shown.request(Action::Jobs, false), json).await
         }
+        Command::Estimate(shown) => {
+            let json = shown.json;
+            carry_out(shown.request(Action::Estimate, false), json).await
+        }
         Command::List(shown) => {
             let json = shown.json;
             carry_out(shown.request(Action::List, false), json).await
@@ -576,6 +583,7 @@ fn exit_code(answer: &Answer) -> ExitCode {
         .all(|outcome| outcome == Outcome::Succeeded);
     let all_in_order = match answer {
         Answer::Checked(checked) => checked.bad().next().is_none(),
+        Answer::Estimated(estimated) => estimated.failures.is_empty(),
         _ => good,
     };
     if all_in_order {
@@ -695,6 +703,7 @@ fn print_answer(answer: &Answer, json: bool) -> io::Result<()> {
         Answer::Jobs(jobs) => terminal::write_jobs_of_runs(&mut out, jobs),
         Answer::Restored(report) => terminal::write_restore(&mut out, report),
         Answer::Checked(checked) => terminal::write_findings(&mut out, &checked.findings),
+        Answer::Estimated(estimated) => terminal::write_estimate(&mut out, estimated),
         Answer::Drilled(report) => terminal::write_drill(&mut out, report),
     }
 }

@@ -14,6 +14,7 @@ use super::{Fault, Plan, Reported, Selectors, Source, Target};
 use crate::coverage::SkipUnchanged;
 use crate::journal::JournalUrl;
 use crate::name::{BackupPrefix, legal_bytes};
+use crate::price::Prices;
 use crate::retention::{Periods, Policy};
 use crate::secret::KeySource;
 use crate::service::Region;
@@ -38,9 +39,10 @@ const OF_THE_PLAN: [&str; 15] = [
 ];
 
 /// What is read with a document as well as without.
-const OF_ALL_PLANS: [&str; 9] = [
+const OF_ALL_PLANS: [&str; 10] = [
     "LIFEBOAT_CONFIG",
     "LIFEBOAT_JOURNAL",
+    "LIFEBOAT_PRICES",
     "TURBOPUFFER_API_KEY",
     "TURBOPUFFER_API_KEY_SECRET",
     "TURBOPUFFER_API_KEY_SECRET_FIELD",
@@ -288,6 +290,12 @@ impl<'a> Reader<'a> {
         parts::journal(text)
             .map(Some)
             .map_err(|message| self.fault("LIFEBOAT_JOURNAL", message))
+    }
+
+    /// What estimates are made with: the table in the repository, or one of the user's own.
+    pub(super) fn prices(&mut self) -> Result<Prices, Reported> {
+        let path = self.set("LIFEBOAT_PRICES");
+        Prices::of(path).map_err(|error| self.fault("LIFEBOAT_PRICES", error.to_string()))
     }
 
     fn number(

@@ -43,6 +43,7 @@ impl<S: Service> Run<'_, '_, S> {
             Action::List
             | Action::Jobs
             | Action::Check
+            | Action::Estimate
             | Action::Verify
             | Action::Restore
             | Action::Drill => false,

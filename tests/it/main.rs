@@ -2,7 +2,7 @@
 //!
 //! `world` is the service: the emulator's core in this process, under virtual time. `stories` are told by hand,
 //! `attacks` by somebody who wanted to break it, `histories` by chance: years of nights with faults, kills, races and repeated events, each night checked against the
-//! rules written down a second time. `restoring` brings it all back, `drilling` tries whether it would. `preflight` asks before the first night. `fleet` is about size.
+//! rules written down a second time. `restoring` brings it all back, `drilling` tries whether it would. `preflight` asks before the first night, `estimating` what the next thirty cost. `fleet` is about size.
 #![expect(
     clippy::unwrap_used,
     clippy::panic,
@@ -15,6 +15,7 @@ mod attacks;
 mod carrying_on;
 mod comparing;
 mod drilling;
+mod estimating;
 mod faulty_store;
 mod fleet;
 mod histories;

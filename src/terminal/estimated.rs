@@ -1,0 +1,77 @@
+//! What a person sees of an estimate: a line for each target, and what it rests on.
+
+use std::io::{self, Write};
+use std::time::Duration;
+
+use comfy_table::Cell;
+use indicatif::HumanDuration;
+
+use super::{bytes, table};
+use crate::estimate::{Estimated, PlanEstimate};
+use crate::price::Between;
+
+/// Writes the estimate for a reader.
+pub fn write_estimate(out: &mut impl Write, estimated: &Estimated) -> io::Result<()> {
+    for plan in &estimated.plans {
+        write_plan(out, plan)?;
+    }
+    if !estimated.plans.is_empty() {
+        writeln!(
+            out,
+            "Sizes are the service's own estimates, prices those of {} (LIFEBOAT_PRICES names a table of yours). Sources are\n\
+             taken to go on growing and changing as they did since their older backups.",
+            estimated.prices_as_of
+        )?;
+    }
+    for failure in &estimated.failures {
+        writeln!(out, "failed: {failure}")?;
+    }
+    Ok(())
+}
+
+fn write_plan(out: &mut impl Write, plan: &PlanEstimate) -> io::Result<()> {
+    writeln!(
+        out,
+        "Plan `{}`: {} sources, {}\n",
+        plan.plan,
+        plan.sources,
+        bytes(plan.source_bytes)
+    )?;
+    let mut table = table(&[
+        "target",
+        "tonight",
+        "",
+        "takes about",
+        "in 30 nights",
+        "copied",
+        "sent",
+        "kept",
+        "copying",
+        "sending",
+        "keeping",
+        "total",
+    ]);
+    for target in &plan.targets {
+        let (tonight, month) = (target.tonight, target.month);
+        let takes = HumanDuration(Duration::from_secs(tonight.seconds));
+        table.add_row([
+            Cell::new(&target.target),
+            Cell::new(format!("{} copies", tonight.copies)),
+            Cell::new(bytes(tonight.bytes)),
+            Cell::new(takes),
+            Cell::new(format!("{} copies", month.copies)),
+            Cell::new(bytes(month.copied_bytes)),
+            Cell::new(bytes(month.sent_bytes)),
+            Cell::new(bytes(month.stored_bytes)),
+            Cell::new(money(month.copying)),
+            Cell::new(money(month.sending)),
+            Cell::new(money(month.storing)),
+            Cell::new(money(month.total)),
+        ]);
+    }
+    writeln!(out, "{table}\n")
+}
+
+fn money(amount: Option<Between>) -> String {
+    amount.map_or_else(|| "unknown".to_owned(), |amount| amount.to_string())
+}
