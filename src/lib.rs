@@ -56,6 +56,7 @@ pub mod demo;
 #[cfg(feature = "terminal")]
 pub mod terminal;
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -70,7 +71,7 @@ use crate::clock::Clock;
 use crate::drill::DrillReport;
 use crate::estimate::{Estimated, estimate};
 use crate::event::{Action, EventError, Request};
-use crate::journal::{Journal, JournalUrl, OpenRuns, RunKey, RunRecord};
+use crate::journal::{Journal, JournalError, JournalUrl, OpenRuns, RunKey, RunRecord};
 use crate::name::Class;
 use crate::plan::{Encryption, Plan, Settings, Target};
 use crate::preflight::{Finding, Verdict, look_at};
@@ -192,6 +193,9 @@ pub struct JobList {
     /// The drills, with what was shown of each backup.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub drills: Vec<RunRecord>,
+    /// The restores, each under the name by which its report calls it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub restores: Vec<RunRecord>,
     /// Jobs that are left out of an answer that must be short.
     pub omitted: usize,
 }
@@ -200,7 +204,8 @@ impl JobList {
     /// Leaves out what Lambda's answer, of 6 MB at most, may not hold.
     fn bounded(mut self) -> Self {
         let mut room = JOBS_ANSWERED;
-        for run in self.runs.iter_mut().chain(&mut self.drills) {
+        let all = self.runs.iter_mut().chain(&mut self.drills);
+        for run in all.chain(&mut self.restores) {
             self.omitted += run.jobs.len().saturating_sub(room);
             run.jobs.truncate(room);
             room -= run.jobs.len();
@@ -726,23 +731,18 @@ impl Lifeboat {
     /// What the journal remembers of the plans' jobs, newest run first.
     async fn jobs(&self, request: &Request) -> Result<JobList, Refused> {
         let journal = self.journal.as_ref().ok_or(Refused::NoJournal)?;
-        let of_drills = journal.of_drills();
         let mut list = JobList::default();
-        for plan in &self.settings.plans {
-            if request
-                .plan
-                .as_ref()
-                .is_none_or(|wanted| *wanted == plan.name)
-            {
-                list.runs
-                    .extend(resume::open_records(journal, &plan.name).await?);
-                list.runs
-                    .extend(journal.history(&plan.name, RUNS_SHOWN).await?);
-                list.drills
-                    .extend(resume::open_records(&of_drills, &plan.name).await?);
-                list.drills
-                    .extend(of_drills.history(&plan.name, RUNS_SHOWN).await?);
-            }
+        for plan in self.chosen(request)? {
+            let (name, drills) = (&plan.name, journal.of_drills());
+            let is_its = |run: &str| run == *name;
+            list.runs
+                .extend(resume::open_records(journal, is_its).await?);
+            list.runs.extend(journal.history(name, RUNS_SHOWN).await?);
+            list.drills
+                .extend(resume::open_records(&drills, is_its).await?);
+            list.drills.extend(drills.history(name, RUNS_SHOWN).await?);
+            list.restores
+                .extend(restores_of(&journal.of_restores(), name).await?);
         }
         Ok(list)
     }
@@ -752,6 +752,21 @@ impl Lifeboat {
     pub fn settings(&self) -> &Settings {
         &self.settings
     }
+}
+
+/// The newest restores of a plan, open ones first. Each request has a history of its own.
+async fn restores_of(journal: &Journal, plan: &str) -> Result<Vec<RunRecord>, JournalError> {
+    let is_its = |restore: &str| restore::plan_of(restore) == plan;
+    let mut restores = Vec::new();
+    for name in journal.names_in_history().await? {
+        if is_its(&name) {
+            restores.extend(journal.history(&name, RUNS_SHOWN).await?);
+        }
+    }
+    restores.sort_by_key(|restore| Reverse(restore.key.slot));
+    restores.truncate(RUNS_SHOWN);
+    restores.splice(..0, resume::open_records(journal, is_its).await?);
+    Ok(restores)
 }
 
 fn connect(plan: &Plan, http: &reqwest::Client) -> Result<Connected, String> {
@@ -827,6 +842,7 @@ mod tests {
         let list = JobList {
             runs: vec![run(900), run(900), run(5)],
             drills: Vec::new(),
+            restores: Vec::new(),
             omitted: 0,
         };
         let cut = list.bounded();

@@ -27,7 +27,7 @@ use tokio::sync::{Notify, Semaphore};
 use tokio::time::{Instant, sleep};
 use tracing::{Instrument, error, info, info_span, warn};
 
-pub use asked::{Asked, Template, TemplateError, Which};
+pub use asked::{Asked, Template, TemplateError, Which, plan_of};
 pub(crate) use candidates::{BySource, Candidates, NotChosen};
 pub use choose::{Choice, Lacking, Taken, choose};
 pub use destination::{Conflict, name_all};

@@ -231,11 +231,14 @@ pub fn line(
     }
 }
 
-/// The open runs of a plan as history will show them, as far as they are.
-pub async fn open_records(journal: &Journal, plan: &str) -> Result<Vec<RunRecord>, JournalError> {
+/// The open runs of these plans as history will show them, as far as they are.
+pub async fn open_records(
+    journal: &Journal,
+    of: impl Fn(&str) -> bool,
+) -> Result<Vec<RunRecord>, JournalError> {
     let mut records = Vec::new();
     for open in journal.open_runs().await?.runs {
-        if open.key.plan != plan {
+        if !of(&open.key.plan) {
             continue;
         }
         let pasts = Pasts::of(&journal.entries(&open.key).await?);

@@ -230,19 +230,20 @@ pub fn write_resumed(out: &mut impl Write, resumed: &Resumed) -> io::Result<()> 
     Ok(())
 }
 
-/// Writes the jobs of the journal's runs, like a cloud console's list of jobs, and then its drills.
+/// Writes the jobs of the journal's runs, like a cloud console's list of jobs, and then its drills and restores.
 pub fn write_jobs_of_runs(out: &mut impl Write, jobs: &JobList) -> io::Result<()> {
-    let (runs, drills) = (jobs_table(&jobs.runs), jobs_table(&jobs.drills));
-    if runs.is_empty() && drills.is_empty() {
+    let tables = [
+        ("", &jobs.runs),
+        ("Drills:\n", &jobs.drills),
+        ("Restores:\n", &jobs.restores),
+    ];
+    let tables = tables.map(|(title, runs)| (title, jobs_table(runs)));
+    let mut filled = tables.iter().filter(|(_, table)| !table.is_empty());
+    let Some((title, first)) = filled.next() else {
         return writeln!(out, "The journal remembers no job.");
-    }
-    if !runs.is_empty() {
-        writeln!(out, "{runs}")?;
-    }
-    if !drills.is_empty() {
-        writeln!(out, "\nDrills:\n{drills}")?;
-    }
-    Ok(())
+    };
+    writeln!(out, "{title}{first}")?;
+    filled.try_for_each(|(title, table)| writeln!(out, "\n{title}{table}"))
 }
 
 fn jobs_table(runs: &[RunRecord]) -> Table {

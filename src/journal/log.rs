@@ -5,6 +5,7 @@
 //! therefore the last thing to go.
 
 use std::cmp::Reverse;
+use std::collections::BTreeSet;
 use std::sync::{Arc, PoisonError};
 
 use futures_util::future::try_join;
@@ -322,6 +323,17 @@ impl Journal {
             .buffered(READS)
             .try_filter_map(async |record| Ok(record));
         records.take(most).try_collect().await
+    }
+
+    /// Whatever has a history here, by the name of its runs.
+    pub async fn names_in_history(&self) -> Result<BTreeSet<String>, JournalError> {
+        let folder = self.store.path(["history"]);
+        let paths = self.store.list(&folder).await?;
+        let below = |path: &Path| {
+            let mut parts = path.prefix_match(&folder)?;
+            Some(parts.next()?.as_ref().to_owned())
+        };
+        Ok(paths.iter().filter_map(below).collect())
     }
 
     /// The objects of a plan's history, newest first, and nothing that is not named like one.

@@ -81,6 +81,12 @@ impl Asked {
     }
 }
 
+/// Whose plan a restore of this identity is.
+#[must_use]
+pub fn plan_of(identity: &str) -> &str {
+    identity.split_once('.').map_or(identity, |(plan, _)| plan)
+}
+
 /// What restored namespaces are called: a text in which `{source}` stands for the source's name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Template(String);

@@ -223,3 +223,14 @@ def test_an_event_restores_as_the_terminal_does(emulator: Emulator, kept: Lifebo
     assert ended.code == 0 and restored(ended) == {"acme-docs": "event-acme-docs"}
     refused = kept.invoke({"action": "restore"})
     assert refused.code == 2 and "exactly one of `names`, `prefix` and `all`" in refused.stderr
+
+
+def test_the_list_of_jobs_shows_restores_by_the_names_of_their_reports(emulator: Emulator, kept: Lifeboat) -> None:
+    name = kept("restore", "acme-docs", "--yes", "--json").report["restore"]
+
+    (restore,) = kept("jobs", "--json").report["restores"]
+
+    assert restore["plan"] == name and restore["outcome"] == "succeeded"
+    assert [(job["source"], job["state"]) for job in restore["jobs"]] == [("acme-docs", "restored")]
+    shown = kept("jobs").stdout
+    assert "Restores:" in shown and "came back whole" in shown
