@@ -419,7 +419,7 @@ pub struct Report {
     #[serde(skip_serializing_if = "Bounded::is_empty")]
     pub verified: Bounded<Verified>,
     /// What reading rows cost, if any were read.
-    #[serde(skip_serializing_if = "costs_nothing")]
+    #[serde(skip_serializing_if = "Cost::is_nothing")]
     pub rows_read: Cost,
     /// Failures for which more time is no remedy.
     #[serde(skip)]
@@ -800,10 +800,6 @@ impl Report {
             self.failures.len(),
         )
     }
-}
-
-fn costs_nothing(cost: &Cost) -> bool {
-    *cost == Cost::default()
 }
 
 /// Why a due backup may still stand, in a stable word and a sentence; `None` when it is gone.

@@ -14,6 +14,7 @@ use std::time::Duration;
 use comfy_table::{Cell, Table};
 use indicatif::{ProgressBar, ProgressStyle};
 use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Unit};
 
 use crate::backup::JobState;
 use crate::coverage::SkipUnchanged;
@@ -25,7 +26,7 @@ use crate::report::{Line, Report};
 use crate::retention::{Periods, Policy};
 use crate::run::Step;
 use crate::secret::KeySource;
-use crate::verify::{Level, Verified};
+use crate::verify::{Cost, Level, Verified};
 use crate::{JobList, Resumed};
 
 pub use drilled::write_drill;
@@ -143,8 +144,12 @@ fn write_verified(out: &mut impl Write, report: &Report) -> io::Result<()> {
         let (level, count) = (report.verify, report.verified.len());
         writeln!(out, "  {count} backups compared at the level {level}")?;
     }
-    let cost = report.rows_read;
-    if cost.requests == 0 {
+    write_rows_read(out, report.rows_read)
+}
+
+/// What reading rows cost, if any were read.
+fn write_rows_read(out: &mut impl Write, cost: Cost) -> io::Result<()> {
+    if cost.is_nothing() {
         return Ok(());
     }
     writeln!(
@@ -260,8 +265,8 @@ fn jobs_table(runs: &[RunRecord]) -> Table {
     ]);
     for run in runs {
         for job in &run.jobs {
-            let took = match (job.started_at, job.ended_at) {
-                (Some(began), Some(ended)) => format!("{:#}", ended.duration_since(began)),
+            let lasted = match (job.started_at, job.ended_at) {
+                (Some(began), Some(ended)) => took(ended.duration_since(began)),
                 _ => String::new(),
             };
             let progress = job.progress.clone().filter(|progress| !progress.is_empty());
@@ -274,12 +279,18 @@ fn jobs_table(runs: &[RunRecord]) -> Table {
                 screen::state(&job.state),
                 Cell::new(job.rows),
                 Cell::new(bytes(job.bytes_written)),
-                Cell::new(took),
+                Cell::new(lasted),
                 Cell::new(happened),
             ]);
         }
     }
     table
+}
+
+/// A duration as people say it; nobody waits for less than a millisecond.
+fn took(duration: SignedDuration) -> String {
+    let rounded = duration.round(Unit::Millisecond).unwrap_or(duration);
+    format!("{rounded:#}")
 }
 
 /// One row per backup, oldest first within its source, with every reason.

@@ -21,6 +21,7 @@ pub(crate) fn figures() -> Vec<Figure> {
         sources: 10,
         latency: Duration::ZERO,
         copy: Duration::ZERO,
+        lost: false,
     });
     let environment = product::environment(&service.base_url);
     let (mut nothing, mut check, mut list) = (Vec::new(), Vec::new(), Vec::new());

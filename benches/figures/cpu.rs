@@ -12,6 +12,7 @@ const SETUP: Setup = Setup {
     sources: 3_000,
     latency: Duration::ZERO,
     copy: Duration::ZERO,
+    lost: false,
 };
 /// Product and loop take turns, so that a busy moment of the machine hits both.
 const ROUNDS: usize = 3;

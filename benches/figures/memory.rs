@@ -19,6 +19,7 @@ pub(crate) fn figures() -> Vec<Figure> {
             sources,
             latency,
             copy,
+            lost: false,
         }))
     };
     let (few, many) = (run(FEW), run(MANY));

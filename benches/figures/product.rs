@@ -2,12 +2,13 @@
 
 use std::time::{Duration, Instant};
 
-use lifeboat::Lifeboat;
 use lifeboat::clock::Clock;
-use lifeboat::event::Request;
+use lifeboat::event::{Action, Request};
 use lifeboat::plan::Settings;
 use lifeboat::report::{Outcome, Size};
+use lifeboat::restore::{Asked, Which};
 use lifeboat::telemetry;
+use lifeboat::{Answer, Lifeboat};
 use serde::{Deserialize, Serialize};
 
 use crate::service::{self, Service};
@@ -20,6 +21,8 @@ pub(crate) struct Setup {
     log_level: String,
     /// Further variables, such as `COPIES`.
     variables: Vec<(String, String)>,
+    /// Whether everything is restored, and not backed up.
+    restores: bool,
 }
 
 /// What came of a run, of the product or of the bare loop.
@@ -40,12 +43,27 @@ pub(crate) fn run(service: &Service) -> Run {
 /// Runs the product once.
 pub(crate) fn run_with(service: &Service, log_level: &str, variables: &[(&str, &str)]) -> Run {
     let own = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
-    let setup = Setup {
+    let variables = variables.iter().map(own).collect();
+    child::result("product", &setup(service, log_level, variables, false))
+}
+
+/// Has the product restore everything.
+pub(crate) fn restore(service: &Service) -> Run {
+    child::result("product", &setup(service, "INFO", Vec::new(), true))
+}
+
+fn setup(
+    service: &Service,
+    log_level: &str,
+    variables: Vec<(String, String)>,
+    restores: bool,
+) -> Setup {
+    Setup {
         base_url: service.base_url.clone(),
         log_level: log_level.to_owned(),
-        variables: variables.iter().map(own).collect(),
-    };
-    child::result("product", &setup)
+        variables,
+        restores,
+    }
 }
 
 /// The variables that make the product back up the service's sources.
@@ -69,9 +87,17 @@ pub(crate) fn play(setup: &Setup) -> Run {
     environment.extend(setup.variables.iter().cloned());
     let settings = Settings::from_environment(&environment).expect("the settings are valid");
     let lifeboat = Lifeboat::connect(settings, Clock::system()).unwrap();
-    let request = Request::default();
+    let request = if setup.restores {
+        Request {
+            action: Action::Restore,
+            restore: Some(Asked::of(Which::All)),
+            ..Request::default()
+        }
+    } else {
+        Request::default()
+    };
     let (begun, cpu) = (Instant::now(), usage::cpu_seconds());
-    let report = child::one_thread()
+    let answer = child::one_thread()
         .block_on(lifeboat.handle(
             &request,
             "figures".to_owned(),
@@ -81,13 +107,23 @@ pub(crate) fn play(setup: &Setup) -> Run {
         ))
         .unwrap();
     let seconds = begun.elapsed().as_secs_f64();
-    let report = report.reports().next().expect("a run has a report").clone();
-    assert_eq!(report.outcome, Outcome::Succeeded, "{}", report.summary());
+    let (requests, jobs) = done(&answer);
     Run {
         seconds,
         cpu_seconds: usage::cpu_seconds() - cpu,
         peak_mib: usage::peak_mib(),
-        requests: report.requests,
-        jobs: report.jobs.sealed,
+        requests,
+        jobs,
     }
+}
+
+/// Requests sent, and namespaces that ended well; all of them must have.
+fn done(answer: &Answer) -> (u64, u64) {
+    if let Some(report) = answer.restores().next() {
+        assert_eq!(report.outcome, Outcome::Succeeded, "{}", report.summary());
+        return (report.requests, report.counts.restored);
+    }
+    let report = answer.reports().next().expect("a run has a report");
+    assert_eq!(report.outcome, Outcome::Succeeded, "{}", report.summary());
+    (report.requests, report.jobs.sealed)
 }

@@ -30,6 +30,7 @@ pub(crate) fn figures() -> Vec<Figure> {
         sources: NAMESPACES,
         latency: Duration::from_millis(40),
         copy: Duration::from_millis(5),
+        lost: false,
     };
     let theirs = rate(sequential(&python, &folder, &Service::start(setup)));
     let ours = rate(product::run(&Service::start(setup)).seconds);

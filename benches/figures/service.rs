@@ -23,6 +23,8 @@ pub(crate) const DIMENSIONS: u64 = 256;
 pub(crate) struct Setup {
     /// Namespaces in the source region.
     pub(crate) sources: u64,
+    /// Or, instead of them, a sealed backup of each.
+    pub(crate) lost: bool,
     /// How late every answer is.
     pub(crate) latency: Duration,
     /// How long every copy takes.
@@ -120,7 +122,11 @@ pub(crate) fn play(setup: &Setup) {
         copy_overhead_ms: milliseconds(setup.copy),
         ..Settings::default()
     });
-    emulator.seed_namespaces(SOURCE_REGION, (0..setup.sources).map(source), 10, 1_000);
+    if setup.lost {
+        seed_backups(&emulator, setup.sources);
+    } else {
+        emulator.seed_namespaces(SOURCE_REGION, (0..setup.sources).map(source), 10, 1_000);
+    }
     let late = Fault {
         latency_ms: Some(milliseconds(setup.latency)),
         ..Fault::default()
@@ -129,6 +135,27 @@ pub(crate) fn play(setup: &Setup) {
         emulator.set_faults(vec![Rule::new(Match::operation("any"), late)]);
     }
     serve_until_killed(emulator);
+}
+
+/// A sealed backup of each source, and no request that tells of it.
+fn seed_backups(emulator: &Emulator, sources: u64) {
+    let slot = emulator.now().as_second();
+    let backup = |index| format!("{BACKUP_PREFIX}{}-{slot:010}", source(index));
+    emulator.seed_namespaces(BACKUP_REGION, (0..sources).map(backup), 10, 1_000);
+    let call = |method, path, body: &Value| {
+        let _ = emulator.call(Call {
+            method,
+            path,
+            query: String::new(),
+            headers: vec![("authorization".into(), format!("Bearer {API_KEY}"))],
+            body: serde_json::to_vec(body).unwrap(),
+        });
+    };
+    for index in 0..sources {
+        let path = format!("/{BACKUP_REGION}/v1/namespaces/{}/metadata", backup(index));
+        call(Method::Patch, path, &json!({"read_only": true}));
+    }
+    call(Method::Delete, "/_emulator/log".to_owned(), &Value::Null);
 }
 
 /// The same with one source of many rows.

@@ -11,7 +11,7 @@ use crate::event::Action;
 use crate::journal::JobLine;
 use crate::name::Namespace;
 use crate::report::{Bounded, Outcome, Size};
-use crate::verify::Level;
+use crate::verify::{Cost, Level};
 
 /// Restored namespaces by how they ended.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -108,6 +108,9 @@ pub struct RestoreReport {
     pub bytes_written: u64,
     /// Billed logical bytes read in the backups' region and sent over.
     pub bytes_returned: u64,
+    /// What comparing rows cost, if any were read.
+    #[serde(skip_serializing_if = "Cost::is_nothing")]
+    pub rows_read: Cost,
     /// HTTP requests sent, repeats included.
     pub requests: u64,
     /// How many of them were repeats.
@@ -168,6 +171,7 @@ impl RestoreReport {
             rows: 0,
             bytes_written: 0,
             bytes_returned: 0,
+            rows_read: Cost::default(),
             requests: 0,
             retries: 0,
             restored: Bounded::of_at_most(most),
@@ -185,6 +189,7 @@ impl RestoreReport {
         self.add_line(&record.order, state, rows, seconds, progress);
         self.bytes_written += record.copied.bytes_written;
         self.bytes_returned += record.copied.bytes_returned;
+        self.rows_read += record.cost;
         if let Some(error) = &record.error {
             let source = record.order.backup.source();
             self.fail_source(source, error.word(), error.to_string());

@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use super::{bytes, screen, table};
+use super::{bytes, screen, table, write_rows_read};
 use crate::drill::{DrillReport, DrillState, Drilled};
 
 /// Writes the report of a drill for a reader.
@@ -44,6 +44,7 @@ pub fn write_drill(out: &mut impl Write, report: &DrillReport) -> io::Result<()>
             age(report.oldest_recovery_point_seconds)
         )?;
     }
+    write_rows_read(out, report.rows_read)?;
     write_drilled(out, report)?;
     for scratch in &report.swept.shown {
         writeln!(out, "deleted, left by an earlier drill: {scratch}")?;

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use comfy_table::Cell;
 
-use super::{bytes, screen, table};
+use super::{bytes, screen, table, write_rows_read};
 use crate::restore::{RestoreReport, RestoreState};
 
 /// Writes the report of a restore for a reader.
@@ -42,6 +42,7 @@ pub fn write_restore(out: &mut impl Write, report: &RestoreReport) -> io::Result
             bytes(report.bytes_returned)
         )?;
     }
+    write_rows_read(out, report.rows_read)?;
     write_restored(out, report)?;
     for warning in &report.warnings.shown {
         writeln!(out, "warning: {warning}")?;

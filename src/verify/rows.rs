@@ -44,6 +44,12 @@ impl AddAssign for Cost {
 }
 
 impl Cost {
+    /// Whether no row was read.
+    #[must_use]
+    pub fn is_nothing(&self) -> bool {
+        *self == Self::default()
+    }
+
     /// Adds an answer.
     pub(super) fn add(&mut self, answer: &Rows) {
         self.requests += 1;

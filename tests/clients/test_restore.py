@@ -233,4 +233,13 @@ def test_the_list_of_jobs_shows_restores_by_the_names_of_their_reports(emulator:
     assert restore["plan"] == name and restore["outcome"] == "succeeded"
     assert [(job["source"], job["state"]) for job in restore["jobs"]] == [("acme-docs", "restored")]
     shown = kept("jobs").stdout
-    assert "Restores:" in shown and "came back whole" in shown
+    assert "Restores:" in shown and "restored as recovered-acme-docs" in shown
+
+
+def test_what_comparing_every_row_cost_is_said(emulator: Emulator, kept: Lifeboat) -> None:
+    ended = kept("restore", "acme-docs", "--verify", "full", "--yes", "--json")
+
+    assert ended.code == 0 and ended.report["rows_read"]["rows"] == 2 * ended.report["rows"]
+    again = kept("restore", "acme-users", "--verify", "full", "--yes")
+    assert "requests and is billed with" in again.stdout
+    assert "rows_read" not in kept("restore", "acme-docs", "--as", "by-count-{source}", "--yes", "--json").report

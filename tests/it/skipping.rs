@@ -205,7 +205,7 @@ async fn a_dry_run_foretells_what_is_covered() {
 #[tokio::test(start_paused = true)]
 async fn no_change_is_missed_and_nine_copies_in_ten_are_saved() {
     const SOURCES: usize = 250;
-    let source_days = number("LIFEBOAT_SOURCE_DAYS").unwrap_or(10_000);
+    let source_days = number("LIFEBOAT_SOURCE_DAYS").unwrap_or(100_000);
     let days = i64::try_from(source_days).unwrap() / i64::try_from(SOURCES).unwrap();
     let world = World::new(1, &[SKIPS, ("RETENTION_DAYS", "3")]);
     let names: Vec<String> = (0..SOURCES)
