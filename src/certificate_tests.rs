@@ -543,6 +543,10 @@ fn the_newest_sealed_backup_is_never_discarded() {
         vec![old()],
         vec![old(), unsealed(witness("acme", "2026-11-21T02:05:00Z"))],
         vec![witness("acme-x", "2026-11-21T02:05:00Z")],
+        vec![Witness {
+            namespace: "somebody-elses".into(),
+            ..witness("acme", "2026-11-21T02:05:00Z")
+        }],
         vec![manual(witness("acme", "2026-11-21T02:05:00Z"))],
         vec![witness("acme", "2026-11-21T02:30:00Z")], // in the future
         vec![Witness {

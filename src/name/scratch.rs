@@ -135,6 +135,7 @@ mod tests {
         let text = name.to_string();
         assert!(text.starts_with("lifeboat-drill-1763776800-"), "{text}");
         assert_eq!(text.len(), 46);
+        assert_eq!(name.namespace().as_str(), text);
         assert_eq!(ScratchName::parse("nightly", &text), Some(name.clone()));
         assert!(name.is_of(&backup) && ScratchName::resembles(&text));
         let other = self::backup("backup-", "acme-users");
