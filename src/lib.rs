@@ -16,6 +16,7 @@
 //! - [`mod@run`] drives [`listing`], [`backup`] (copy, compare, seal), [`coverage`] (whether to copy at all), [`verify`] and
 //!   [`prune`]; [`mod@restore`] brings backups back, and [`mod@drill`] tries whether it would; all copy by [`copying`].
 //! - [`journal`] what a later invocation must know of a run, who works on a plan, how runs ended.
+//! - [`zilliz`] clusters of Zilliz Cloud, whose native backups a plan drives: a provider of its own, with its own map.
 //! - [`service`] what a vector database must offer, and turbopuffer; [`secret`] API keys; [`clock`] and [`telemetry`].
 //!
 //! The doors are `main.rs` (Lambda) and `bin/lifeboat.rs` (a terminal); both build the same [`event::Request`] and hand
@@ -46,6 +47,7 @@ pub mod service;
 pub mod slot;
 pub mod telemetry;
 pub mod verify;
+pub mod zilliz;
 
 #[cfg(test)]
 mod cases;
@@ -78,6 +80,7 @@ use crate::secret::{ApiKey, KeySource};
 use crate::service::turbopuffer::{CopySource, Turbopuffer, customer_managed, http_client};
 use crate::service::{Patient, Region};
 use crate::slot::Slot;
+use crate::zilliz::ClusterReport;
 
 /// Finished runs of a plan that `jobs` shows.
 const RUNS_SHOWN: usize = 20;
@@ -100,6 +103,8 @@ pub enum Answer {
     Checked(Checked),
     /// What one drill showed.
     Drilled(Box<DrillReport>),
+    /// What one run over clusters of Zilliz Cloud did.
+    Clusters(Box<ClusterReport>),
 }
 
 impl Answer {
@@ -108,7 +113,7 @@ impl Answer {
         let (one, many): (Option<&Report>, &[Report]) = match self {
             Self::Run(report) => (Some(report), &[]),
             Self::Resumed(resumed) => (None, &resumed.runs),
-            Self::Jobs(_) | Self::Restored(_) | Self::Drilled(_) | Self::Checked(_) => (None, &[]),
+            _ => (None, &[]),
         };
         one.into_iter().chain(many)
     }
@@ -118,7 +123,7 @@ impl Answer {
         let (one, many): (Option<&RestoreReport>, &[RestoreReport]) = match self {
             Self::Restored(report) => (Some(report), &[]),
             Self::Resumed(resumed) => (None, &resumed.restores),
-            Self::Run(_) | Self::Jobs(_) | Self::Drilled(_) | Self::Checked(_) => (None, &[]),
+            _ => (None, &[]),
         };
         one.into_iter().chain(many)
     }
@@ -128,7 +133,17 @@ impl Answer {
         let (one, many): (Option<&DrillReport>, &[DrillReport]) = match self {
             Self::Drilled(report) => (Some(report), &[]),
             Self::Resumed(resumed) => (None, &resumed.drills),
-            Self::Run(_) | Self::Jobs(_) | Self::Restored(_) | Self::Checked(_) => (None, &[]),
+            _ => (None, &[]),
+        };
+        one.into_iter().chain(many)
+    }
+
+    /// The reports of the runs over clusters, one each.
+    pub fn clusters(&self) -> impl Iterator<Item = &ClusterReport> {
+        let (one, many): (Option<&ClusterReport>, &[ClusterReport]) = match self {
+            Self::Clusters(report) => (Some(report), &[]),
+            Self::Resumed(resumed) => (None, &resumed.clusters),
+            _ => (None, &[]),
         };
         one.into_iter().chain(many)
     }
@@ -158,6 +173,17 @@ pub struct Resumed {
     /// What was done for each.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub drills: Vec<DrillReport>,
+    /// Runs over clusters that were open.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub open_cluster_runs: usize,
+    /// What was done for each.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub clusters: Vec<ClusterReport>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
+fn is_zero(number: &usize) -> bool {
+    *number == 0
 }
 
 /// What a `check` found out.
@@ -209,6 +235,7 @@ impl JobList {
 pub struct Lifeboat {
     settings: Settings,
     connected: BTreeMap<String, Connected>,
+    clients: zilliz::Clients,
     journal: Option<Journal>,
     /// Where restores are remembered if there is no such journal.
     restores: Option<Journal>,
@@ -235,6 +262,7 @@ impl Lifeboat {
             .map(|plan| Ok((plan.name.clone(), connect(plan, &http)?)));
         Ok(Self {
             connected: connected.collect::<Result<_, String>>()?,
+            clients: zilliz::connect(&settings, &http, &clock)?,
             journal: settings.journal.as_ref().map(Journal::open),
             restores: None,
             http,
@@ -281,6 +309,10 @@ impl Lifeboat {
         size: Size,
         watch: &dyn Fn(Step<'_>),
     ) -> Result<Answer, Refused> {
+        let for_clusters = self.answer_for_clusters(request, &run_id, time_left, size);
+        if let Some(answer) = for_clusters.boxed_local().await? {
+            return Ok(answer);
+        }
         match request.action {
             Action::Resume => {
                 let resumed = self.resume(request, run_id, time_left, size, watch);
@@ -305,7 +337,9 @@ impl Lifeboat {
                 Ok(Answer::Restored(Box::new(report.await?)))
             }
             Action::Check => {
-                let findings = self.check(request, time_left).boxed_local().await?;
+                let mut findings = self.check(request, time_left).boxed_local().await?;
+                let of_clusters = self.check_clusters(request, time_left);
+                findings.extend(of_clusters.boxed_local().await);
                 Ok(Answer::Checked(Checked {
                     action: Action::Check,
                     run_id,
@@ -335,10 +369,19 @@ impl Lifeboat {
 
     /// Asks every region of the plan that is named, or of every plan, all at once.
     async fn check(&self, request: &Request, time_left: Duration) -> Result<Vec<Finding>, Refused> {
-        let named = request.plan.as_ref();
+        let ours = |name: &&String| {
+            !self
+                .settings
+                .clusters
+                .iter()
+                .any(|plan| plan.name == **name)
+        };
+        let of_clusters = request.plan.as_ref().is_some_and(|name| !ours(&name));
+        let named = request.plan.as_ref().filter(ours);
         let named = named.map(|_| request.choose(&self.settings.plans));
         let plans = match named.transpose()? {
             Some(plan) => std::slice::from_ref(plan),
+            None if of_clusters => &[],
             None => &self.settings.plans[..],
         };
         let looks = plans.iter().map(|plan| {
@@ -556,6 +599,8 @@ impl Lifeboat {
             restores: Vec::new(),
             open_drills: 0,
             drills: Vec::new(),
+            open_cluster_runs: 0,
+            clusters: Vec::new(),
         };
         for open in open.runs {
             let plan = self
@@ -600,6 +645,12 @@ impl Lifeboat {
             let drilled = self.drill_on(kept, &open.key, request, run_id, left, size, watch);
             resumed.drills.extend(drilled.await?);
         }
+        let run_id = resumed.run_id.clone();
+        let of_clusters = self.resume_clusters(request, &run_id, ends, size);
+        let (open, reports, ignored) = of_clusters.boxed_local().await?;
+        resumed.open_cluster_runs = open;
+        resumed.clusters = reports;
+        resumed.ignored.extend(ignored);
         Ok(resumed)
     }
 
@@ -692,6 +743,7 @@ impl Lifeboat {
                     .extend(of_drills.history(&plan.name, RUNS_SHOWN).await?);
             }
         }
+        list.runs.extend(self.jobs_of_clusters(request).await?);
         Ok(list)
     }
 

@@ -573,6 +573,7 @@ fn exit_code(answer: &Answer) -> ExitCode {
     let good = of_runs
         .chain(of_restores)
         .chain(answer.drills().map(|report| report.outcome))
+        .chain(answer.clusters().map(|report| report.outcome))
         .all(|outcome| outcome == Outcome::Succeeded);
     let all_in_order = match answer {
         Answer::Checked(checked) => checked.bad().next().is_none(),
@@ -696,6 +697,7 @@ fn print_answer(answer: &Answer, json: bool) -> io::Result<()> {
         Answer::Restored(report) => terminal::write_restore(&mut out, report),
         Answer::Checked(checked) => terminal::write_findings(&mut out, &checked.findings),
         Answer::Drilled(report) => terminal::write_drill(&mut out, report),
+        Answer::Clusters(report) => terminal::write_clusters(&mut out, report),
     }
 }
 
