@@ -318,6 +318,17 @@ pub enum EventError {
         /// Its targets.
         targets: String,
     },
+    /// An action that means nothing for clusters.
+    #[error(
+        "plan `{plan}` is of Zilliz Cloud, where `{}` is not to be had; its actions are backup, resume, jobs and check",
+        action.word()
+    )]
+    NotForZilliz {
+        /// The action.
+        action: Action,
+        /// The plan.
+        plan: String,
+    },
     /// A target that the plan does not have.
     #[error("plan `{plan}` has no target `{target}`; did you mean `{nearest}`?")]
     UnknownTarget {
@@ -610,7 +621,7 @@ fn wrong(field: &'static str, value: &Value, wanted: &'static str) -> EventError
     }
 }
 
-fn nearest<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
+pub(crate) fn nearest<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
     known
         .iter()
         .copied()

@@ -14,6 +14,7 @@
 //! | `holds/{restore}.json` | backups that are being restored, and until when nobody may delete them | only if it is as it was read |
 //! | `restores/…` | the first four for restores, each under its identity in place of a plan | as above |
 //! | `drills/…` | the first four for drills | as above |
+//! | `clusters/…` | the first four for plans of Zilliz Cloud | as above |
 //!
 //! `{slot}` has `-manual` behind it for a run that makes manual backups. A fence is a number that grows with every
 //! taking of a plan's lease; the first is the Unix time, so that even after an operator has deleted a lease the next
@@ -173,6 +174,14 @@ impl Journal {
     pub fn of_restores(&self) -> Self {
         Self {
             store: Arc::new(self.store.under("restores")),
+        }
+    }
+
+    /// The part of this journal in which runs over clusters of Zilliz Cloud are remembered.
+    #[must_use]
+    pub fn of_clusters(&self) -> Self {
+        Self {
+            store: Arc::new(self.store.under("clusters")),
         }
     }
 

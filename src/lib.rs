@@ -16,6 +16,7 @@
 //! - [`mod@run`] drives [`listing`], [`backup`] (copy, compare, seal), [`coverage`] (whether to copy at all), [`verify`] and
 //!   [`prune`]; [`mod@restore`] brings backups back, and [`mod@drill`] tries whether it would; all copy by [`copying`].
 //! - [`journal`] what a later invocation must know of a run, who works on a plan, how runs ended.
+//! - [`zilliz`] clusters of Zilliz Cloud, whose native backups a plan drives: a provider of its own, with its own map.
 //! - [`service`] what a vector database must offer, and turbopuffer; [`secret`] API keys; [`clock`] and [`telemetry`].
 //!
 //! The doors are `main.rs` (Lambda) and `bin/lifeboat.rs` (a terminal); both build the same [`event::Request`] and hand
@@ -48,6 +49,7 @@ pub mod service;
 pub mod slot;
 pub mod telemetry;
 pub mod verify;
+pub mod zilliz;
 
 #[cfg(test)]
 mod cases;
@@ -82,6 +84,7 @@ use crate::secret::{ApiKey, KeySource};
 use crate::service::turbopuffer::{CopySource, Turbopuffer, customer_managed, http_client};
 use crate::service::{Patient, Region};
 use crate::slot::Slot;
+use crate::zilliz::ClusterReport;
 
 /// Finished runs of a plan that `jobs` shows.
 const RUNS_SHOWN: usize = 20;
@@ -106,6 +109,8 @@ pub enum Answer {
     Estimated(Estimated),
     /// What one drill showed.
     Drilled(Box<DrillReport>),
+    /// What one run over clusters of Zilliz Cloud did.
+    Clusters(Box<ClusterReport>),
 }
 
 impl Answer {
@@ -138,6 +143,16 @@ impl Answer {
         };
         one.into_iter().chain(many)
     }
+
+    /// The reports of the runs over clusters, one each.
+    pub fn clusters(&self) -> impl Iterator<Item = &ClusterReport> {
+        let (one, many): (Option<&ClusterReport>, &[ClusterReport]) = match self {
+            Self::Clusters(report) => (Some(report), &[]),
+            Self::Resumed(resumed) => (None, &resumed.clusters),
+            _ => (None, &[]),
+        };
+        one.into_iter().chain(many)
+    }
 }
 
 /// What a `resume` did.
@@ -164,6 +179,17 @@ pub struct Resumed {
     /// What was done for each.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub drills: Vec<DrillReport>,
+    /// Runs over clusters that were open.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub open_cluster_runs: usize,
+    /// What was done for each.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub clusters: Vec<ClusterReport>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
+fn is_zero(number: &usize) -> bool {
+    *number == 0
 }
 
 /// What a `check` found out.
@@ -219,6 +245,7 @@ impl JobList {
 pub struct Lifeboat {
     settings: Settings,
     connected: BTreeMap<String, Connected>,
+    clients: zilliz::Clients,
     journal: Option<Journal>,
     /// Where restores are remembered if there is no such journal.
     restores: Option<Journal>,
@@ -245,6 +272,7 @@ impl Lifeboat {
             .map(|plan| Ok((plan.name.clone(), connect(plan, &http)?)));
         Ok(Self {
             connected: connected.collect::<Result<_, String>>()?,
+            clients: zilliz::connect(&settings, &http, &clock)?,
             journal: settings.journal.as_ref().map(Journal::open),
             restores: None,
             http,
@@ -291,6 +319,10 @@ impl Lifeboat {
         size: Size,
         watch: &dyn Fn(Step<'_>),
     ) -> Result<Answer, Refused> {
+        let for_clusters = self.answer_for_clusters(request, &run_id, time_left, size);
+        if let Some(answer) = for_clusters.boxed_local().await? {
+            return Ok(answer);
+        }
         match request.action {
             Action::Resume => {
                 let resumed = self.resume(request, run_id, time_left, size, watch);
@@ -315,7 +347,9 @@ impl Lifeboat {
                 Ok(Answer::Restored(Box::new(report.await?)))
             }
             Action::Check => {
-                let findings = self.check(request, time_left).boxed_local().await?;
+                let mut findings = self.check(request, time_left).boxed_local().await?;
+                let of_clusters = self.check_clusters(request, time_left);
+                findings.extend(of_clusters.boxed_local().await);
                 Ok(Answer::Checked(Checked {
                     action: Action::Check,
                     run_id,
@@ -347,10 +381,13 @@ impl Lifeboat {
         }
     }
 
-    /// The plan that is named, or all of them.
+    /// The plan of turbopuffer that is named, or all of them; none when a plan of Zilliz Cloud is named.
     fn chosen(&self, request: &Request) -> Result<&[Plan], EventError> {
-        if request.plan.is_none() {
+        let Some(name) = &request.plan else {
             return Ok(&self.settings.plans);
+        };
+        if self.settings.clusters.iter().any(|plan| plan.name == *name) {
+            return Ok(&[]);
         }
         let plan = request.choose(&self.settings.plans)?;
         Ok(std::slice::from_ref(plan))
@@ -613,6 +650,8 @@ impl Lifeboat {
             restores: Vec::new(),
             open_drills: 0,
             drills: Vec::new(),
+            open_cluster_runs: 0,
+            clusters: Vec::new(),
         };
         for open in open.runs {
             let plan = self
@@ -657,6 +696,12 @@ impl Lifeboat {
             let drilled = self.drill_on(kept, &open.key, request, run_id, left, size, watch);
             resumed.drills.extend(drilled.await?);
         }
+        let run_id = resumed.run_id.clone();
+        let of_clusters = self.resume_clusters(request, &run_id, ends, size);
+        let (open, reports, ignored) = of_clusters.boxed_local().await?;
+        resumed.open_cluster_runs = open;
+        resumed.clusters = reports;
+        resumed.ignored.extend(ignored);
         Ok(resumed)
     }
 
@@ -744,6 +789,7 @@ impl Lifeboat {
             list.restores
                 .extend(restores_of(&journal.of_restores(), name).await?);
         }
+        list.runs.extend(self.jobs_of_clusters(request).await?);
         Ok(list)
     }
 

@@ -13,6 +13,7 @@ use lifeboat::plan::Settings;
 use lifeboat::report::{Outcome, Report, Size};
 use lifeboat::restore::RestoreReport;
 use lifeboat::telemetry;
+use lifeboat::zilliz::ClusterReport;
 use lifeboat::{Answer, Checked, Lifeboat};
 
 /// Kept back from an invocation's time for the report.
@@ -67,6 +68,10 @@ async fn answer(
         telemetry::log_drill(report)
             .map_err(|error| diagnostic("Log", format!("the report can't be logged: {error}")))?;
     }
+    for report in answer.clusters() {
+        telemetry::log_clusters(report)
+            .map_err(|error| diagnostic("Log", format!("the report can't be logged: {error}")))?;
+    }
     match &answer {
         Answer::Checked(checked) => {
             if let Some(failure) = failure_of_check(checked) {
@@ -85,6 +90,7 @@ async fn answer(
         .filter_map(failure)
         .chain(of_restores)
         .chain(of_drills)
+        .chain(answer.clusters().filter_map(failure_of_clusters))
         .next();
     failed.map_or(Ok(answer), Err)
 }
@@ -115,6 +121,16 @@ fn failure_of_drill(report: &DrillReport) -> Option<Diagnostic> {
         Outcome::Incomplete if report.stays_open => None,
         Outcome::Incomplete => Some(diagnostic("DrillIncomplete", report.summary())),
         Outcome::Failed => Some(diagnostic("DrillFailed", report.summary())),
+    }
+}
+
+/// The same for a run over clusters.
+fn failure_of_clusters(report: &ClusterReport) -> Option<Diagnostic> {
+    match report.outcome {
+        Outcome::Succeeded => None,
+        Outcome::Incomplete if report.stays_open => None,
+        Outcome::Incomplete => Some(diagnostic("RunIncomplete", report.summary())),
+        Outcome::Failed => Some(diagnostic("RunFailed", report.summary())),
     }
 }
 

@@ -18,11 +18,17 @@ use crate::secret::KeySource;
 use crate::service::Region;
 use crate::verify::Level;
 
+mod clusters;
 mod document;
 mod environment;
 mod overlap;
 mod parts;
 mod walk;
+
+pub use clusters::{
+    ClusterPlan, ClusterSelectors, CopyTarget, OnDrift, cloud_of, longest_gap_days,
+    weekdays_in_words,
+};
 
 /// Which namespaces are sources.
 #[derive(Clone, Debug)]
@@ -156,8 +162,10 @@ pub struct Plan {
 /// Everything that is configured.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// The plans, each with a name of its own, sorted by it; at least one.
+    /// The plans of turbopuffer, each with a name of its own, sorted by it.
     pub plans: Vec<Plan>,
+    /// The plans of Zilliz Cloud, likewise; no plan of either has another's name, and there is at least one.
+    pub clusters: Vec<ClusterPlan>,
     /// Where runs are remembered; without it, a run has one invocation.
     pub journal: Option<JournalUrl>,
     /// The key of the organisation that a restore leads into, when it is not the sources'.
@@ -180,13 +188,18 @@ impl Settings {
         let restore_key = reader.key("RESTORE_API_KEY");
         let prices = reader.prices();
         let settings = match reader.set("LIFEBOAT_CONFIG") {
-            None => reader.plan().and_then(|plan| Ok((vec![plan], journal?))),
+            None => reader
+                .plan()
+                .and_then(|plan| Ok((vec![plan], Vec::new(), journal?))),
             Some(config) => document::settings(&mut reader, config, journal),
         };
         match (settings, restore_key, prices) {
-            (Ok((plans, journal)), Ok(restore_key), Ok(prices)) if reader.faults.is_empty() => {
+            (Ok((plans, clusters, journal)), Ok(restore_key), Ok(prices))
+                if reader.faults.is_empty() =>
+            {
                 Ok(Self {
                     plans,
+                    clusters,
                     journal,
                     restore_key,
                     prices,

@@ -16,6 +16,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 use crate::drill::DrillReport;
 use crate::report::{Outcome, Report};
 use crate::restore::RestoreReport;
+use crate::zilliz::ClusterReport;
 
 /// Our own events from `level` on, everybody else's from a warning on.
 fn filter(level: Level) -> EnvFilter {
@@ -69,6 +70,11 @@ pub fn log_restore(report: &RestoreReport) -> io::Result<()> {
 
 /// The same for a drill.
 pub fn log_drill(report: &DrillReport) -> io::Result<()> {
+    log_last(report.outcome, report.finished_at, report)
+}
+
+/// The same for a run over clusters.
+pub fn log_clusters(report: &ClusterReport) -> io::Result<()> {
     log_last(report.outcome, report.finished_at, report)
 }
 

@@ -2,6 +2,7 @@
 //!
 //! The report goes to stdout, everything else to stderr, so that a pipe gets the report alone.
 
+mod clustered;
 mod drilled;
 mod estimated;
 mod restored;
@@ -29,6 +30,7 @@ use crate::secret::KeySource;
 use crate::verify::{Cost, Level, Verified};
 use crate::{JobList, Resumed};
 
+pub use clustered::write_clusters;
 pub use drilled::write_drill;
 pub use estimated::write_estimate;
 pub use restored::{write_planned_restore, write_restore};
@@ -217,7 +219,8 @@ fn write_pruning(out: &mut impl Write, report: &Report) -> io::Result<()> {
 
 /// Writes what was carried on with.
 pub fn write_resumed(out: &mut impl Write, resumed: &Resumed) -> io::Result<()> {
-    if resumed.open_runs + resumed.open_restores + resumed.open_drills == 0 {
+    let open = resumed.open_runs + resumed.open_restores + resumed.open_drills;
+    if open + resumed.open_cluster_runs == 0 {
         return writeln!(out, "No run is open.");
     }
     for report in &resumed.runs {
@@ -228,6 +231,9 @@ pub fn write_resumed(out: &mut impl Write, resumed: &Resumed) -> io::Result<()> 
     }
     for report in &resumed.drills {
         write_drill(out, report)?;
+    }
+    for report in &resumed.clusters {
+        write_clusters(out, report)?;
     }
     for object in &resumed.ignored {
         writeln!(out, "not a run, left alone: {object}")?;
@@ -348,6 +354,9 @@ fn failures_table(report: &Report) -> Table {
 pub fn write_settings(out: &mut impl Write, settings: &Settings) -> io::Result<()> {
     for plan in &settings.plans {
         writeln!(out, "{}\n", plan_table(plan))?;
+    }
+    for plan in &settings.clusters {
+        writeln!(out, "{}\n", clustered::plan_table(plan))?;
     }
     let journal = settings.journal.as_ref().map_or_else(
         || "none: a copy that outlives its run waits for the next one, nothing remembers past runs, and nothing keeps two runs, or a run and a restore, apart".to_owned(),

@@ -580,6 +580,7 @@ fn exit_code(answer: &Answer) -> ExitCode {
     let good = of_runs
         .chain(of_restores)
         .chain(answer.drills().map(|report| report.outcome))
+        .chain(answer.clusters().map(|report| report.outcome))
         .all(|outcome| outcome == Outcome::Succeeded);
     let all_in_order = match answer {
         Answer::Checked(checked) => checked.bad().next().is_none(),
@@ -705,6 +706,7 @@ fn print_answer(answer: &Answer, json: bool) -> io::Result<()> {
         Answer::Checked(checked) => terminal::write_findings(&mut out, &checked.findings),
         Answer::Estimated(estimated) => terminal::write_estimate(&mut out, estimated),
         Answer::Drilled(report) => terminal::write_drill(&mut out, report),
+        Answer::Clusters(report) => terminal::write_clusters(&mut out, report),
     }
 }
 

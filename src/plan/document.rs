@@ -14,7 +14,7 @@ use super::environment;
 use super::overlap::{End, Names, Overlap, overlaps, shared_beginning};
 use super::parts;
 use super::walk::{Section, Table, Walk};
-use super::{Plan, Reported, Selectors, Source, Target};
+use super::{ClusterPlan, Plan, Reported, Selectors, Source, Target};
 use crate::coverage::SkipUnchanged;
 use crate::journal::JournalUrl;
 use crate::name::{BackupName, BackupPrefix, legal_bytes};
@@ -28,6 +28,7 @@ const TOP: Table = ("the top", &["journal", "plans"]);
 const PLAN: Table = (
     "the plan",
     &[
+        "provider",
         "time_zone",
         "concurrency",
         "copies",
@@ -76,13 +77,16 @@ const PERIODS: RangeInclusive<u32> = parts::DAYS;
 /// Bytes of a plan's or a target's name: it becomes part of log lines, metrics and the journal's keys.
 const LONGEST_NAME: usize = 64;
 
+/// The plans of turbopuffer, those of Zilliz Cloud, and the journal.
+pub(super) type Configured = (Vec<Plan>, Vec<ClusterPlan>, Option<JournalUrl>);
+
 /// Reads the plans and the journal of the document that `config` is, or is the path of. `journal` is what the environment
 /// says of it.
 pub(super) fn settings(
     environment: &mut environment::Reader<'_>,
     config: &str,
     journal: Result<Option<JournalUrl>, Reported>,
-) -> Result<(Vec<Plan>, Option<JournalUrl>), Reported> {
+) -> Result<Configured, Reported> {
     environment.refuse_beside_a_document();
     let text = text_of(environment, config)?;
     let (document, mut errors) = DeTable::parse_recoverable(&text);
@@ -106,7 +110,8 @@ pub(super) fn settings(
     let journal = walk.journal(&top, journal);
     let plans = walk.plans(&top);
     walk.refuse_overlaps();
-    Ok((plans?, journal?))
+    let (plans, clusters) = plans?;
+    Ok((plans, clusters, journal?))
 }
 
 /// The document itself: a text has a line break or a `=` in it, a path hasn't.
@@ -156,7 +161,7 @@ impl Walk<'_, '_> {
         }
     }
 
-    fn plans(&mut self, top: &Section<'_>) -> Result<Vec<Plan>, Reported> {
+    fn plans(&mut self, top: &Section<'_>) -> Result<(Vec<Plan>, Vec<ClusterPlan>), Reported> {
         let wanted = "a table for each plan, such as `[plans.nightly]`";
         let Some(value) = top.get("plans") else {
             return Err(self.fault("plans", format!("is missing; there must be {wanted}")));
@@ -171,11 +176,22 @@ impl Walk<'_, '_> {
             path: "plans".into(),
             table,
         };
-        let read: Vec<_> = table
-            .iter()
-            .map(|(name, value)| self.plan(&plans, name.get_ref(), value.get_ref()))
-            .collect();
-        read.into_iter().collect()
+        let (mut read, mut clusters) = (Vec::new(), Vec::new());
+        for (name, value) in table {
+            let (name, value) = (name.get_ref(), value.get_ref());
+            let path = plans.at(name);
+            match self.is_of_zilliz(&path, value) {
+                Ok(false) => read.push(self.plan(&plans, name, value)),
+                Ok(true) => {
+                    let name = self.name(&path, name);
+                    clusters.push(self.cluster_plan(path, name, value));
+                }
+                Err(reported) => read.push(Err(reported)),
+            }
+        }
+        let (read, clusters) = (read.into_iter().collect(), clusters.into_iter().collect());
+        let (read, clusters): (Result<_, _>, Result<_, _>) = (read, clusters);
+        Ok((read?, clusters?))
     }
 
     /// Everything of a plan is read before anything is given up, so that no fault hides another.
@@ -225,7 +241,7 @@ impl Walk<'_, '_> {
     }
 
     /// Where calendar periods begin and end.
-    fn time_zone(&mut self, plan: &Section<'_>) -> Result<TimeZone, Reported> {
+    pub(super) fn time_zone(&mut self, plan: &Section<'_>) -> Result<TimeZone, Reported> {
         let Some(name) = self.text(plan, "time_zone")? else {
             return Ok(TimeZone::UTC);
         };
@@ -515,7 +531,7 @@ impl Walk<'_, '_> {
     }
 
     /// A secret's name, or a variable that holds the key. The key itself has no place in a document.
-    fn key(&mut self, end: &Section<'_>) -> Result<Option<KeySource>, Reported> {
+    pub(super) fn key(&mut self, end: &Section<'_>) -> Result<Option<KeySource>, Reported> {
         let secret = self.text(end, "api_key_secret");
         let field = self.text(end, "api_key_secret_field");
         let variable = self.text(end, "api_key_env");

@@ -13,6 +13,7 @@ const README: &str = include_str!("../../README.md");
 const WHOLE: &str = r#"journal = "s3://bucket/lifeboat"
 
 [plans.nightly]
+provider = "turbopuffer"
 time_zone = "Europe/Berlin"
 concurrency = 16
 copies = 8

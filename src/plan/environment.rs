@@ -39,7 +39,7 @@ const OF_THE_PLAN: [&str; 15] = [
 ];
 
 /// What is read with a document as well as without.
-const OF_ALL_PLANS: [&str; 10] = [
+const OF_ALL_PLANS: [&str; 14] = [
     "LIFEBOAT_CONFIG",
     "LIFEBOAT_JOURNAL",
     "LIFEBOAT_PRICES",
@@ -47,17 +47,24 @@ const OF_ALL_PLANS: [&str; 10] = [
     "TURBOPUFFER_API_KEY_SECRET",
     "TURBOPUFFER_API_KEY_SECRET_FIELD",
     "TURBOPUFFER_BASE_URL",
+    "ZILLIZ_API_KEY",
+    "ZILLIZ_API_KEY_SECRET",
+    "ZILLIZ_API_KEY_SECRET_FIELD",
+    "ZILLIZ_BASE_URL",
     "RESTORE_API_KEY",
     "RESTORE_API_KEY_SECRET",
     "RESTORE_API_KEY_SECRET_FIELD",
 ];
 
 /// The official clients read these; we don't, and they are no misspellings.
-const OTHERS: [&str; 4] = [
+const OTHERS: [&str; 7] = [
     "TURBOPUFFER_REGION",
     "TURBOPUFFER_CUSTOM_HEADERS",
     "TURBOPUFFER_TELEMETRY",
     "TURBOPUFFER_LOG",
+    "ZILLIZ_CONFIG_DIR",
+    "ZILLIZ_CLOUD_URI",
+    "ZILLIZ_CLOUD_TOKEN",
 ];
 
 /// The sample's recovery window.
@@ -259,6 +266,14 @@ impl<'a> Reader<'a> {
             return Err(self.fault(variable, message));
         }
         Ok(address)
+    }
+
+    /// Where Zilliz Cloud's control plane is reached, for plans with copies in `region`.
+    pub(super) fn zilliz_url(&mut self, region: &str) -> Result<String, Reported> {
+        let variable = "ZILLIZ_BASE_URL";
+        let url = self.text(variable);
+        let url = url.unwrap_or(parts::zilliz_public_url(region));
+        parts::zilliz_address(url).map_err(|message| self.fault(variable, message))
     }
 
     /// The variables that [`Self::base_url`] reads.

@@ -12,6 +12,7 @@ use crate::service::Region;
 use crate::verify::Level;
 
 pub(super) const PUBLIC_URL: &str = "https://{region}.turbopuffer.com";
+const ZILLIZ_URL: &str = "https://api.cloud.zilliz.com";
 pub(super) const DEFAULT_PREFIX: &str = "backup-";
 pub(super) const DEFAULT_CONCURRENCY: u32 = 32;
 pub(super) const CONCURRENCY: RangeInclusive<u32> = 1..=1_000;
@@ -46,6 +47,27 @@ pub(super) fn address(url: &str, region: &str) -> Result<String, String> {
         return Ok(filled);
     }
     Err(format!("`{url}` is no URL; use one such as `{PUBLIC_URL}`"))
+}
+
+/// Where Zilliz Cloud's control plane is reached. Its paths begin with `/v2`, which is not part of the address.
+pub(super) fn zilliz_address(url: &str) -> Result<String, String> {
+    let usable = reqwest::Url::parse(url)
+        .is_ok_and(|url| matches!(url.scheme(), "https" | "http") && url.query().is_none());
+    let bare = url.trim_end_matches('/');
+    if usable && !bare.ends_with("/v2") {
+        return Ok(bare.to_owned());
+    }
+    Err(format!(
+        "`{url}` is no address of Zilliz Cloud; use one such as `{ZILLIZ_URL}`, without `/v2`"
+    ))
+}
+
+/// The control plane's public address (contract section 1): one for the world, and one for China's clouds.
+pub(super) fn zilliz_public_url(region: &str) -> &'static str {
+    match region.split('-').next() {
+        Some("ali" | "tc") => "https://api.cloud.zilliz.com.cn",
+        _ => ZILLIZ_URL,
+    }
 }
 
 /// Where runs are remembered.

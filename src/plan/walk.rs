@@ -9,7 +9,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::environment;
 use super::overlap::End;
-use super::{Reported, parts};
+use super::{Reported, clusters, parts};
 
 /// Characters of a wrong value that are shown.
 const LONGEST_SHOWN: usize = 80;
@@ -85,6 +85,7 @@ impl Walk<'_, '_> {
             let message = match (key, elsewhere.is_empty()) {
                 ("api_key", _) => "is not read: keep keys out of the document; write the name of a secret that holds it as `api_key_secret`".into(),
                 (_, false) => format!("is not known here; it belongs to {}", elsewhere.join(" or ")),
+                (key, true) if clusters::is_ours(key) => "is for plans of Zilliz Cloud, which say `provider = \"zilliz\"`; leave it out, or say that".into(),
                 _ => format!(
                     "is not known; did you mean `{}`? Known here: {}",
                     parts::nearest(key, known.iter().copied()).unwrap_or_default(),

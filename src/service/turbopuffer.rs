@@ -286,7 +286,7 @@ pub fn refusal(region: Region, api: &ApiError) -> ServiceError {
 }
 
 /// The service's wish in `retry-after-ms` or `retry-after`: seconds, or a date on the service's own clock.
-fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+pub(crate) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let text = |name: &str| headers.get(name)?.to_str().ok().map(str::trim);
     let number = |name: &str| text(name)?.parse::<f64>().ok();
     let seconds = number("retry-after-ms")
@@ -302,14 +302,14 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
 }
 
 /// The service's clock: the `Date` of its answer.
-fn answered_at(headers: &HeaderMap) -> Option<Timestamp> {
+pub(crate) fn answered_at(headers: &HeaderMap) -> Option<Timestamp> {
     rfc2822::DateTimeParser::new()
         .parse_timestamp(headers.get("date")?.as_bytes())
         .ok()
 }
 
 /// The beginning of a text that somebody else wrote, on one line, and without anything that looks like a key.
-fn shown(text: &str) -> String {
+pub(crate) fn shown(text: &str) -> String {
     let words = text
         .split_whitespace()
         .map(|word| match word.split_once("tpuf_") {
@@ -324,7 +324,7 @@ fn shown(text: &str) -> String {
 }
 
 /// The cause at the end of the chain, which is what an operator can act on.
-fn innermost(error: &dyn std::error::Error) -> String {
+pub(crate) fn innermost(error: &dyn std::error::Error) -> String {
     let mut cause = error;
     while let Some(source) = cause.source() {
         cause = source;

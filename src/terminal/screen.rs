@@ -59,9 +59,13 @@ pub fn table(header: &[&str]) -> Table {
 /// where somebody should look.
 pub(super) fn state(shown: &str) -> Cell {
     let colour = match shown.split(' ').next().unwrap_or_default() {
-        "sealed" | "already_sealed" | "covered" | "restored" | "equal" | "yes" => Color::Green,
-        "failed" | "damaged" | "differs" | "NO" => Color::Red,
-        "incomplete" | "drifted" | "unproven" | "vanished" | "due" | "no" | "?" => Color::Yellow,
+        "sealed" | "already_sealed" | "covered" | "restored" | "equal" | "yes" | "protected"
+        | "in_force" | "available" => Color::Green,
+        "failed" | "damaged" | "differs" | "NO" | "missing" | "stale" | "copy_missing" => {
+            Color::Red
+        }
+        "incomplete" | "drifted" | "unproven" | "vanished" | "due" | "no" | "?" | "in_making"
+        | "applied" | "repaired" | "unknown" => Color::Yellow,
         _ => Color::Reset,
     };
     let cell = Cell::new(shown);

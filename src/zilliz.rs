@@ -1,0 +1,31 @@
+//! Zilliz Cloud: clusters whose native backups, and their copies in other regions, a plan drives.
+//!
+//! It is a provider of its own, and no second [`crate::service::Service`]: nothing here is copied by us, nothing has a name
+//! of ours, and the service itself deletes what is too old. A plan becomes each cluster's backup policy ([`policy`]), which
+//! is set, read back and compared on every run ([`mod@run`]); what stands in every region is judged by its age
+//! ([`recovery`]); what can't work is refused first ([`refusals`]).
+//!
+//! What it must never do: delete anything, send a second request that makes a backup, or call a region protected because
+//! nothing was said of it.
+//!
+//! [`client`] is the control plane asked with patience, [`transport`] one request, [`wire`] its JSON, [`account`] what a
+//! key sees, [`preflight`] what `check` finds out, [`report`] what a run says; `door` hangs it all onto [`crate::Lifeboat`].
+
+pub mod account;
+pub mod client;
+mod door;
+mod journaled;
+pub mod policy;
+pub mod preflight;
+pub mod recovery;
+pub mod refusals;
+pub mod report;
+pub mod run;
+pub mod transport;
+pub mod wire;
+
+#[cfg(test)]
+mod cases;
+
+pub(crate) use door::{Clients, connect};
+pub use report::ClusterReport;

@@ -1,0 +1,557 @@
+//! Zilliz Cloud's control plane, asked with patience: the envelope, the rate limit, refused keys, retries, pages.
+//!
+//! Questions, and the policy that says the whole of what it wants, are asked again while a failure may pass. What it must
+//! never do: send a second request that makes a backup. Whether the first one was carried out is for the caller to see.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use backon::Retryable;
+use futures_util::FutureExt;
+use futures_util::future::LocalBoxFuture;
+use jiff::{SignedDuration, Timestamp};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use tokio::time::{Instant, sleep_until, timeout};
+
+use super::transport::{Answer, Call, Lost, Transport};
+use super::wire::{Backup, Cluster, FoundPolicy, Project, RegionInfo, SentPolicy};
+use crate::clock::Clock;
+use crate::secret::{ApiKey, Key, SecretError};
+use crate::service::turbopuffer::shown;
+use crate::service::{LONGEST_RETRY_AFTER, delays};
+
+/// One attempt. The service answers what it is asked at once, and does its work in the background.
+const ATTEMPT_DEADLINE: Duration = Duration::from_secs(30);
+/// The documented limit: so many requests a second for each user and endpoint (contract section 1).
+const REQUESTS: usize = 20;
+/// A little more than the second, because requests that were sent apart may arrive together.
+const WINDOW: Duration = Duration::from_millis(1_100);
+/// The most the service puts on one page.
+const PAGE_SIZE: usize = 100;
+/// A listing that changes while it is read is begun anew, so often at most.
+const LISTINGS: usize = 3;
+
+/// What is asked for. The rate limit counts each apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Endpoint {
+    Regions,
+    Projects,
+    Clusters,
+    Backups,
+    Backup,
+    Policy,
+    SetPolicy,
+}
+
+impl Endpoint {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Regions => "list_regions",
+            Self::Projects => "list_projects",
+            Self::Clusters => "list_clusters",
+            Self::Backups => "list_backups",
+            Self::Backup => "describe_backup",
+            Self::Policy => "describe_policy",
+            Self::SetPolicy => "set_policy",
+        }
+    }
+}
+
+/// Why a request failed, in the words of whoever must act on it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ZillizError {
+    /// 401, or one of the codes for a key that is none.
+    #[error(
+        "Zilliz Cloud refused the API key ({code}): {message}; check the secret, and that the key was not deleted"
+    )]
+    Unauthorized {
+        /// The service's code.
+        code: i64,
+        /// Its words.
+        message: String,
+    },
+    /// The key's scope or role is too small.
+    #[error(
+        "the API key may not do this ({code}): {message}; use a customized key whose scope has the project and its clusters, with a role that may view and manage backups"
+    )]
+    Forbidden {
+        /// The service's code.
+        code: i64,
+        /// Its words.
+        message: String,
+    },
+    /// 96018.
+    #[error(
+        "Zilliz Cloud knows no such cluster ({code}): {message}; check its id, and whether it was dropped"
+    )]
+    NoCluster {
+        /// The service's code.
+        code: i64,
+        /// Its words.
+        message: String,
+    },
+    /// Any other business error: the service understood and said no.
+    #[error("Zilliz Cloud refused the request ({code}): {message}")]
+    Refused {
+        /// The service's code.
+        code: i64,
+        /// Its words.
+        message: String,
+    },
+    /// 429, or words about the rate limit.
+    #[error("Zilliz Cloud asks for fewer requests: {message}; is anybody else using the same key?")]
+    Throttled {
+        /// Its words.
+        message: String,
+        /// When it wants to be asked again.
+        retry_after: Option<Duration>,
+    },
+    /// 5xx, 408, 409.
+    #[error(
+        "Zilliz Cloud is in trouble ({status}): {message}; the next run tries again, and if it lasts, check the service's status page"
+    )]
+    Unavailable {
+        /// HTTP status.
+        status: u16,
+        /// Its words.
+        message: String,
+        /// When it wants to be asked again.
+        retry_after: Option<Duration>,
+    },
+    /// The request never reached the service.
+    #[error("Zilliz Cloud can't be reached: {message}; check ZILLIZ_BASE_URL and the network")]
+    Unreachable {
+        /// What the network said.
+        message: String,
+    },
+    /// The request may have been carried out.
+    #[error("Zilliz Cloud gave no answer: {message}; the next run tries again")]
+    NoAnswer {
+        /// What the network said.
+        message: String,
+    },
+    /// Not the service's own answer, or one that says less than it must.
+    #[error(
+        "Zilliz Cloud gave an answer that can't be read: {message}; check ZILLIZ_BASE_URL and any proxy"
+    )]
+    Unreadable {
+        /// What is wrong with it.
+        message: String,
+    },
+    /// A listing that left something out, repeated itself, or changed all the time.
+    #[error("the {what} could not be listed to the end: {message}; the next run tries again")]
+    Incomplete {
+        /// What was listed.
+        what: &'static str,
+        /// What went wrong.
+        message: String,
+    },
+    /// The key could not be fetched.
+    #[error("{0}")]
+    Key(#[from] SecretError),
+}
+
+impl ZillizError {
+    /// One short word for logs, reports and alarms; stable.
+    #[must_use]
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Unauthorized { .. } => "unauthorized",
+            Self::Forbidden { .. } => "forbidden",
+            Self::NoCluster { .. } => "not_found",
+            Self::Refused { .. } => "rejected",
+            Self::Throttled { .. } => "throttled",
+            Self::Unavailable { .. } => "unavailable",
+            Self::Unreachable { .. } => "unreachable",
+            Self::NoAnswer { .. } => "no_answer",
+            Self::Unreadable { .. } => "unreadable",
+            Self::Incomplete { .. } => "listing",
+            Self::Key(_) => "key",
+        }
+    }
+
+    /// Whether the same question may be answered a moment later.
+    #[must_use]
+    pub fn passes(&self) -> bool {
+        matches!(
+            self,
+            Self::Throttled { .. }
+                | Self::Unavailable { .. }
+                | Self::Unreachable { .. }
+                | Self::NoAnswer { .. }
+                | Self::Unreadable { .. }
+        )
+    }
+
+    /// Whether the service may have carried the request out all the same.
+    #[must_use]
+    pub fn may_have_happened(&self) -> bool {
+        matches!(
+            self,
+            Self::Unavailable { .. } | Self::NoAnswer { .. } | Self::Unreadable { .. }
+        )
+    }
+
+    fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Throttled { retry_after, .. } | Self::Unavailable { retry_after, .. } => {
+                *retry_after
+            }
+            _ => None,
+        }
+    }
+}
+
+/// The control plane, seen with one key.
+#[derive(Debug)]
+pub struct Client<T> {
+    transport: T,
+    api_key: Arc<ApiKey>,
+    clock: Clock,
+    sent: Mutex<BTreeMap<Endpoint, VecDeque<Instant>>>,
+    requests: AtomicU64,
+    retries: AtomicU64,
+    /// The service's time less the local one, in seconds, as of its last answer.
+    ahead_seconds: AtomicI64,
+}
+
+/// What every answer is wrapped in.
+#[derive(Deserialize)]
+struct Envelope {
+    code: i64,
+    #[serde(default)]
+    message: Option<String>,
+    #[serde(default)]
+    data: Value,
+}
+
+impl<T: Transport> Client<T> {
+    /// Sends nothing yet.
+    pub fn new(transport: T, api_key: Arc<ApiKey>, clock: Clock) -> Self {
+        Self {
+            transport,
+            api_key,
+            clock,
+            sent: Mutex::default(),
+            requests: AtomicU64::new(0),
+            retries: AtomicU64::new(0),
+            ahead_seconds: AtomicI64::new(0),
+        }
+    }
+
+    /// Attempts made so far, and how many of them were repeats.
+    pub fn attempts(&self) -> (u64, u64) {
+        let (requests, retries) = (&self.requests, &self.retries);
+        (
+            requests.load(Ordering::Relaxed),
+            retries.load(Ordering::Relaxed),
+        )
+    }
+
+    /// The service's time: backups bear it, so their age is judged by it. The local time while nothing was answered.
+    pub fn now(&self) -> Timestamp {
+        let ahead = SignedDuration::from_secs(self.ahead_seconds.load(Ordering::Relaxed));
+        let now = self.clock.now();
+        now.checked_add(ahead).unwrap_or(now)
+    }
+
+    /// The service's time less the local one, in seconds, as of its last answer.
+    pub fn ahead_seconds(&self) -> i64 {
+        self.ahead_seconds.load(Ordering::Relaxed)
+    }
+
+    /// Every region of every cloud.
+    pub async fn regions(&self) -> Result<Vec<RegionInfo>, ZillizError> {
+        self.get(Endpoint::Regions, &["regions"], &[]).await
+    }
+
+    /// Every project in the key's scope.
+    pub async fn projects(&self) -> Result<Vec<Project>, ZillizError> {
+        self.get(Endpoint::Projects, &["projects"], &[]).await
+    }
+
+    /// Every cluster in the key's scope.
+    pub async fn clusters(&self) -> Result<Vec<Cluster>, ZillizError> {
+        let id = |cluster: &Cluster| cluster.cluster_id.clone();
+        self.listing(Endpoint::Clusters, "clusters", &[], id).await
+    }
+
+    /// Every backup of a cluster that is there or being made, copies in other regions among them, in no certain order.
+    pub async fn backups(&self, cluster: &str) -> Result<Vec<Backup>, ZillizError> {
+        let query = [("clusterId", cluster.to_owned())];
+        let id = |backup: &Backup| backup.backup_id.clone();
+        let listed = self
+            .listing(Endpoint::Backups, "backups", &query, id)
+            .await?;
+        // Whoever ignored the filter would have us take another cluster's backups for this one's.
+        let of_it = |backup: &Backup| backup.cluster_id.as_deref().is_none_or(|of| of == cluster);
+        Ok(listed.into_iter().filter(of_it).collect())
+    }
+
+    /// One backup with its region. `None` when the service knows it no more.
+    ///
+    /// Unknown (contract section 1.1): no code is documented for that, so any plain refusal is taken for it.
+    pub async fn backup(&self, cluster: &str, backup: &str) -> Result<Option<Backup>, ZillizError> {
+        let path = ["clusters", cluster, "backups", backup];
+        let described = self.get::<Backup>(Endpoint::Backup, &path, &[]).await;
+        match described {
+            Ok(backup) if backup.status.as_deref() == Some("DELETED") => Ok(None),
+            Ok(backup) => Ok(Some(backup)),
+            Err(ZillizError::Refused { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The backup policy of a cluster.
+    pub async fn policy(&self, cluster: &str) -> Result<FoundPolicy, ZillizError> {
+        let path = ["clusters", cluster, "backups", "policy"];
+        self.get(Endpoint::Policy, &path, &[]).await
+    }
+
+    /// Sets the whole of it. Sent again while a failure may pass: twice the same policy is the same policy.
+    pub async fn set_policy(&self, cluster: &str, policy: &SentPolicy) -> Result<(), ZillizError> {
+        let path = ["clusters", cluster, "backups", "policy"];
+        let body = serde_json::to_vec(policy).unwrap_or_default();
+        let call = Call {
+            path: &path,
+            query: &[],
+            body: Some(&body),
+        };
+        self.patiently(Endpoint::SetPolicy, &call).await.map(drop)
+    }
+
+    async fn get<D: DeserializeOwned>(
+        &self,
+        endpoint: Endpoint,
+        path: &[&str],
+        query: &[(&str, String)],
+    ) -> Result<D, ZillizError> {
+        let call = Call {
+            path,
+            query,
+            body: None,
+        };
+        let data = self.patiently(endpoint, &call).await?;
+        read(data)
+    }
+
+    /// Everything that a paged listing holds. Each page must prove progress, all must tell of the same total, and that
+    /// total must have been reached, or it is read anew.
+    async fn listing<D: DeserializeOwned>(
+        &self,
+        endpoint: Endpoint,
+        what: &'static str,
+        query: &[(&str, String)],
+        id: impl Fn(&D) -> String,
+    ) -> Result<Vec<D>, ZillizError> {
+        let mut message = String::new();
+        for _ in 0..LISTINGS {
+            match self.read_to_the_end(endpoint, what, query, &id).await? {
+                Ok(listed) => return Ok(listed),
+                Err(doubt) => message = doubt,
+            }
+        }
+        Err(ZillizError::Incomplete { what, message })
+    }
+
+    async fn read_to_the_end<D: DeserializeOwned>(
+        &self,
+        endpoint: Endpoint,
+        what: &'static str,
+        query: &[(&str, String)],
+        id: &impl Fn(&D) -> String,
+    ) -> Result<Result<Vec<D>, String>, ZillizError> {
+        let (mut listed, mut seen, mut total) = (Vec::new(), BTreeSet::new(), None);
+        for page in 1_usize.. {
+            let mut query = query.to_vec();
+            query.push(("pageSize", PAGE_SIZE.to_string()));
+            query.push(("currentPage", page.to_string()));
+            let mut data: Value = self.get(endpoint, &[what], &query).await?;
+            let count = data.get("count").and_then(Value::as_u64);
+            let count = count.and_then(|count| usize::try_from(count).ok());
+            let Some(count) = count else {
+                let message = format!("a page of {what} does not say how many there are");
+                return Err(ZillizError::Unreadable { message });
+            };
+            let items = data.get_mut(what).map(Value::take).unwrap_or_default();
+            let items: Vec<D> = if items.is_null() {
+                Vec::new()
+            } else {
+                read(items)?
+            };
+            if *total.get_or_insert(count) != count {
+                return Ok(Err("it changed while it was read".into()));
+            }
+            let empty = items.is_empty();
+            for item in items {
+                if !seen.insert(id(&item)) {
+                    return Ok(Err("one page repeated another".into()));
+                }
+                listed.push(item);
+            }
+            match listed.len() {
+                all if all == count => return Ok(Ok(listed)),
+                more if more > count => {
+                    return Ok(Err(format!("there were more than the {count} it told of")));
+                }
+                _ if empty => return Ok(Err(format!("{} of {count} were shown", listed.len()))),
+                _ => {}
+            }
+        }
+        Ok(Err("it has no end".into()))
+    }
+
+    /// Attempts until one succeeds, the error will not pass, or there have been enough.
+    fn patiently<'a>(
+        &'a self,
+        endpoint: Endpoint,
+        call: &'a Call<'a>,
+    ) -> LocalBoxFuture<'a, Result<Value, ZillizError>> {
+        let patience =
+            |error: &ZillizError, ours: Option<Duration>| match (ours?, error.retry_after()) {
+                (_, Some(theirs)) if theirs > LONGEST_RETRY_AFTER => None,
+                (ours, theirs) => Some(theirs.unwrap_or(ours)),
+            };
+        let asked = (move || self.once(endpoint, call))
+            .retry(delays())
+            .when(ZillizError::passes)
+            .adjust(patience)
+            .notify(move |error: &ZillizError, wait: Duration| {
+                self.retries.fetch_add(1, Ordering::Relaxed);
+                let wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
+                tracing::debug!(request = endpoint.word(), error = error.word(), detail = %error, wait_ms, "asking again");
+            });
+        // Boxed, because every layer above would otherwise hold the whole depth of the retries.
+        asked.boxed_local()
+    }
+
+    /// One attempt, or two when the key was refused, in which case nothing was done, and there is a newer one.
+    async fn once(&self, endpoint: Endpoint, call: &Call<'_>) -> Result<Value, ZillizError> {
+        let key = self.api_key.current().await?;
+        let refused = match self.send(endpoint, call, &key).await {
+            Err(error @ ZillizError::Unauthorized { .. }) => error,
+            answer => return answer,
+        };
+        match self.api_key.renewed(&key).await? {
+            Some(newer) => self.send(endpoint, call, &newer).await,
+            None => Err(refused),
+        }
+    }
+
+    async fn send(
+        &self,
+        endpoint: Endpoint,
+        call: &Call<'_>,
+        key: &Key,
+    ) -> Result<Value, ZillizError> {
+        self.wait_for_room(endpoint).await;
+        self.requests.fetch_add(1, Ordering::Relaxed);
+        let answer = timeout(
+            ATTEMPT_DEADLINE,
+            self.transport.send(call, key).boxed_local(),
+        )
+        .await;
+        let answer = answer.unwrap_or_else(|_| {
+            let seconds = ATTEMPT_DEADLINE.as_secs();
+            Err(Lost::NoAnswer(format!(
+                "nothing came within {seconds} seconds"
+            )))
+        });
+        let answer = answer.map_err(|lost| match lost {
+            Lost::Unreachable(message) => ZillizError::Unreachable { message },
+            Lost::NoAnswer(message) => ZillizError::NoAnswer { message },
+        })?;
+        if let Some(answered_at) = answer.answered_at {
+            let ahead = answered_at.as_second() - self.clock.now().as_second();
+            self.ahead_seconds.store(ahead, Ordering::Relaxed);
+        }
+        opened(&answer, key)
+    }
+
+    /// Waits until one more request stays within the rate limit.
+    async fn wait_for_room(&self, endpoint: Endpoint) {
+        let at = {
+            let mut sent = self.sent.lock().unwrap_or_else(PoisonError::into_inner);
+            let sent = sent.entry(endpoint).or_default();
+            let now = Instant::now();
+            let at = match sent.len() {
+                REQUESTS.. => sent
+                    .pop_front()
+                    .map_or(now, |first| now.max(first + WINDOW)),
+                _ => now,
+            };
+            sent.push_back(at);
+            at
+        };
+        sleep_until(at).await;
+    }
+}
+
+fn read<D: DeserializeOwned>(data: Value) -> Result<D, ZillizError> {
+    serde_json::from_value(data).map_err(|error| ZillizError::Unreadable {
+        message: error.to_string(),
+    })
+}
+
+/// What an answer holds. Business errors come with HTTP status 200, so both are looked at (contract section 1).
+fn opened(answer: &Answer, key: &Key) -> Result<Value, ZillizError> {
+    let envelope: Option<Envelope> = serde_json::from_slice(&answer.body).ok();
+    match envelope {
+        // TF and CLI take 200 for success, too.
+        Some(Envelope {
+            code: 0 | 200,
+            data,
+            ..
+        }) if answer.status == 200 => Ok(data),
+        other => Err(refusal(answer, other, key)),
+    }
+}
+
+fn refusal(answer: &Answer, envelope: Option<Envelope>, key: &Key) -> ZillizError {
+    let status = answer.status;
+    let is_envelope = envelope.is_some();
+    let (code, message) = match envelope {
+        Some(envelope) => (envelope.code, envelope.message.unwrap_or_default()),
+        None => (
+            i64::from(status),
+            String::from_utf8_lossy(&answer.body).into_owned(),
+        ),
+    };
+    // A proxy may repeat a request in its answer, and the key with it.
+    let mut message = shown(&message.replace(key.expose(), "[key]"));
+    if let Some(id) = &answer.request_id {
+        message = format!("{message} (requestid {})", shown(id));
+    }
+    let retry_after = answer.retry_after;
+    // Unknown (contract section 1): what the service answers over its limit; the official client looks for these two.
+    let too_much = status == 429 || message.to_ascii_lowercase().contains("rate limit");
+    match (status, code) {
+        _ if too_much => ZillizError::Throttled {
+            message,
+            retry_after,
+        },
+        (401, _) | (_, 21119 | 80001 | 80002 | 1800) => ZillizError::Unauthorized { code, message },
+        (408 | 409 | 500.., _) => ZillizError::Unavailable {
+            status,
+            message,
+            retry_after,
+        },
+        (403, _) | (_, 96012..=96016 | 96027) => ZillizError::Forbidden { code, message },
+        (_, 96018 | 96025 | 96036) => ZillizError::NoCluster { code, message },
+        // A success that is none, a redirect, a page of a proxy: whoever answers so is not the service.
+        (..=399, _) if status != 200 => unreadable(status, &message),
+        (_, 0 | 200) => unreadable(status, &message),
+        _ if !is_envelope => unreadable(status, &message),
+        _ => ZillizError::Refused { code, message },
+    }
+}
+
+fn unreadable(status: u16, message: &str) -> ZillizError {
+    ZillizError::Unreadable {
+        message: format!("HTTP status {status}: {message}"),
+    }
+}

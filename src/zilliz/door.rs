@@ -1,0 +1,245 @@
+//! How requests reach the plans of Zilliz Cloud: which plan is meant, and what each action does there.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use futures_util::future::join_all;
+use tokio::time::{Instant, timeout};
+
+use super::client::Client;
+use super::preflight::look_at;
+use super::report::ClusterReport;
+use super::run::{World, run};
+use super::transport::Https;
+use crate::clock::Clock;
+use crate::event::{Action, EventError, Request, nearest};
+use crate::journal::{Journal, RunRecord};
+use crate::name::Class;
+use crate::plan::{ClusterPlan, Settings};
+use crate::preflight::Finding;
+use crate::report::Size;
+use crate::resume::open_records;
+use crate::run::Refused;
+use crate::secret::ApiKey;
+use crate::{Answer, Lifeboat, RUNS_SHOWN};
+
+/// The control planes of all plans, by plan.
+pub(crate) type Clients = BTreeMap<String, Client<Https>>;
+
+/// Builds the clients; sends nothing yet.
+pub(crate) fn connect(
+    settings: &Settings,
+    http: &reqwest::Client,
+    clock: &Clock,
+) -> Result<Clients, String> {
+    let clients = settings.clusters.iter().map(|plan| {
+        let transport = Https::new(http.clone(), &plan.base_url)?;
+        let key = Arc::new(ApiKey::new(plan.api_key.clone()));
+        Ok((
+            plan.name.clone(),
+            Client::new(transport, key, clock.clone()),
+        ))
+    });
+    clients.collect()
+}
+
+impl Lifeboat {
+    /// Answers a request that is for a plan of Zilliz Cloud; `None` when it is not.
+    pub(crate) async fn answer_for_clusters(
+        &self,
+        request: &Request,
+        run_id: &str,
+        time_left: Duration,
+        size: Size,
+    ) -> Result<Option<Answer>, Refused> {
+        let for_all = match request.action {
+            Action::Resume | Action::Jobs | Action::Check => true,
+            Action::Estimate => request.plan.is_none() && !self.settings.plans.is_empty(),
+            _ => false,
+        };
+        if for_all {
+            return Ok(None);
+        }
+        let Some(plan) = meant(&self.settings, request)? else {
+            return Ok(None);
+        };
+        if request.action != Action::Backup {
+            return Err(EventError::NotForZilliz {
+                action: request.action,
+                plan: plan.name.clone(),
+            }
+            .into());
+        }
+        if request.approve.is_some() {
+            return Err(EventError::Pointless {
+                field: "approve",
+                why: "approves deletions, and a plan of Zilliz Cloud deletes nothing",
+            }
+            .into());
+        }
+        let report = self
+            .run_clusters(request, plan, run_id, time_left, size)
+            .await?;
+        Ok(Some(Answer::Clusters(Box::new(report))))
+    }
+
+    async fn run_clusters(
+        &self,
+        request: &Request,
+        plan: &ClusterPlan,
+        run_id: &str,
+        time_left: Duration,
+        size: Size,
+    ) -> Result<ClusterReport, Refused> {
+        let journal = self.cluster_journal();
+        let world = World {
+            plan,
+            plans: &self.settings.clusters,
+            client: self.client(plan),
+            journal: journal.as_ref(),
+            clock: self.clock.clone(),
+            report: size,
+        };
+        let run = run(request, &world, run_id.to_owned(), time_left);
+        Ok(run.boxed_local().await?)
+    }
+
+    /// Carries on with every open run of these plans, one after the other.
+    pub(crate) async fn resume_clusters(
+        &self,
+        request: &Request,
+        run_id: &str,
+        ends: Instant,
+        size: Size,
+    ) -> Result<(usize, Vec<ClusterReport>, Vec<String>), Refused> {
+        let Some(journal) = self
+            .cluster_journal()
+            .filter(|_| !self.settings.clusters.is_empty())
+        else {
+            return Ok((0, Vec::new(), Vec::new()));
+        };
+        let open = journal.open_runs().await?;
+        let (count, mut reports) = (open.runs.len(), Vec::new());
+        for open in open.runs {
+            let wanted = request
+                .plan
+                .as_ref()
+                .is_none_or(|wanted| *wanted == open.key.plan);
+            let mut plans = self.settings.clusters.iter();
+            let Some(plan) = plans.find(|plan| wanted && plan.name == open.key.plan) else {
+                continue;
+            };
+            let request = Request {
+                action: Action::Resume,
+                plan: Some(plan.name.clone()),
+                scheduled_time: Some(open.key.slot.instant()),
+                manual: open.key.class == Class::Manual,
+                ..Request::default()
+            };
+            let left = ends.saturating_duration_since(Instant::now());
+            reports.push(
+                self.run_clusters(&request, plan, run_id, left, size)
+                    .await?,
+            );
+        }
+        Ok((count, reports, open.ignored))
+    }
+
+    /// What the journal remembers of these plans' runs, newest first within each.
+    pub(crate) async fn jobs_of_clusters(
+        &self,
+        request: &Request,
+    ) -> Result<Vec<RunRecord>, Refused> {
+        let mut records = Vec::new();
+        let Some(journal) = self.cluster_journal() else {
+            return Ok(records);
+        };
+        for plan in &self.settings.clusters {
+            if request
+                .plan
+                .as_ref()
+                .is_none_or(|wanted| *wanted == plan.name)
+            {
+                records.extend(open_records(&journal, |run| run == plan.name).await?);
+                records.extend(journal.history(&plan.name, RUNS_SHOWN).await?);
+            }
+        }
+        Ok(records)
+    }
+
+    /// Asks the control plane of every plan that is meant, all at once.
+    pub(crate) async fn check_clusters(
+        &self,
+        request: &Request,
+        time_left: Duration,
+    ) -> Vec<Finding> {
+        let meant = |plan: &&ClusterPlan| {
+            request
+                .plan
+                .as_ref()
+                .is_none_or(|wanted| *wanted == plan.name)
+        };
+        let plans = self.settings.clusters.iter().filter(meant);
+        let looks = plans.map(|plan| {
+            let look = look_at(plan, &self.settings.clusters, self.client(plan));
+            async move {
+                let looked = timeout(time_left, look).boxed_local().await;
+                looked.unwrap_or_else(|_| vec![Finding::out_of_time(&plan.name)])
+            }
+        });
+        join_all(looks).await.into_iter().flatten().collect()
+    }
+
+    fn client(&self, plan: &ClusterPlan) -> &Client<Https> {
+        let Some(client) = self.clients.get(&plan.name) else {
+            unreachable!("every plan was connected")
+        };
+        client
+    }
+
+    /// Apart from turbopuffer's runs, which mean something else by the same words.
+    fn cluster_journal(&self) -> Option<Journal> {
+        self.journal.as_ref().map(Journal::of_clusters)
+    }
+}
+
+/// The plan of Zilliz Cloud that is meant: the one that is named, the only plan of all, or the one called `default`.
+///
+/// # Errors
+/// When a plan is named that is none, or none is named and it is not clear which is meant.
+fn meant<'a>(
+    settings: &'a Settings,
+    request: &Request,
+) -> Result<Option<&'a ClusterPlan>, EventError> {
+    let (others, ours) = (&settings.plans, &settings.clusters);
+    if ours.is_empty() {
+        return Ok(None);
+    }
+    let wanted = match (&request.plan, others.as_slice(), ours.as_slice()) {
+        (Some(name), ..) => name.as_str(),
+        (None, [], [only]) => return Ok(Some(only)),
+        (None, ..) => "default",
+    };
+    if let Some(plan) = ours.iter().find(|plan| plan.name == wanted) {
+        return Ok(Some(plan));
+    }
+    if others.iter().any(|plan| plan.name == wanted) {
+        return Ok(None);
+    }
+    let names = others.iter().map(|plan| plan.name.as_str());
+    let mut names: Vec<&str> = names
+        .chain(ours.iter().map(|plan| plan.name.as_str()))
+        .collect();
+    names.sort_unstable();
+    Err(match &request.plan {
+        None => EventError::NoPlanNamed {
+            plans: names.join(", "),
+        },
+        Some(plan) => EventError::UnknownPlan {
+            plan: plan.clone(),
+            nearest: nearest(plan, &names).unwrap_or("default").to_owned(),
+        },
+    })
+}

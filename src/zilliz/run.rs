@@ -1,0 +1,378 @@
+//! A run over the clusters of a plan: their policies are read, repaired and read back, and what stands is judged.
+//!
+//! One failing cluster never stops another. Every run ends in exactly one report, and what is unprotected fails it.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use futures_util::future::join_all;
+use futures_util::stream::{self, StreamExt};
+use jiff::{SignedDuration, Timestamp};
+use tokio::time::{Instant, timeout_at};
+use tracing::{Instrument, info, info_span};
+
+use super::account::Account;
+use super::client::{Client, ZillizError};
+use super::journaled::Journaled;
+use super::policy::Policy;
+use super::recovery::{Placed, Protection, Standing, judge};
+use super::report::{ClusterReport, PolicyLine, PolicyState};
+use super::transport::Transport;
+use super::wire::{Backup, Cluster};
+use crate::clock::Clock;
+use crate::event::{Action, Request};
+use crate::journal::Journal;
+use crate::plan::{ClusterPlan, OnDrift};
+use crate::report::Size;
+use crate::slot::{CLOCK_MARGIN, Slot, SlotError};
+
+/// Clusters that are worked at at once. The service's limit on requests is what counts.
+const AT_ONCE: usize = 8;
+/// Backups that are described at once, newest first, until each region has shown one.
+const LOOKS: usize = 8;
+
+/// What a run works with.
+pub struct World<'a, T> {
+    /// The plan.
+    pub plan: &'a ClusterPlan,
+    /// All plans of Zilliz Cloud, of which no two may have one cluster.
+    pub plans: &'a [ClusterPlan],
+    /// The control plane with the plan's key.
+    pub client: &'a Client<T>,
+    /// Where runs are remembered.
+    pub journal: Option<&'a Journal>,
+    /// The local clock.
+    pub clock: Clock,
+    /// How long the report may be.
+    pub report: Size,
+}
+
+/// Carries a `backup`, or an open run of one, out. `time_left` is how long it may work.
+///
+/// # Errors
+/// When the scheduled time can't be a slot; then nothing was done.
+pub async fn run<T: Transport>(
+    request: &Request,
+    world: &World<'_, T>,
+    run_id: String,
+    time_left: Duration,
+) -> Result<ClusterReport, SlotError> {
+    let begun = world.clock.now();
+    let slot = match (request.action, request.scheduled_time) {
+        (Action::Resume, Some(slot)) => Slot::of(slot)?,
+        (_, scheduled) => Slot::of_run(scheduled, begun)?,
+    };
+    let size = world.report;
+    let mut run = Run {
+        world,
+        request,
+        slot,
+        until: Instant::now() + time_left.saturating_sub(time_left / 20),
+        report: ClusterReport::begin(request, world.plan, slot, run_id.clone(), begun, size),
+    };
+    let before = world.client.attempts();
+    let span = info_span!("run", run_id, plan = world.plan.name, slot = %slot.instant());
+    let work = async {
+        let mut journaled = Journaled::default();
+        if run.open(&mut journaled).await {
+            run.work(&mut journaled).boxed_local().await;
+        }
+        run.close(journaled, before).await
+    };
+    Ok(work.instrument(span).await)
+}
+
+pub(super) struct Run<'a, 'w, T> {
+    pub(super) world: &'a World<'w, T>,
+    pub(super) request: &'a Request,
+    pub(super) slot: Slot,
+    pub(super) until: Instant,
+    pub(super) report: ClusterReport,
+}
+
+/// What one cluster came to.
+struct Seen {
+    policy: PolicyLine,
+    failures: Vec<(&'static str, String)>,
+    warnings: Vec<String>,
+    standings: Vec<Standing>,
+    judged_at: Timestamp,
+}
+
+impl<T: Transport> Run<'_, '_, T> {
+    /// Takes the plan's lease and opens the run in the journal; `false` when another invocation is at work.
+    async fn open(&mut self, journaled: &mut Journaled) -> bool {
+        let (Some(journal), false) = (self.world.journal, self.request.dry_run) else {
+            return true;
+        };
+        let now = self.world.clock.now();
+        let opened = journaled.open(
+            journal,
+            &self.world.plan.name,
+            self.slot,
+            self.request.manual,
+            &self.report.run_id,
+            now,
+        );
+        match opened.await {
+            Ok(()) => true,
+            Err(fault) => {
+                self.report.fail(None, None, fault.word, fault.message);
+                // Without a journal, policies are still set and judged: they need none.
+                !fault.held
+            }
+        }
+    }
+
+    async fn work(&mut self, journaled: &mut Journaled) {
+        let account = match timeout_at(self.until, Account::read(self.world.client))
+            .boxed_local()
+            .await
+        {
+            Ok(Ok(account)) => account,
+            Ok(Err(error)) => {
+                return self
+                    .report
+                    .fail(None, None, error.word(), error.to_string());
+            }
+            Err(_) => return self.out_of_time(None),
+        };
+        let plan = self.world.plan;
+        for entry in account.selecting_nothing(plan) {
+            let message = format!(
+                "no cluster in the key's scope is called so; was it dropped? Check `{entry}` in `clusters`, the project, and the key's scope"
+            );
+            self.report.fail(Some(entry), None, "not_found", message);
+        }
+        let clusters: Vec<&Cluster> = account.selected(plan).collect();
+        self.report.counts.clusters = u64::try_from(clusters.len()).unwrap_or(u64::MAX);
+        let looks = clusters.into_iter().map(|cluster| {
+            let cluster_id = &cluster.cluster_id;
+            let look = self
+                .cluster(&account, cluster)
+                .instrument(info_span!("cluster", cluster_id));
+            let look = timeout_at(self.until, look.boxed_local());
+            async move { (cluster, look.await) }.boxed_local()
+        });
+        let seen: Vec<_> = stream::iter(looks).buffered(AT_ONCE).collect().await;
+        for (cluster, seen) in seen {
+            match seen {
+                Ok(seen) => self.add(cluster, seen),
+                Err(_) => self.out_of_time(Some(&cluster.cluster_id)),
+            }
+        }
+        journaled.note(self.report.regions.shown.as_slice());
+    }
+
+    fn out_of_time(&mut self, cluster: Option<&str>) {
+        let message = "time ran out; the next event looks again".to_owned();
+        self.report.fail(cluster, None, "out_of_time", message);
+    }
+
+    fn add(&mut self, cluster: &Cluster, seen: Seen) {
+        for warning in seen.warnings {
+            self.report.warn(format!("{}: {warning}", cluster.shown()));
+        }
+        for (word, message) in seen.failures {
+            self.report
+                .fail(Some(&cluster.cluster_id), None, word, message);
+        }
+        self.report.add_policy(seen.policy);
+        for standing in &seen.standings {
+            self.report.add_standing(cluster, standing, seen.judged_at);
+        }
+    }
+
+    /// Reads, repairs and reads back one cluster's policy, and judges what stands, whatever became of the policy.
+    async fn cluster(&self, account: &Account, cluster: &Cluster) -> Seen {
+        let plan = self.world.plan;
+        let (refused, notes) = account.against(plan, self.world.plans, cluster);
+        let wanted = Policy::of(plan, self.world.client.now());
+        let mut seen = Seen {
+            policy: PolicyLine {
+                cluster: cluster.cluster_id.clone(),
+                name: cluster.shown().to_owned(),
+                state: PolicyState::Failed,
+                frequency: wanted.frequency(),
+                start_time: wanted.start_time(),
+                drift: Vec::new(),
+            },
+            failures: Vec::new(),
+            warnings: notes,
+            standings: Vec::new(),
+            judged_at: self.world.client.now(),
+        };
+        let refusals = refused
+            .into_iter()
+            .map(|refusal| (refusal.word, refusal.message));
+        seen.failures.extend(refusals);
+        if seen.failures.is_empty() {
+            match self
+                .policy(cluster, &wanted, &mut seen.policy)
+                .boxed_local()
+                .await
+            {
+                Ok(state) => seen.policy.state = state,
+                Err(failure) => seen.failures.push(failure),
+            }
+        }
+        let just_enabled = seen.policy.state == PolicyState::Applied;
+        let home = cluster.region_id.as_deref().unwrap_or_default();
+        match self
+            .placed(cluster, home, &mut seen.warnings)
+            .boxed_local()
+            .await
+        {
+            Ok(placed) => {
+                seen.judged_at = self.world.client.now();
+                seen.standings = judge(plan, home, &placed, seen.judged_at, just_enabled);
+            }
+            Err(error) => {
+                let targets = plan.targets.iter().map(|target| target.region.as_str());
+                let unknown = |region: &str| Standing {
+                    region: region.to_owned(),
+                    protection: Protection::Unknown,
+                    newest: None,
+                    message: Some(format!(
+                        "its backups could not be read, so nothing is known of it: {error}"
+                    )),
+                };
+                seen.standings = std::iter::once(home).chain(targets).map(unknown).collect();
+            }
+        }
+        seen
+    }
+
+    /// Sees to it that the service has the plan's policy, and believes only what it reads back.
+    async fn policy(
+        &self,
+        cluster: &Cluster,
+        wanted: &Policy,
+        line: &mut PolicyLine,
+    ) -> Result<PolicyState, (&'static str, String)> {
+        let failed = |error: ZillizError| (error.word(), error.to_string());
+        let (client, id) = (self.world.client, &cluster.cluster_id);
+        let found = read(client, id).await?;
+        line.drift = wanted.drift(found.as_ref());
+        if line.drift.is_empty() {
+            return Ok(PolicyState::InForce);
+        }
+        if self.world.plan.drift == OnDrift::Report || self.request.dry_run {
+            return Ok(PolicyState::Drifted);
+        }
+        client
+            .set_policy(id, &wanted.sent())
+            .await
+            .map_err(failed)?;
+        let left = wanted.drift(read(client, id).await?.as_ref());
+        if !left.is_empty() {
+            let left: Vec<String> = left.iter().map(ToString::to_string).collect();
+            let message = format!(
+                "the policy was set, and what was read back is another one: {}; does anybody else set it?",
+                left.join("; ")
+            );
+            return Err(("policy_not_set", message));
+        }
+        info!(drift = ?line.drift, "the policy was set");
+        Ok(match found {
+            None => PolicyState::Applied,
+            Some(_) => PolicyState::Repaired,
+        })
+    }
+
+    /// The cluster's backups with their regions, newest first, until every region has shown one that the policy made.
+    async fn placed(
+        &self,
+        cluster: &Cluster,
+        home: &str,
+        warnings: &mut Vec<String>,
+    ) -> Result<Vec<Placed>, ZillizError> {
+        let client = self.world.client;
+        let mut listed = client.backups(&cluster.cluster_id).await?;
+        listed.sort_by_key(|backup| std::cmp::Reverse(backup.create_time));
+        let targets = self
+            .world
+            .plan
+            .targets
+            .iter()
+            .map(|target| target.region.as_str());
+        let mut sought: BTreeSet<&str> = targets.chain([home]).collect();
+        let mut placed: Vec<Placed> = Vec::new();
+        for some in listed.chunks(LOOKS) {
+            let looks = some
+                .iter()
+                .map(|listed| describe(client, &cluster.cluster_id, listed));
+            for (listed, described) in some.iter().zip(join_all(looks).await) {
+                match described? {
+                    Some(backup) => placed.extend(Placed::of(&backup)),
+                    None => warnings.push(format!(
+                        "the backup {} was listed and is not there; it counts for nothing",
+                        listed.backup_id
+                    )),
+                }
+            }
+            for backup in placed
+                .iter()
+                .filter(|backup| backup.available && backup.scheduled)
+            {
+                sought.remove(backup.region.as_str());
+            }
+            if sought.is_empty() {
+                break;
+            }
+        }
+        Ok(placed)
+    }
+
+    async fn close(mut self, journaled: Journaled, before: (u64, u64)) -> ClusterReport {
+        let client = self.world.client;
+        let ahead = SignedDuration::from_secs(client.ahead_seconds());
+        self.report.clock_difference_seconds = -ahead.as_secs();
+        if ahead.abs() > CLOCK_MARGIN {
+            self.report.warn(format!(
+                "the local clock is {} seconds off the service's, more than five minutes; ages are told by the service's, but set the local one right",
+                ahead.abs().as_secs()
+            ));
+        }
+        if let Some(fault) = journaled
+            .close(self.world.journal, &mut self.report, &self.world.clock)
+            .await
+        {
+            self.report.fail(None, None, fault.word, fault.message);
+        }
+        let attempts = client.attempts();
+        self.report.requests = attempts.0 - before.0;
+        self.report.retries = attempts.1 - before.1;
+        self.report.finish(self.world.clock.now());
+        info!(outcome = ?self.report.outcome, "run ended");
+        self.report
+    }
+}
+
+/// The policy that the service has now; `None` when it is disabled.
+async fn read<T: Transport>(
+    client: &Client<T>,
+    cluster: &str,
+) -> Result<Option<Policy>, (&'static str, String)> {
+    let found = client.policy(cluster).await;
+    let found = found.map_err(|error| (error.word(), error.to_string()))?;
+    Policy::found(&found).map_err(|why| {
+        let message = format!(
+            "it has a policy that this program can't read, so it is left alone: {why}; if it was made in the console with cron or several schedules, disable it there, and the plan's is set"
+        );
+        ("policy_unreadable", message)
+    })
+}
+
+/// A listed backup with its region. Only describing is documented to tell it, but whoever tells it sooner saves a request.
+pub(super) async fn describe<T: Transport>(
+    client: &Client<T>,
+    cluster: &str,
+    listed: &Backup,
+) -> Result<Option<Backup>, ZillizError> {
+    if listed.region_id.is_some() {
+        return Ok(Some(listed.clone()));
+    }
+    client.backup(cluster, &listed.backup_id).await
+}

@@ -1,0 +1,218 @@
+//! Zilliz Cloud's JSON as it travels (contract sections 2 to 5), read leniently: what is absent, null or empty is none,
+//! numbers may be texts, and words that nobody documented stay words.
+//!
+//! Nothing here decides anything.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::Value;
+
+/// A region (`GET /v2/regions`).
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RegionInfo {
+    /// Such as `gcp`. Azure's is `azure`, though its regions begin with `az-`.
+    pub cloud_id: String,
+    /// Such as `gcp-us-west1`.
+    pub region_id: String,
+}
+
+/// A project (`GET /v2/projects`).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Project {
+    /// Opaque.
+    pub project_id: String,
+    /// `Standard`, `Enterprise`, `BusinessCritical`.
+    #[serde(deserialize_with = "text")]
+    pub plan: Option<String>,
+    /// `SAAS` or `BYOC`.
+    #[serde(deserialize_with = "text")]
+    pub org_type: Option<String>,
+    /// Where its clusters may be and its copies may go; answers of 2025 don't say.
+    pub region_ids: Option<Vec<String>>,
+}
+
+/// A cluster (`GET /v2/clusters`).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Cluster {
+    /// Opaque.
+    pub cluster_id: String,
+    /// The user's name for it.
+    #[serde(deserialize_with = "text")]
+    pub cluster_name: Option<String>,
+    /// The project it is in.
+    #[serde(deserialize_with = "text")]
+    pub project_id: Option<String>,
+    /// Where it runs.
+    #[serde(deserialize_with = "text")]
+    pub region_id: Option<String>,
+    /// What is paid for.
+    #[serde(deserialize_with = "text")]
+    pub plan: Option<String>,
+    /// `Free`, `Serverless`, `Dedicated`; older answers don't say.
+    #[serde(deserialize_with = "text")]
+    pub deployment_option: Option<String>,
+    /// The kind of compute unit; only dedicated clusters have one.
+    #[serde(deserialize_with = "text")]
+    pub cu_type: Option<String>,
+    /// `RUNNING` and many others.
+    #[serde(deserialize_with = "text")]
+    pub status: Option<String>,
+}
+
+impl Cluster {
+    /// What people call it.
+    #[must_use]
+    pub fn shown(&self) -> &str {
+        self.cluster_name.as_deref().unwrap_or(&self.cluster_id)
+    }
+}
+
+/// A backup, of a listing or described. Only describing is documented to tell the region.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Backup {
+    /// Opaque.
+    pub backup_id: String,
+    /// The service's name for it.
+    #[serde(deserialize_with = "text")]
+    pub backup_name: Option<String>,
+    /// `CLUSTER` or `COLLECTION`.
+    #[serde(deserialize_with = "text")]
+    pub backup_type: Option<String>,
+    /// `MANUAL` or `AUTO`.
+    #[serde(deserialize_with = "text")]
+    pub creation_method: Option<String>,
+    /// Bytes.
+    #[serde(deserialize_with = "number")]
+    pub size: Option<u64>,
+    /// When the service deletes it; none is never.
+    #[serde(deserialize_with = "time")]
+    pub expire_time: Option<Timestamp>,
+    /// The cluster it is a backup of.
+    #[serde(deserialize_with = "text")]
+    pub cluster_id: Option<String>,
+    /// Whole seconds.
+    #[serde(deserialize_with = "time")]
+    pub create_time: Option<Timestamp>,
+    /// `CREATING`, `AVAILABLE`, `DELETED`.
+    #[serde(deserialize_with = "text")]
+    pub status: Option<String>,
+    /// Where this file lies.
+    #[serde(deserialize_with = "text")]
+    pub region_id: Option<String>,
+}
+
+/// A policy as the service tells it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct FoundPolicy {
+    /// `ENABLED` or `DISABLED`.
+    #[serde(deserialize_with = "text")]
+    pub status: Option<String>,
+    /// `HH:mm-HH:mm`, UTC.
+    #[serde(deserialize_with = "text")]
+    pub start_time: Option<String>,
+    /// Weekdays from 1, Monday, such as `1,4`.
+    #[serde(deserialize_with = "text")]
+    pub frequency: Option<String>,
+    /// Of the local file.
+    #[serde(deserialize_with = "number")]
+    pub retention_days: Option<u64>,
+    /// A guide calls it otherwise (contract section 4): both are read.
+    #[serde(alias = "crossRegionPolicies")]
+    pub cross_region_copies: Option<Vec<FoundCopy>>,
+}
+
+/// One region of such a policy.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct FoundCopy {
+    /// Its id.
+    #[serde(deserialize_with = "text")]
+    pub region_id: Option<String>,
+    /// How long copies stay there.
+    #[serde(deserialize_with = "number")]
+    pub retention_days: Option<u64>,
+}
+
+/// A policy as it is sent: every field, and always the whole array.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SentPolicy {
+    /// Whether it runs.
+    pub enabled: bool,
+    /// Weekdays.
+    pub frequency: String,
+    /// The window.
+    pub start_time: String,
+    /// Of the local file.
+    pub retention_days: u32,
+    /// Of each copy.
+    pub cross_region_copies: Vec<SentCopy>,
+}
+
+/// One region of a policy, or of a manual backup, which has no retention.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SentCopy {
+    /// Where to.
+    pub region_id: String,
+    /// For how long.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retention_days: Option<u32>,
+}
+
+/// A text; null and empty are none.
+fn text<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error> {
+    let text = Option::<String>::deserialize(from)?;
+    Ok(text.filter(|text| !text.trim().is_empty()))
+}
+
+/// A whole number, or a text that holds one.
+fn number<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u64>, D::Error> {
+    let value = Option::<Value>::deserialize(from)?;
+    Ok(match value {
+        Some(Value::Number(number)) => number.as_u64(),
+        Some(Value::String(text)) => text.trim().parse().ok(),
+        _ => None,
+    })
+}
+
+/// A time; what can't be read as one is none. `expireTime` of a permanent backup is unknown (contract section 3): null,
+/// absent and empty are all "never".
+fn time<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Timestamp>, D::Error> {
+    let text = Option::<String>::deserialize(from)?;
+    Ok(text.and_then(|text| text.trim().parse().ok()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_service_leaves_open_is_none() {
+        for never in [r#","expireTime":null"#, r#","expireTime":"""#, ""] {
+            let json = format!(
+                r#"{{"backupId":"backup3_7","size":"12","createTime":"2026-03-04T05:06:07Z"{never},"new":1}}"#
+            );
+            let backup: Backup = serde_json::from_str(&json).unwrap();
+            assert_eq!((backup.expire_time, backup.size), (None, Some(12)));
+            assert!(backup.create_time.is_some());
+        }
+        let disabled = r#"{"status":"DISABLED","startTime":null,"frequency":null,"retentionDays":0,"crossRegionCopies":null}"#;
+        let policy: FoundPolicy = serde_json::from_str(disabled).unwrap();
+        assert_eq!(
+            (policy.start_time, policy.cross_region_copies),
+            (None, None)
+        );
+        let guide = r#"{"crossRegionPolicies":[{"regionId":"gcp-us-east4","retentionDays":5}]}"#;
+        let policy: FoundPolicy = serde_json::from_str(guide).unwrap();
+        assert_eq!(
+            policy.cross_region_copies.unwrap()[0].retention_days,
+            Some(5)
+        );
+    }
+}
