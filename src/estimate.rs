@@ -21,6 +21,7 @@ use crate::prune::Inventory;
 use crate::retention::Backup;
 use crate::service::{Patient, Service, ServiceError};
 use crate::slot::Slot;
+use crate::zilliz::estimate::ClusterEstimate;
 use forecast::{Live, forecast};
 
 /// A month, as bills count one.
@@ -241,6 +242,9 @@ pub struct Estimated {
     pub prices_as_of: Date,
     /// Each plan that was asked for.
     pub plans: Vec<PlanEstimate>,
+    /// Those of them that are about clusters of Zilliz Cloud.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub clusters: Vec<ClusterEstimate>,
     /// Why there is no estimate of a plan.
     pub failures: Vec<String>,
 }

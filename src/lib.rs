@@ -422,11 +422,22 @@ impl Lifeboat {
             run_id,
             prices_as_of: prices.as_of,
             plans: Vec::new(),
+            clusters: Vec::new(),
             failures: Vec::new(),
         };
         for look in join_all(looks).await {
             match look {
                 Ok(estimate) => estimated.plans.push(estimate),
+                Err(failure) => estimated.failures.push(failure),
+            }
+        }
+        for look in self
+            .estimate_clusters(request, time_left)
+            .boxed_local()
+            .await
+        {
+            match look {
+                Ok(estimate) => estimated.clusters.push(estimate),
                 Err(failure) => estimated.failures.push(failure),
             }
         }

@@ -3,6 +3,7 @@
 //! The table is `price/table.toml`, with the day on which it was read, or one of the user's own. A price that a table
 //! leaves out is unknown, and so is every sum with it; it is never nothing.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::iter::Sum;
 
@@ -13,8 +14,10 @@ use toml::de::{DeTable, DeValue};
 
 const TABLE: &str = include_str!("price/table.toml");
 const MICRO: u64 = 1_000_000;
-/// Bytes that a price is for.
+/// Bytes that a price is for. Of Zilliz Cloud it is unknown whether a GB is this or 2³⁰ (contract section 8).
 const GB: u128 = 1_000_000_000;
+/// Days that Zilliz Cloud counts as a month.
+const MONTH: u32 = 30;
 
 /// An amount of money, in millionths of a US dollar.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -82,8 +85,19 @@ impl Between {
     /// The price of so many bytes, where this is the price of a GB. Rounded up to the next millionth.
     #[must_use]
     pub fn of_bytes(self, bytes: u64) -> Self {
+        self.of_parts(u128::from(bytes), GB)
+    }
+
+    /// The price of keeping so many bytes for so many days, where this is that of a GB for a month.
+    #[must_use]
+    pub fn of_byte_days(self, bytes: u64, days: u32) -> Self {
+        let byte_days = u128::from(bytes) * u128::from(days);
+        self.of_parts(byte_days, GB * u128::from(MONTH))
+    }
+
+    fn of_parts(self, parts: u128, whole: u128) -> Self {
         let of = |price: MicroDollars| {
-            let amount = (u128::from(price.0) * u128::from(bytes)).div_ceil(GB);
+            let amount = u128::from(price.0).saturating_mul(parts).div_ceil(whole);
             MicroDollars(u64::try_from(amount).unwrap_or(u64::MAX))
         };
         Self {
@@ -123,6 +137,39 @@ pub struct TurbopufferPrices {
     pub stored_gb_month: Option<Between>,
 }
 
+/// Zilliz Cloud's prices of a GB (contract section 8). What is left out is unknown.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ZillizPrices {
+    /// Kept for a month of thirty days, by region, or by cloud for regions without a price of their own.
+    stored: BTreeMap<String, Between>,
+    /// Sent, from one part of the world to another.
+    sent: BTreeMap<(String, String), Between>,
+    /// The part of the world of each region.
+    parts: BTreeMap<String, String>,
+}
+
+impl ZillizPrices {
+    /// Of keeping a GB in a region for thirty days.
+    #[must_use]
+    pub fn stored_gb_month(&self, region: &str) -> Option<Between> {
+        let cloud = region.split_once('-').map_or(region, |(cloud, _)| cloud);
+        self.stored
+            .get(region)
+            .or_else(|| self.stored.get(cloud))
+            .copied()
+    }
+
+    /// Of sending a GB from one region to another. Within a region nothing is sent.
+    #[must_use]
+    pub fn sent_gb(&self, from: &str, to: &str) -> Option<Between> {
+        if from == to {
+            return Some(Between::exactly(MicroDollars(0)));
+        }
+        let parts = (self.parts.get(from)?.clone(), self.parts.get(to)?.clone());
+        self.sent.get(&parts).copied()
+    }
+}
+
 /// A table of prices.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Prices {
@@ -130,6 +177,8 @@ pub struct Prices {
     pub as_of: Date,
     /// Those of turbopuffer.
     pub turbopuffer: TurbopufferPrices,
+    /// Those of Zilliz Cloud.
+    pub zilliz: ZillizPrices,
 }
 
 /// Why a table of prices can't be read. Each names the place, what stands there, and the remedy.
@@ -192,19 +241,12 @@ impl Prices {
         let document = DeTable::parse(text);
         let document = document.map_err(|error| PriceError::NotToml(error.message().to_owned()))?;
         let top = Section {
-            path: "",
+            path: String::new(),
             table: document.get_ref(),
         };
-        top.refuse_unknown(&["as_of", "turbopuffer"])?;
+        top.refuse_unknown(&["as_of", "turbopuffer", "zilliz"])?;
         let empty = DeTable::new();
-        let of_service = Section {
-            path: "turbopuffer.",
-            table: match top.get("turbopuffer") {
-                None => &empty,
-                Some(DeValue::Table(table)) => table,
-                Some(_) => return Err(top.wrong("turbopuffer", "a table of prices")),
-            },
-        };
+        let of_service = top.section("turbopuffer", &empty)?;
         of_service.refuse_unknown(&["copied_gb", "returned_gb", "stored_gb_month"])?;
         Ok(Self {
             as_of: top.date("as_of")?,
@@ -213,8 +255,43 @@ impl Prices {
                 returned_gb: of_service.price("returned_gb")?,
                 stored_gb_month: of_service.price("stored_gb_month")?,
             },
+            zilliz: zilliz(&top.section("zilliz", &empty)?)?,
         })
     }
+}
+
+fn zilliz(section: &Section<'_>) -> Result<ZillizPrices, PriceError> {
+    section.refuse_unknown(&["stored_gb_month", "sent_gb", "parts"])?;
+    let empty = DeTable::new();
+    let mut prices = ZillizPrices::default();
+    let stored = section.section("stored_gb_month", &empty)?;
+    for place in stored.keys() {
+        let price = stored.price(place)?;
+        prices
+            .stored
+            .extend(price.map(|price| (place.to_owned(), price)));
+    }
+    let sent = section.section("sent_gb", &empty)?;
+    for from in sent.keys() {
+        let destinations = sent.section(from, &empty)?;
+        for to in destinations.keys() {
+            let price = destinations.price(to)?;
+            let parts = (from.to_owned(), to.to_owned());
+            prices.sent.extend(price.map(|price| (parts, price)));
+        }
+    }
+    let parts = section.section("parts", &empty)?;
+    for part in parts.keys() {
+        for region in parts.texts(part)? {
+            if prices.parts.insert(region, part.to_owned()).is_some() {
+                return Err(parts.wrong(
+                    part,
+                    "a list of regions, each in one part of the world alone",
+                ));
+            }
+        }
+    }
+    Ok(prices)
 }
 
 const PRICE: &str =
@@ -222,7 +299,7 @@ const PRICE: &str =
 
 /// One table of the document, and what its keys' paths begin with.
 struct Section<'a> {
-    path: &'static str,
+    path: String,
     table: &'a DeTable<'a>,
 }
 
@@ -231,9 +308,37 @@ impl<'a> Section<'a> {
         self.table.get(key).map(Spanned::get_ref)
     }
 
+    fn keys(&self) -> impl Iterator<Item = &str> {
+        self.table.keys().map(|key| key.get_ref().as_ref())
+    }
+
+    /// The table under a key; `empty` when there is none.
+    fn section(&self, key: &str, empty: &'a DeTable<'a>) -> Result<Self, PriceError> {
+        let table = match self.get(key) {
+            None => empty,
+            Some(DeValue::Table(table)) => table,
+            Some(_) => return Err(self.wrong(key, "a table of prices")),
+        };
+        let path = format!("{}{key}.", self.path);
+        Ok(Self { path, table })
+    }
+
+    fn texts(&self, key: &str) -> Result<Vec<String>, PriceError> {
+        let texts = match self.get(key) {
+            Some(DeValue::Array(values)) => values
+                .iter()
+                .map(|value| match value.get_ref() {
+                    DeValue::String(text) => Some(text.to_string()),
+                    _ => None,
+                })
+                .collect(),
+            _ => None,
+        };
+        texts.ok_or_else(|| self.wrong(key, "a list of regions in quotes"))
+    }
+
     fn refuse_unknown(&self, known: &[&str]) -> Result<(), PriceError> {
-        let mut keys = self.table.keys().map(|key| key.get_ref().as_ref());
-        match keys.find(|key| !known.contains(key)) {
+        match self.keys().find(|key| !known.contains(key)) {
             None => Ok(()),
             Some(key) => Err(PriceError::Unknown {
                 place: format!("{}{key}", self.path),
@@ -322,7 +427,7 @@ mod tests {
             ("as_of", "the price table is not TOML: "),
             (
                 "as_of = \"2026-01-02\"\nturbopufer = {}",
-                "turbopufer is not known in a price table; known are as_of, turbopuffer",
+                "turbopufer is not known in a price table; known are as_of, turbopuffer, zilliz",
             ),
             (
                 "as_of = \"2026-01-02\"\nturbopuffer = 1",
@@ -339,6 +444,14 @@ mod tests {
             (
                 "as_of = \"2026-01-02\"\n[turbopuffer]\ncopied_gb = [\"2\", \"1\"]",
                 "turbopuffer.copied_gb: is of another kind; ",
+            ),
+            (
+                "as_of = \"2026-01-02\"\n[zilliz.sent_gb.gcp-na]\ngcp-eu = 1",
+                "zilliz.sent_gb.gcp-na.gcp-eu: is the number 1; it must be dollars",
+            ),
+            (
+                "as_of = \"2026-01-02\"\n[zilliz.parts]\na = [\"gcp-x\"]\nb = [\"gcp-x\"]",
+                "zilliz.parts.b: is of another kind; it must be a list of regions, each in one part",
             ),
             (
                 "as_of = \"2026-01-02\"\n[turbopuffer]\nreturned_gb = \"-1\"",

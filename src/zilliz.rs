@@ -9,11 +9,12 @@
 //! nothing was said of it.
 //!
 //! [`client`] is the control plane asked with patience, [`transport`] one request, [`wire`] its JSON, [`account`] what a
-//! key sees, [`preflight`] what `check` finds out, [`report`] what a run says; `door` hangs it all onto [`crate::Lifeboat`].
+//! key sees, [`preflight`] what `check` finds out, [`mod@estimate`] what a month costs, [`report`] what a run says; `door` hangs it all onto [`crate::Lifeboat`].
 
 pub mod account;
 pub mod client;
 mod door;
+pub mod estimate;
 mod journaled;
 pub mod policy;
 pub mod preflight;

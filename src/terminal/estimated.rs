@@ -9,11 +9,22 @@ use indicatif::HumanDuration;
 use super::{bytes, table};
 use crate::estimate::{Estimated, PlanEstimate};
 use crate::price::Between;
+use crate::zilliz::estimate::ClusterEstimate;
 
 /// Writes the estimate for a reader.
 pub fn write_estimate(out: &mut impl Write, estimated: &Estimated) -> io::Result<()> {
     for plan in &estimated.plans {
         write_plan(out, plan)?;
+    }
+    for plan in &estimated.clusters {
+        write_clusters(out, plan)?;
+    }
+    if !estimated.clusters.is_empty() {
+        writeln!(
+            out,
+            "Clusters of Zilliz Cloud are taken to keep the size of their newest backups. Prices as of {}.",
+            estimated.prices_as_of
+        )?;
     }
     if !estimated.plans.is_empty() {
         writeln!(
@@ -70,6 +81,37 @@ fn write_plan(out: &mut impl Write, plan: &PlanEstimate) -> io::Result<()> {
         ]);
     }
     writeln!(out, "{table}\n")
+}
+
+fn write_clusters(out: &mut impl Write, plan: &ClusterEstimate) -> io::Result<()> {
+    writeln!(
+        out,
+        "Plan `{}` on Zilliz Cloud: {} clusters, {}; {} backups each in thirty days, the largest made in about {}\n",
+        plan.plan,
+        plan.clusters,
+        bytes(plan.bytes),
+        plan.backups,
+        HumanDuration(Duration::from_secs(plan.seconds))
+    )?;
+    let mut table = table(&["region", "sent", "kept", "sending", "keeping", "total"]);
+    for at in &plan.regions {
+        table.add_row([
+            Cell::new(&at.region),
+            Cell::new(bytes(at.sent_bytes)),
+            Cell::new(bytes(at.stored_bytes)),
+            Cell::new(money(at.sending)),
+            Cell::new(money(at.storing)),
+            Cell::new(money(at.total)),
+        ]);
+    }
+    writeln!(out, "{table}\n")?;
+    for cluster in &plan.of_unknown_size {
+        writeln!(
+            out,
+            "not in it: {cluster} has no backup yet that tells its size"
+        )?;
+    }
+    Ok(())
 }
 
 fn money(amount: Option<Between>) -> String {

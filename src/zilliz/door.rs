@@ -9,6 +9,7 @@ use futures_util::future::join_all;
 use tokio::time::{Instant, timeout};
 
 use super::client::Client;
+use super::estimate::{ClusterEstimate, estimate};
 use super::preflight::look_at;
 use super::report::ClusterReport;
 use super::run::{World, run};
@@ -54,12 +55,10 @@ impl Lifeboat {
         time_left: Duration,
         size: Size,
     ) -> Result<Option<Answer>, Refused> {
-        let for_all = match request.action {
-            Action::Resume | Action::Jobs | Action::Check => true,
-            Action::Estimate => request.plan.is_none() && !self.settings.plans.is_empty(),
-            _ => false,
-        };
-        if for_all {
+        if matches!(
+            request.action,
+            Action::Resume | Action::Jobs | Action::Check | Action::Estimate
+        ) {
             return Ok(None);
         }
         let Some(plan) = meant(&self.settings, request)? else {
@@ -192,6 +191,26 @@ impl Lifeboat {
         join_all(looks).await.into_iter().flatten().collect()
     }
 
+    /// What a month of every plan that is meant costs, or why that can't be told.
+    pub(crate) async fn estimate_clusters(
+        &self,
+        request: &Request,
+        time_left: Duration,
+    ) -> Vec<Result<ClusterEstimate, String>> {
+        let plans = self.settings.clusters.iter();
+        let meant = plans.filter(|plan| is_meant(request, &plan.name));
+        let looks = meant.map(async |plan| {
+            let (client, prices) = (self.client(plan), &self.settings.prices.zilliz);
+            let estimated = estimate(plan, client, prices, self.clock.now()).boxed_local();
+            match timeout(time_left, estimated).await {
+                Ok(Ok(estimate)) => Ok(estimate),
+                Ok(Err(error)) => Err(format!("{}: {error}", plan.name)),
+                Err(_) => Err(format!("{}: time ran out while sizes were read", plan.name)),
+            }
+        });
+        join_all(looks).await
+    }
+
     fn client(&self, plan: &ClusterPlan) -> &Client<Https> {
         let Some(client) = self.clients.get(&plan.name) else {
             unreachable!("every plan was connected")
@@ -203,6 +222,10 @@ impl Lifeboat {
     fn cluster_journal(&self) -> Option<Journal> {
         self.journal.as_ref().map(Journal::of_clusters)
     }
+}
+
+fn is_meant(request: &Request, plan: &str) -> bool {
+    request.plan.as_ref().is_none_or(|wanted| wanted == plan)
 }
 
 /// The plan of Zilliz Cloud that is meant: the one that is named, the only plan of all, or the one called `default`.

@@ -28,6 +28,8 @@ JUDGED = [
 ]
 ROOMS = ["name.rs", "name", "slot.rs", "retention*.rs", "certificate*.rs", "cases.rs", "journal.rs", "journal"]
 LEAST_CAUGHT = 95
+# Slow, and about the journal's other rooms; without them a mutant is only harder to catch.
+SKIPPED = ["journal::tests::ends", "journal::tests::logs", "journal::tests::objects", "a_whole_run_in", "years_of_nights"]
 
 STAND_INS = {
     "lib.rs": """//! The rooms that decide on deletion, alone.
@@ -42,6 +44,12 @@ STAND_INS = {
     "restore.rs": """use serde::{Deserialize, Serialize};
         #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)] pub struct Asked {}
         #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)] pub struct Chosen { pub source: String }""",
+    "journal/s3.rs": """use std::sync::Arc;
+        use object_store::ObjectStore;
+        use super::{JournalError, JournalUrl};
+        pub(super) async fn connect(url: &JournalUrl, _: &str, _: Option<&str>) -> Result<Arc<dyn ObjectStore>, JournalError> {
+            unreachable!("no test of these rooms has the bucket {url}")
+        }""",
     "verify.rs": """use serde::{Deserialize, Serialize};
         #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)] pub struct Milestone {}""",
 }
@@ -51,7 +59,10 @@ def manifest():
     """The crate's own dependencies, without the doors' and without the service's client."""
     of_tree = tomllib.loads((ROOT / "Cargo.toml").read_text())
     shared = of_tree["workspace"]["dependencies"]
-    left_out = {"lambda_runtime", "turbopuffer", "aws-sdk-secretsmanager", "globset", "toml", "strsim", "backon"}
+    left_out = {
+        "lambda_runtime", "turbopuffer", "aws-sdk-secretsmanager", "aws-config", "aws-credential-types", "globset", "toml",
+        "strsim", "secrecy", "tracing-subscriber",
+    }
 
     def line(name, wanted):
         wanted = {"version": wanted} if isinstance(wanted, str) else dict(wanted)
@@ -60,6 +71,7 @@ def manifest():
             common = {"version": common} if isinstance(common, str) else dict(common)
             features = [*common.get("features", []), *wanted.get("features", [])]
             wanted = {**common, **wanted, "features": sorted(set(features))}
+        wanted["features"] = [feature for feature in wanted.get("features", []) if feature not in ("aws", "rustls")]
         if "path" in wanted or wanted.pop("optional", False) or name in left_out:
             return ""
         fields = (f"{key} = {json.dumps(value)}" for key, value in wanted.items())
@@ -70,7 +82,7 @@ def manifest():
         for table in ("dependencies", "dev-dependencies")
     )
     package = '[workspace]\n[package]\nname = "lifeboat"\nversion = "0.0.0"\nedition = "2024"\nautotests = false\n'
-    return package + tables + "\n[profile.dev]\nopt-level = 1\ndebug = 0\n"
+    return package + tables + "\n[profile.dev]\ndebug = 0\n"
 
 
 def write(path, text):
@@ -95,12 +107,14 @@ def environment(cases):
 
 
 def mutate(files, cases, jobs):
-    command = ["cargo", "mutants", "--dir", CRATE, "--output", CRATE, "--jobs", str(jobs), "--no-shuffle", "--colors", "never"]
+    command = ["cargo", "mutants", "--dir", CRATE, "--output", CRATE, "--jobs", str(jobs), "--no-shuffle", "--colors", "never",
+               "--minimum-test-timeout", "15"]
     for file in files:
         command += ["--file", file]
     variables = environment(cases)
     del variables["CARGO_TARGET_DIR"]
-    subprocess.run([*command, "--", "--lib"], env=variables, check=False)
+    skipped = [argument for name in SKIPPED for argument in ("--skip", name)]
+    subprocess.run([*command, "--", "--lib", "--", *skipped], env=variables, check=False)
     outcomes = json.loads((CRATE / "mutants.out" / "outcomes.json").read_text())
     caught = outcomes["caught"] + outcomes["timeout"]
     judged = caught + outcomes["missed"]
@@ -166,7 +180,7 @@ def sysroot():
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("-f", "--file", action="append", choices=JUDGED, help="only this room")
-    parser.add_argument("--cases", type=int, default=4000, help="cases that each property plays against each mutant")
+    parser.add_argument("--cases", type=int, default=500, help="cases that each property plays against each mutant")
     parser.add_argument("--jobs", type=int, default=1, help="mutants at once")
     parser.add_argument("--coverage", action="store_true", help="lines that are not run, instead of mutants")
     options = parser.parse_args()
