@@ -257,7 +257,7 @@ mod tests {
 
     #[test]
     fn a_month_is_the_plans_weekdays_and_days_in_every_region() {
-        let plan = plan("weekdays = [\"mon\", \"thu\"]\nretention_days = 7");
+        let plan = plan("weekdays = [\"mon\", \"thu\"]\nstart = \"02:00\"\nretention_days = 7");
         let cluster = cluster();
         let unknown = Cluster {
             cluster_name: Some("new".into()),
