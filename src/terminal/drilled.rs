@@ -37,7 +37,7 @@ pub fn write_drill(out: &mut impl Write, report: &DrillReport) -> io::Result<()>
     if counts.proven > 0 {
         writeln!(
             out,
-            "  {} rows, {} written; the slowest took {:.1} s to come back and be compared, and the oldest state was {}",
+            "  {} rows, {} written; the slowest took {:.1} s to come back and be compared\n  the oldest state was {}",
             report.rows,
             bytes(report.bytes_written),
             report.longest_recovery_seconds,

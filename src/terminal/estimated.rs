@@ -29,8 +29,8 @@ pub fn write_estimate(out: &mut impl Write, estimated: &Estimated) -> io::Result
     if !estimated.plans.is_empty() {
         writeln!(
             out,
-            "Sizes are the service's own estimates, prices those of {} (LIFEBOAT_PRICES names a table of yours). Sources are\n\
-             taken to go on growing and changing as they did since their older backups.",
+            "Sizes are the service's own estimates, and sources are taken to go on growing and changing as they did since\n\
+             their older backups. Prices as of {}; LIFEBOAT_PRICES names a table of yours.",
             estimated.prices_as_of
         )?;
     }
@@ -51,11 +51,8 @@ fn write_plan(out: &mut impl Write, plan: &PlanEstimate) -> io::Result<()> {
     let mut table = table(&[
         "target",
         "tonight",
-        "",
         "takes about",
         "in 30 nights",
-        "copied",
-        "sent",
         "kept",
         "copying",
         "sending",
@@ -64,15 +61,13 @@ fn write_plan(out: &mut impl Write, plan: &PlanEstimate) -> io::Result<()> {
     ]);
     for target in &plan.targets {
         let (tonight, month) = (target.tonight, target.month);
+        let copies = |copies, of| format!("{copies} copies, {}", bytes(of));
         let takes = HumanDuration(Duration::from_secs(tonight.seconds));
         table.add_row([
             Cell::new(&target.target),
-            Cell::new(format!("{} copies", tonight.copies)),
-            Cell::new(bytes(tonight.bytes)),
+            Cell::new(copies(tonight.copies, tonight.bytes)),
             Cell::new(takes),
-            Cell::new(format!("{} copies", month.copies)),
-            Cell::new(bytes(month.copied_bytes)),
-            Cell::new(bytes(month.sent_bytes)),
+            Cell::new(copies(month.copies, month.copied_bytes)),
             Cell::new(bytes(month.stored_bytes)),
             Cell::new(money(month.copying)),
             Cell::new(money(month.sending)),

@@ -4,7 +4,9 @@
 
 use std::sync::OnceLock;
 
-use comfy_table::{Cell, Color, ContentArrangement, Table, TableComponent, presets};
+use comfy_table::{
+    Cell, Color, ColumnConstraint, ContentArrangement, Table, TableComponent, Width, presets,
+};
 use console::{Term, style};
 
 use crate::report::Outcome;
@@ -52,7 +54,25 @@ pub fn table(header: &[&str]) -> Table {
         table.set_width(width);
     }
     table.set_header(header.iter().copied());
+    for (column, title) in table.column_iter_mut().zip(header) {
+        column.set_constraint(ColumnConstraint::LowerBoundary(Width::Fixed(least(title))));
+    }
     table
+}
+
+/// How narrow a column may become: an instant is not broken, nor a title's longest word, and a sentence needs some room.
+fn least(title: &str) -> u16 {
+    const PADDING: usize = 2;
+    const INSTANT: usize = "2026-11-22T12:46:58Z".len();
+    const SENTENCE: usize = 24;
+    let content = if title.ends_with("(UTC)") {
+        INSTANT
+    } else if title.starts_with("what ") || title == "why" {
+        SENTENCE
+    } else {
+        title.split(' ').map(str::len).max().unwrap_or_default()
+    };
+    u16::try_from(content + PADDING).unwrap_or_default()
 }
 
 /// A state as a table's cell: green where all is well, red where a backup or a restore is not what it should be, yellow

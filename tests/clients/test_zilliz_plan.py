@@ -10,7 +10,7 @@ import pytest
 
 from emulated import Emulator, fault
 from program import Ended, Lifeboat
-from zilliz import CLI, CLUSTER, FAR, HOME, KEY, NEAR, PROJECT, Account, Cli
+from zilliz import CLI, CLUSTER, FAR, GB, HOME, KEY, NEAR, PROJECT, Account, Cli
 
 pytestmark = pytest.mark.skipif(not CLI.is_file(), reason="no zilliz-cli: pip install -r tests/requirements.txt")
 
@@ -196,3 +196,19 @@ def test_a_lost_answer_and_a_busy_service_are_ridden_out(account: Account, cli: 
     assert report["outcome"] == "incomplete"
     assert report["retries"] == 4
     assert cli.json("backup", "list")["count"] == 1, json.dumps(report)
+
+
+def test_a_months_price_is_told_where_it_is_known(account: Account, keeper: Keeper) -> None:
+    keeper("backup")
+    account.wait(minutes=30)
+
+    told = keeper.report("estimate")
+
+    (plan,) = told["clusters"]
+    assert (plan["clusters"], plan["bytes"]) == (1, 7 * GB) and plan["backups"] in (8, 9)
+    regions = {line["region"]: line for line in plan["regions"]}
+    assert set(regions) == {HOME, NEAR, FAR} and regions[HOME]["sent_bytes"] == 0
+    # Two cents for a GB sent within the continent, and two for each month that it is kept.
+    assert regions[NEAR]["sending"]["least"] == plan["backups"] * 7 * 20_000 == regions[NEAR]["storing"]["most"]
+    shown = keeper("estimate", "--plan", "prod").stdout
+    assert "Plan `prod` on Zilliz Cloud: 1 clusters" in shown and "$" in shown
