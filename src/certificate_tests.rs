@@ -531,6 +531,10 @@ fn a_named_backup_that_can_be_spared_may_be_discarded() {
     for candidate in [old(), manual(old()), unsealed(old())] {
         assert_eq!(discard(&candidate, &siblings(), |_| ()), Ok(()));
     }
+    // Agreeing clocks may be five minutes apart, so a newer one may seem to be of the future.
+    let ahead = at(NOW) + SignedDuration::from_mins(4);
+    let newer = witness("acme", &ahead.to_string());
+    assert_eq!(discard(&old(), &[newer], |_| ()), Ok(()));
     // What was never sealed can be spared whatever else there is.
     assert_eq!(discard(&unsealed(old()), &[], |_| ()), Ok(()));
 }
@@ -562,6 +566,11 @@ fn the_newest_sealed_backup_is_never_discarded() {
         assert_eq!(refused, Err(Refusal::NewestSealed), "{siblings:?}");
     }
     let by_hand = manual(witness("acme", "2026-11-21T02:00:00Z"));
+    assert_eq!(
+        discard(&by_hand, &[newest], |_| ()),
+        Err(Refusal::NewestSealed),
+        "of the same slot is not newer"
+    );
     assert_eq!(
         discard(&by_hand, &[old()], |_| ()),
         Err(Refusal::NewestSealed)
@@ -715,10 +724,39 @@ fn what_only_looks_like_a_scratch_stays() {
     }
 }
 
+/// Whoever can compute the letters at the end gets no further than the grammar lets him.
+#[test]
+fn letters_that_vouch_for_another_shape_are_worth_nothing() {
+    let forged = |begin: &str, digits: &str, tag: &str, letters: usize| {
+        let vouched = format!("{begin}-{digits}-{tag}");
+        let check = half_bytes(&format!("nightly\n{vouched}"), letters);
+        Witness {
+            namespace: format!("{vouched}{check}"),
+            ..scratch("2026-11-20T02:09:00Z").0
+        }
+    };
+    let digits = format!("{:010}", at("2026-11-20T02:09:00Z").as_second());
+    let (drill, tag) = ("lifeboat-drill", "abcdefghijkl");
+    let judged = |witness: &Witness| {
+        let word = ScratchWord::Left { open: Some(false) };
+        check_scratch(witness, word, |_| ())
+    };
+    assert_eq!(judged(&forged(drill, &digits, tag, 8)), Ok(()));
+    for witness in [
+        forged("backup", &digits, tag, 8),
+        forged(drill, &format!("0{digits}"), tag, 8),
+        forged(drill, &digits, tag, 9),
+        forged(drill, &digits, "abcdefghijk", 8),
+    ] {
+        let refused = judged(&witness);
+        assert_eq!(refused, Err(Refusal::NotAScratch), "{}", witness.namespace);
+    }
+}
+
 #[test]
 fn a_scratch_that_was_left_goes_after_a_day_if_no_open_drill_names_it() {
     let (old, _) = scratch("2026-11-20T02:09:00Z");
-    let (young, _) = scratch("2026-11-20T02:10:00Z");
+    let (young, _) = scratch("2026-11-20T02:09:30Z"); // a day to the second
     let left = |open| ScratchWord::Left { open };
     assert_eq!(check_scratch(&old, left(Some(false)), |_| ()), Ok(()));
     for (scratch, open) in [(&young, Some(false)), (&old, Some(true)), (&old, None)] {
