@@ -14,10 +14,12 @@ use crate::drill;
 use crate::plan::{Plan, Target};
 use crate::restore::Asked;
 
+mod by_hand;
 mod exercise;
 mod picked;
 mod wish;
 
+pub use by_hand::ByHand;
 use exercise::Exercise;
 pub use picked::Picked;
 use wish::Wish;
@@ -75,7 +77,7 @@ const ACTIONS: [(&str, Action); 12] = [
     ("restore", Action::Restore),
     ("drill", Action::Drill),
 ];
-const FIELDS: [&str; 23] = [
+const FIELDS: [&str; 25] = [
     "action",
     "plan",
     "scheduled_time",
@@ -99,6 +101,8 @@ const FIELDS: [&str; 23] = [
     "count",
     "share",
     "seed",
+    "cluster",
+    "collections",
 ];
 /// What EventBridge puts around a `detail`.
 const ENVELOPE: [&str; 9] = [
@@ -202,6 +206,8 @@ pub struct Request {
     pub restore: Option<Asked>,
     /// What is to be drilled; for `drill` and nothing else.
     pub drill: Option<drill::Asked>,
+    /// What a manual backup of clusters is of; for plans of Zilliz Cloud alone.
+    pub by_hand: ByHand,
 }
 
 impl Default for Request {
@@ -216,6 +222,7 @@ impl Default for Request {
             picked: Picked::default(),
             restore: None,
             drill: None,
+            by_hand: ByHand::default(),
         }
     }
 }
@@ -443,6 +450,7 @@ impl Request {
         if self.dry_run && self.action == Action::Verify {
             return pointless("dry_run", "is not for `verify`, which changes nothing");
         }
+        self.by_hand.sensible(self.manual)?;
         self.picked.sensible(self.action, self.dry_run)?;
         if self.scheduled_time.is_some() && self.action == Action::Restore {
             return pointless(
@@ -524,6 +532,7 @@ impl Request {
                 other if restores && wish.read(other, value)? => {}
                 other if drills && exercise.read(other, value)? => {}
                 other if !restores && !drills && request.picked.read(other, value)? => {}
+                other if !restores && !drills && request.by_hand.read(other, value)? => {}
                 other if FIELDS.contains(&other) => return Err(misplaced(other, request.action)),
                 unknown => {
                     let nearest = nearest(unknown, &FIELDS).unwrap_or("action");

@@ -46,6 +46,7 @@ use crate::name::Class;
 use crate::restore::{Asked, Chosen};
 use crate::slot::Slot;
 use crate::verify::Milestone;
+use crate::zilliz::notes::Note;
 
 pub use holds::{HOLD_TIME, Hold, Holds, RENEW_HOLD_EVERY};
 pub use lease::{LEASE_TIME, Lease, LeaseError, RENEW_EVERY};
@@ -388,6 +389,11 @@ pub enum Entry {
     },
     /// An invocation of a drill ended in order, and leaves the rest to the next. Without this, it was killed.
     DrillLeft,
+    /// A fact about a backup by hand of a cluster of Zilliz Cloud.
+    Cluster {
+        /// Which.
+        note: Note,
+    },
     /// A restored namespace was found to be what its backup is, and is about to be handed over.
     RestoreCompared {
         /// The target's name.

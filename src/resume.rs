@@ -101,6 +101,7 @@ impl Pasts {
                 | Entry::RestoreAsked { .. }
                 | Entry::RestoreChosen { .. }
                 | Entry::RestoreBegun
+                | Entry::Cluster { .. }
                 | Entry::DrillAsked { .. }
                 | Entry::DrillLeft => {}
             }

@@ -8,14 +8,19 @@
 //! What it must never do: delete anything, send a second request that makes a backup, or call a region protected because
 //! nothing was said of it.
 //!
+//! Backups by hand are asked for once, written down in [`notes`], and followed to their copies by [`copies`] (`manual`).
+//!
 //! [`client`] is the control plane asked with patience, [`transport`] one request, [`wire`] its JSON, [`account`] what a
 //! key sees, [`preflight`] what `check` finds out, [`mod@estimate`] what a month costs, [`report`] what a run says; `door` hangs it all onto [`crate::Lifeboat`].
 
 pub mod account;
 pub mod client;
+pub mod copies;
 mod door;
 pub mod estimate;
 mod journaled;
+mod manual;
+pub mod notes;
 pub mod policy;
 pub mod preflight;
 pub mod recovery;

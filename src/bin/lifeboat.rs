@@ -13,7 +13,7 @@ use clap::{Args, CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
 use jiff::Timestamp;
 use lifeboat::clock::Clock;
-use lifeboat::event::{Action, Event, Picked, Request};
+use lifeboat::event::{Action, ByHand, Event, Picked, Request};
 use lifeboat::journal::JournalUrl;
 use lifeboat::plan::Settings;
 use lifeboat::report::{Outcome, Size};
@@ -55,6 +55,12 @@ enum Command {
         /// Make backups that are kept for ever; nothing is deleted.
         #[arg(long, conflicts_with = "approve")]
         manual: bool,
+        /// Of a plan of Zilliz Cloud: this cluster alone, by its id or its name.
+        #[arg(long, value_name = "CLUSTER", requires = "manual")]
+        cluster: Option<String>,
+        /// Of a plan of Zilliz Cloud: these collections alone, as `name` or `database.name`; may be given several times.
+        #[arg(long = "collection", value_name = "COLLECTION", requires = "manual")]
+        collections: Vec<String>,
         #[command(flatten)]
         options: Options,
     },
@@ -423,12 +429,19 @@ async fn main() -> ExitCode {
         Command::Backup {
             scheduled_time,
             manual,
+            cluster,
+            collections,
             options,
         } => {
             let json = options.shown.json;
+            let by_hand = match by_hand_of(cluster, collections) {
+                Ok(by_hand) => by_hand,
+                Err(BadInput(message)) => return bad_input(&message),
+            };
             let request = Request {
                 scheduled_time,
                 manual,
+                by_hand,
                 ..options.request(Action::Backup)
             };
             carry_out(request, json).await
@@ -477,11 +490,29 @@ async fn main() -> ExitCode {
         Command::Demo => return play_demo().await,
         Command::Completions { shell } => print_completions(shell),
     };
-    ended.unwrap_or_else(|BadInput(message)| {
-        // Nothing can be said when stderr is closed; the exit status still tells.
-        let _ = writeln!(io::stderr(), "lifeboat: {message}");
-        ExitCode::from(2)
-    })
+    ended.unwrap_or_else(|BadInput(message)| bad_input(&message))
+}
+
+fn bad_input(message: &str) -> ExitCode {
+    // Nothing can be said when stderr is closed; the exit status still tells.
+    let _ = writeln!(io::stderr(), "lifeboat: {message}");
+    ExitCode::from(2)
+}
+
+/// What a manual backup of clusters is of, read by the same rules as an event's.
+fn by_hand_of(cluster: Option<String>, collections: Vec<String>) -> Result<ByHand, BadInput> {
+    let mut event = serde_json::Map::from_iter([("manual".to_owned(), true.into())]);
+    if let Some(cluster) = cluster {
+        event.insert("cluster".to_owned(), cluster.into());
+    }
+    if !collections.is_empty() {
+        event.insert("collections".to_owned(), collections.into());
+    }
+    let event = serde_json::Value::Object(event);
+    let request = Request::from_event(&event.into());
+    request
+        .map(|request| request.by_hand)
+        .map_err(|error| BadInput(error.to_string()))
 }
 
 fn print_completions(shell: Shell) -> Result<ExitCode, BadInput> {

@@ -5,9 +5,10 @@ use std::io::{self, Write};
 use comfy_table::{Cell, Table};
 use jiff::SignedDuration;
 
-use super::key_in_words;
 use super::screen::{self, table};
+use super::{bytes, key_in_words};
 use crate::event::Action;
+use crate::journal::JobLine;
 use crate::plan::{ClusterPlan, OnDrift, weekdays_in_words};
 use crate::zilliz::ClusterReport;
 use crate::zilliz::report::{PolicyLine, RegionLine};
@@ -28,20 +29,17 @@ pub fn write_clusters(out: &mut impl Write, report: &ClusterReport) -> io::Resul
         report.plan, report.slot
     )?;
     let counts = report.counts;
-    write!(
-        out,
-        "  {} clusters: {} policies in force",
-        counts.clusters, counts.policies_in_force
-    )?;
-    let others = [
+    write!(out, "  {} clusters", counts.clusters)?;
+    let counted = [
+        (counts.policies_in_force, "policies in force"),
         (counts.policies_set, "of them set now"),
-        (counts.policies_drifted, "drifted"),
+        (counts.policies_drifted, "policies drifted"),
         (counts.protected, "regions protected"),
         (counts.in_making, "being made"),
         (counts.unprotected, "UNPROTECTED"),
-        (counts.made, "made by hand"),
+        (counts.made, "backups and copies made by hand"),
     ];
-    for (count, what) in others.into_iter().filter(|(count, _)| *count > 0) {
+    for (count, what) in counted.into_iter().filter(|(count, _)| *count > 0) {
         write!(out, ", {count} {what}")?;
     }
     writeln!(out)?;
@@ -50,6 +48,9 @@ pub fn write_clusters(out: &mut impl Write, report: &ClusterReport) -> io::Resul
     }
     if !report.regions.is_empty() {
         writeln!(out, "\n{}", regions_table(&report.regions.shown))?;
+    }
+    if !report.jobs.is_empty() {
+        writeln!(out, "\n{}", jobs_table(&report.jobs.shown))?;
     }
     for warning in &report.warnings.shown {
         writeln!(out, "warning: {warning}")?;
@@ -110,6 +111,30 @@ fn regions_table(lines: &[RegionLine]) -> Table {
             Cell::new(point.unwrap_or_default()),
             Cell::new(age.unwrap_or_default()),
             Cell::new(line.backup.as_deref().unwrap_or_default()),
+        ]);
+    }
+    table
+}
+
+/// The original, and then a record for each target region.
+fn jobs_table(lines: &[JobLine]) -> Table {
+    let mut table = table(&[
+        "cluster",
+        "region",
+        "state",
+        "size",
+        "backup",
+        "what happened",
+    ]);
+    for line in lines {
+        let happened = line.message.as_deref().or(line.progress.as_deref());
+        table.add_row([
+            Cell::new(&line.source),
+            Cell::new(&line.region),
+            screen::state(&line.state),
+            Cell::new(bytes(line.bytes_written)),
+            Cell::new(line.backup.as_deref().unwrap_or_default()),
+            Cell::new(happened.unwrap_or_default()),
         ]);
     }
     table

@@ -4,7 +4,7 @@
 //! never do: send a second request that makes a backup. Whether the first one was carried out is for the caller to see.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -18,9 +18,13 @@ use serde_json::Value;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::transport::{Answer, Call, Lost, Transport};
-use super::wire::{Backup, Cluster, FoundPolicy, Project, RegionInfo, SentPolicy};
+use super::wire::{
+    Backup, Cluster, Created, FoundPolicy, Job, JobItems, Project, RegionInfo, SentBackup,
+    SentPolicy,
+};
 use crate::clock::Clock;
 use crate::secret::{ApiKey, Key, SecretError};
+use crate::service::Region;
 use crate::service::turbopuffer::shown;
 use crate::service::{LONGEST_RETRY_AFTER, delays};
 
@@ -45,6 +49,9 @@ enum Endpoint {
     Backup,
     Policy,
     SetPolicy,
+    Create,
+    Job,
+    Jobs,
 }
 
 impl Endpoint {
@@ -57,6 +64,9 @@ impl Endpoint {
             Self::Backup => "describe_backup",
             Self::Policy => "describe_policy",
             Self::SetPolicy => "set_policy",
+            Self::Create => "create_backup",
+            Self::Job => "describe_job",
+            Self::Jobs => "list_jobs",
         }
     }
 }
@@ -196,6 +206,12 @@ impl ZillizError {
         )
     }
 
+    /// Whether the service has certainly not carried the request out, nor will.
+    #[must_use]
+    pub fn is_a_no(&self) -> bool {
+        !self.passes()
+    }
+
     fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Throttled { retry_after, .. } | Self::Unavailable { retry_after, .. } => {
@@ -217,6 +233,8 @@ pub struct Client<T> {
     retries: AtomicU64,
     /// The service's time less the local one, in seconds, as of its last answer.
     ahead_seconds: AtomicI64,
+    /// The service has refused to list jobs.
+    lists_no_jobs: AtomicBool,
 }
 
 /// What every answer is wrapped in.
@@ -240,6 +258,7 @@ impl<T: Transport> Client<T> {
             requests: AtomicU64::new(0),
             retries: AtomicU64::new(0),
             ahead_seconds: AtomicI64::new(0),
+            lists_no_jobs: AtomicBool::new(false),
         }
     }
 
@@ -322,6 +341,64 @@ impl<T: Transport> Client<T> {
             body: Some(&body),
         };
         self.patiently(Endpoint::SetPolicy, &call).await.map(drop)
+    }
+
+    /// Asks for a backup by hand, once. After an error that is no plain no, look whether there is one.
+    pub async fn create(&self, cluster: &str, backup: &SentBackup) -> Result<Created, ZillizError> {
+        let path = ["clusters", cluster, "backups", "create"];
+        let body = serde_json::to_vec(backup).unwrap_or_default();
+        let call = Call {
+            path: &path,
+            query: &[],
+            body: Some(&body),
+        };
+        let answered = self.once(Endpoint::Create, &call).boxed_local().await?;
+        read(answered)
+    }
+
+    /// A job; `None` when the service knows it no more (96026).
+    pub async fn job(&self, job: &str) -> Result<Option<Job>, ZillizError> {
+        match self.get(Endpoint::Job, &["jobs", job], &[]).await {
+            Ok(job) => Ok(Some(job)),
+            Err(ZillizError::Refused { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Regions and ids of jobs about backups of a cluster that failed since then, as far as the service tells.
+    ///
+    /// Unknown (contract section 5): whether `GET /v2/jobs` lists anything but Spark's jobs. Where it refuses, nothing is
+    /// known of why a copy failed, and nobody asks again.
+    pub async fn failed_jobs(
+        &self,
+        cluster: &str,
+        since: Timestamp,
+    ) -> Result<Vec<(Region, String)>, ZillizError> {
+        if self.lists_no_jobs.load(Ordering::Relaxed) {
+            return Ok(Vec::new());
+        }
+        let query = [
+            ("type", "BACKUP".to_owned()),
+            ("clusterId", cluster.to_owned()),
+            ("pageSize", PAGE_SIZE.to_string()),
+        ];
+        let listed = self
+            .get::<JobItems>(Endpoint::Jobs, &["jobs"], &query)
+            .await;
+        let listed = match listed {
+            Ok(listed) => listed,
+            Err(ZillizError::Refused { .. } | ZillizError::Forbidden { .. }) => {
+                self.lists_no_jobs.store(true, Ordering::Relaxed);
+                return Ok(Vec::new());
+            }
+            Err(error) => return Err(error),
+        };
+        let failed = listed.items.into_iter().filter(|job| {
+            job.status.as_deref() == Some("FAILED") && job.created_at.is_some_and(|at| at >= since)
+        });
+        Ok(failed
+            .filter_map(|job| Some((job.region_id?, job.job_id)))
+            .collect())
     }
 
     async fn get<D: DeserializeOwned>(

@@ -16,12 +16,11 @@ use super::run::{World, run};
 use super::transport::Https;
 use crate::clock::Clock;
 use crate::event::{Action, EventError, Request, nearest};
-use crate::journal::{Journal, RunRecord};
+use crate::journal::{Entry, JobLine, Journal, JournalError, RunRecord};
 use crate::name::Class;
 use crate::plan::{ClusterPlan, Settings};
 use crate::preflight::Finding;
 use crate::report::Size;
-use crate::resume::open_records;
 use crate::run::Refused;
 use crate::secret::ApiKey;
 use crate::{Answer, Lifeboat, RUNS_SHOWN};
@@ -62,7 +61,14 @@ impl Lifeboat {
             return Ok(None);
         }
         let Some(plan) = meant(&self.settings, request)? else {
-            return Ok(None);
+            return match request.by_hand.first_given() {
+                Some(field) => Err(EventError::Pointless {
+                    field,
+                    why: "is for plans of Zilliz Cloud",
+                }
+                .into()),
+                None => Ok(None),
+            };
         };
         if request.action != Action::Backup {
             return Err(EventError::NotForZilliz {
@@ -161,7 +167,7 @@ impl Lifeboat {
                 .as_ref()
                 .is_none_or(|wanted| *wanted == plan.name)
             {
-                records.extend(open_records(&journal, |run| run == plan.name).await?);
+                records.extend(open_records(&journal, &plan.name).await?);
                 records.extend(journal.history(&plan.name, RUNS_SHOWN).await?);
             }
         }
@@ -220,12 +226,42 @@ impl Lifeboat {
 
     /// Apart from turbopuffer's runs, which mean something else by the same words.
     fn cluster_journal(&self) -> Option<Journal> {
-        self.journal.as_ref().map(Journal::of_clusters)
+        self.kept().map(|kept| kept.journal.of_clusters())
     }
 }
 
 fn is_meant(request: &Request, plan: &str) -> bool {
     request.plan.as_ref().is_none_or(|wanted| wanted == plan)
+}
+
+/// The open runs of a plan as history will show them, as far as they are: of each cluster the original first.
+async fn open_records(journal: &Journal, plan: &str) -> Result<Vec<RunRecord>, JournalError> {
+    let mut records = Vec::new();
+    let open = journal.open_runs().await?.runs.into_iter().rev();
+    for open in open.filter(|open| open.key.plan == plan) {
+        let mut jobs: Vec<JobLine> = Vec::new();
+        for entry in journal.entries(&open.key).await? {
+            let Entry::Ended { job } = entry else {
+                continue;
+            };
+            let same =
+                |line: &&mut JobLine| (&line.source, &line.region) == (&job.source, &job.region);
+            match jobs.iter_mut().find(same) {
+                Some(line) => *line = job,
+                None => jobs.push(job),
+            }
+        }
+        records.push(RunRecord {
+            key: open.key,
+            run_id: String::new(),
+            outcome: "open".to_owned(),
+            opened_at: open.opened_at,
+            closed_at: open.opened_at,
+            jobs,
+            deleted: 0,
+        });
+    }
+    Ok(records)
 }
 
 /// The plan of Zilliz Cloud that is meant: the one that is named, the only plan of all, or the one called `default`.

@@ -2,15 +2,16 @@
 //!
 //! Policies need no journal: the service is the catalogue. It keeps two invocations apart, and remembers.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use jiff::Timestamp;
 use tracing::warn;
 
+use super::notes::{Note, Pasts};
 use super::report::{ClusterReport, RegionLine};
-use crate::clock::Clock;
+use crate::event::ByHand;
 use crate::journal::{
-    JobLine, Journal, JournalError, Lease, LeaseError, RunKey, RunLog, RunRecord,
+    Entry, JobLine, Journal, JournalError, Lease, LeaseError, RunKey, RunLog, RunRecord,
 };
 use crate::name::Class;
 use crate::report::Outcome;
@@ -38,8 +39,10 @@ impl From<JournalError> for Fault {
 #[derive(Default)]
 pub(super) struct Journaled {
     pub(super) lease: Option<Arc<Lease>>,
-    pub(super) log: Option<RunLog>,
-    lines: Vec<JobLine>,
+    log: Option<RunLog>,
+    /// What earlier invocations wrote down.
+    pub(super) pasts: Pasts,
+    fault: OnceLock<JournalError>,
 }
 
 impl Journaled {
@@ -47,50 +50,58 @@ impl Journaled {
     pub(super) async fn open(
         &mut self,
         journal: &Journal,
-        plan: &str,
-        slot: Slot,
-        manual: bool,
+        key: &RunKey,
         run_id: &str,
         now: Timestamp,
     ) -> Result<(), Fault> {
-        let lease = journal.acquire(plan, run_id, now).await;
+        let lease = journal.acquire(&key.plan, run_id, now).await;
         let lease = lease.map_err(|error| Fault {
             word: error.word(),
             message: error.to_string(),
             held: matches!(error, LeaseError::Held { .. }),
         })?;
         let lease = self.lease.insert(Arc::new(lease));
-        let key = RunKey {
-            plan: plan.to_owned(),
-            slot,
-            class: if manual {
-                Class::Manual
-            } else {
-                Class::Scheduled
-            },
-        };
-        self.log = Some(journal.open_run(lease, &key, now).await?);
+        let log = journal.open_run(lease, key, now).await?;
+        self.pasts = Pasts::of(log.entries(), log.earlier());
+        self.log = Some(log);
         Ok(())
     }
 
-    /// Remembers what stands in each region, one job each: the cluster's own region first, then every target.
-    pub(super) fn note(&mut self, regions: &[RegionLine]) {
-        let line = |line: &RegionLine| JobLine {
-            target: line.region.clone(),
-            region: line.region.clone(),
-            source: line.name.clone(),
-            backup: line.backup.clone(),
-            state: line.state.word().to_owned(),
-            rows: 0,
-            bytes_written: 0,
-            bytes_returned: 0,
-            started_at: line.recovery_point,
-            ended_at: None,
-            progress: line.recovery_point.map(|at| format!("recovery point {at}")),
-            error: None,
-            message: None,
-        };
-        self.lines = regions.iter().map(line).collect();
+    /// Whether nobody else may be at work now. Without a journal nobody can tell.
+    pub(super) fn is_ours(&self, now: Timestamp) -> bool {
+        self.lease.as_ref().is_none_or(|lease| lease.is_ours(now))
+    }
+
+    /// What this run is of: what its first invocation wrote down. `None` when that died before it wrote anything.
+    pub(super) async fn wished(&self, of: ByHand, resumes: bool) -> Option<ByHand> {
+        if let Some(wished) = &self.pasts.wished {
+            return Some(wished.clone());
+        }
+        if resumes {
+            return None;
+        }
+        self.write(Note::Wished { of: of.clone() }).await;
+        Some(of)
+    }
+
+    /// Writes a fact down and waits until it is durable. After a fault the run goes on without the journal, and says so.
+    pub(super) async fn write(&self, note: Note) {
+        self.append(Entry::Cluster { note }).await;
+    }
+
+    /// Writes down how an original or a copy ended.
+    pub(super) async fn ended(&self, job: JobLine) {
+        self.append(Entry::Ended { job }).await;
+    }
+
+    async fn append(&self, entry: Entry) {
+        if let (Some(log), None) = (&self.log, self.fault.get())
+            && let Err(error) = log.append(&entry).await
+        {
+            warn!(error = error.word(), detail = %error, "the journal was not written; the run goes on without it");
+            // An Err means that another cluster met a fault a moment before.
+            let _ = self.fault.set(error);
+        }
     }
 
     /// Leaves the run open while something is still being made, or files it as finished; then gives the lease back.
@@ -98,26 +109,34 @@ impl Journaled {
         self,
         journal: Option<&Journal>,
         report: &mut ClusterReport,
-        clock: &Clock,
+        lines: Vec<JobLine>,
+        now: Timestamp,
     ) -> Option<Fault> {
-        let outcome = report.outcome_so_far();
+        let fault = self.fault.into_inner();
         let closed = match (self.log, journal) {
-            (Some(_), Some(_)) if outcome == Outcome::Incomplete => {
+            (Some(_), Some(_)) if report.waits() => {
                 report.stays_open = true;
                 Ok(())
             }
-            (Some(log), Some(journal)) => {
+            (Some(log), Some(journal)) if fault.is_none() => {
+                let failed = lines.iter().any(|line| line.state == "failed");
+                let outcome = if failed {
+                    Outcome::Failed
+                } else {
+                    report.outcome_so_far()
+                };
+                let key = RunKey {
+                    plan: report.plan.clone(),
+                    slot: Slot::of(report.slot).ok()?,
+                    class: Class::Scheduled,
+                };
                 let record = RunRecord {
-                    key: RunKey {
-                        plan: String::new(),
-                        slot: Slot::of(report.slot).ok()?,
-                        class: Class::Scheduled,
-                    },
+                    key, // the log's counts
                     run_id: report.run_id.clone(),
                     outcome: outcome.word().to_owned(),
                     opened_at: log.opened_at(),
-                    closed_at: clock.now(),
-                    jobs: self.lines,
+                    closed_at: now,
+                    jobs: lines,
                     deleted: 0,
                 };
                 journal.close_run(log, record).await
@@ -128,8 +147,27 @@ impl Journaled {
             Some(lease) => lease.release().await,
             None => Ok(()),
         };
-        let error = closed.and(released).err()?;
-        warn!(error = error.word(), detail = %error, "the journal was not closed");
+        let error = fault.or(closed.and(released).err())?;
+        warn!(error = error.word(), detail = %error, "the journal was not written or closed");
         Some(error.into())
+    }
+}
+
+/// What stands in a region, as `jobs` shows it.
+pub(super) fn line(line: &RegionLine) -> JobLine {
+    JobLine {
+        target: line.region.clone(),
+        region: line.region.clone(),
+        source: line.cluster.clone(),
+        backup: line.backup.clone(),
+        state: line.state.word().to_owned(),
+        rows: 0,
+        bytes_written: 0,
+        bytes_returned: 0,
+        started_at: line.recovery_point,
+        ended_at: None,
+        progress: line.recovery_point.map(|at| format!("recovery point {at}")),
+        error: None,
+        message: None,
     }
 }

@@ -161,6 +161,9 @@ pub struct ClusterReport {
     /// Failures for which more time is no remedy.
     #[serde(skip)]
     not_for_want_of_time: u64,
+    /// What more time is a remedy for.
+    #[serde(skip)]
+    for_want_of_time: u64,
 }
 
 impl ClusterReport {
@@ -197,6 +200,7 @@ impl ClusterReport {
             failures: Bounded::of_at_most(list),
             warnings: Bounded::of_at_most(list),
             not_for_want_of_time: 0,
+            for_want_of_time: 0,
         }
     }
 
@@ -233,7 +237,12 @@ impl ClusterReport {
     }
 
     /// Adds what stands of a cluster in one region. Whatever is not protected is a failure.
-    pub fn add_standing(&mut self, cluster: &Cluster, standing: &Standing, now: Timestamp) {
+    pub fn add_standing(
+        &mut self,
+        cluster: &Cluster,
+        standing: &Standing,
+        now: Timestamp,
+    ) -> RegionLine {
         let counted = match standing.protection {
             Protection::Protected => &mut self.counts.protected,
             Protection::InMaking => &mut self.counts.in_making,
@@ -241,7 +250,7 @@ impl ClusterReport {
         };
         *counted += 1;
         let newest = standing.newest.as_ref();
-        self.regions.push(RegionLine {
+        let line = RegionLine {
             cluster: cluster.cluster_id.clone(),
             name: cluster.shown().to_owned(),
             region: standing.region.clone(),
@@ -250,7 +259,8 @@ impl ClusterReport {
             recovery_point: newest.map(|backup| backup.created_at),
             age_seconds: newest.map(|backup| now.duration_since(backup.created_at).as_secs()),
             expires_at: newest.and_then(|backup| backup.expires_at),
-        });
+        };
+        self.regions.push(line.clone());
         if let Some(message) = &standing.message {
             let (id, region) = (&cluster.cluster_id, &standing.region);
             self.fail(
@@ -260,6 +270,7 @@ impl ClusterReport {
                 message.clone(),
             );
         }
+        line
     }
 
     /// Adds a failure about a cluster.
@@ -277,6 +288,7 @@ impl ClusterReport {
     ) {
         let passes = matches!(error, "out_of_time" | "in_making" | "being_made");
         self.not_for_want_of_time += u64::from(!passes);
+        self.for_want_of_time += u64::from(passes);
         self.failures.push(Failure {
             target: region.map(str::to_owned),
             source: cluster.map(str::to_owned),
@@ -290,6 +302,13 @@ impl ClusterReport {
     pub fn warn(&mut self, message: String) {
         tracing::warn!(detail = message, "warning");
         self.warnings.push(message);
+    }
+
+    /// Whether a later look may see more. What was judged as a whole need not be judged again when it failed already; what is
+    /// made by hand is followed to its end, whatever became of the rest.
+    #[must_use]
+    pub fn waits(&self) -> bool {
+        self.for_want_of_time > 0 && (self.manual || self.not_for_want_of_time == 0)
     }
 
     /// How the run ends if nothing else happens.

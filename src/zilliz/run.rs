@@ -14,17 +14,20 @@ use tracing::{Instrument, info, info_span};
 
 use super::account::Account;
 use super::client::{Client, ZillizError};
-use super::journaled::Journaled;
+use super::journaled::{self, Journaled};
+use super::notes::Pasts;
 use super::policy::Policy;
 use super::recovery::{Placed, Protection, Standing, judge};
 use super::report::{ClusterReport, PolicyLine, PolicyState};
 use super::transport::Transport;
 use super::wire::{Backup, Cluster};
 use crate::clock::Clock;
-use crate::event::{Action, Request};
-use crate::journal::Journal;
+use crate::event::{Action, ByHand, Request};
+use crate::journal::{JobLine, Journal, RunKey};
+use crate::name::Class;
 use crate::plan::{ClusterPlan, OnDrift};
 use crate::report::Size;
+use crate::restore::renew;
 use crate::slot::{CLOCK_MARGIN, Slot, SlotError};
 
 /// Clusters that are worked at at once. The service's limit on requests is what counts.
@@ -70,13 +73,19 @@ pub async fn run<T: Transport>(
         slot,
         until: Instant::now() + time_left.saturating_sub(time_left / 20),
         report: ClusterReport::begin(request, world.plan, slot, run_id.clone(), begun, size),
+        lines: Vec::new(),
     };
     let before = world.client.attempts();
     let span = info_span!("run", run_id, plan = world.plan.name, slot = %slot.instant());
     let work = async {
         let mut journaled = Journaled::default();
         if run.open(&mut journaled).await {
-            run.work(&mut journaled).boxed_local().await;
+            let renewals = renew(journaled.lease.clone(), world.clock.clone());
+            tokio::select! {
+                biased;
+                () = run.work(&journaled).boxed_local() => {}
+                never = renewals.boxed_local() => match never {},
+            }
         }
         run.close(journaled, before).await
     };
@@ -89,6 +98,8 @@ pub(super) struct Run<'a, 'w, T> {
     pub(super) slot: Slot,
     pub(super) until: Instant,
     pub(super) report: ClusterReport,
+    /// What the journal's history keeps.
+    pub(super) lines: Vec<JobLine>,
 }
 
 /// What one cluster came to.
@@ -107,37 +118,63 @@ impl<T: Transport> Run<'_, '_, T> {
             return true;
         };
         let now = self.world.clock.now();
-        let opened = journaled.open(
-            journal,
-            &self.world.plan.name,
-            self.slot,
-            self.request.manual,
-            &self.report.run_id,
-            now,
-        );
+        let key = RunKey {
+            plan: self.world.plan.name.clone(),
+            slot: self.slot,
+            class: if self.request.manual {
+                Class::Manual
+            } else {
+                Class::Scheduled
+            },
+        };
+        let opened = journaled.open(journal, &key, &self.report.run_id, now);
         match opened.await {
             Ok(()) => true,
             Err(fault) => {
                 self.report.fail(None, None, fault.word, fault.message);
-                // Without a journal, policies are still set and judged: they need none.
-                !fault.held
+                // Without a journal, policies are still set and judged, because they need none. A backup by hand would be
+                // one too many if an earlier invocation has made it already.
+                !fault.held && !self.request.manual
             }
         }
     }
 
-    async fn work(&mut self, journaled: &mut Journaled) {
+    async fn work(&mut self, journaled: &Journaled) {
+        if self.request.action == Action::Resume && self.is_too_late() {
+            let slot = self.slot.instant();
+            let message = format!(
+                "the run of {slot} was not finished within seven days and is given up; what it made stands"
+            );
+            return self.report.fail(None, None, "abandoned", message);
+        }
+        // Written down before anything may fail, so that whoever carries on knows what was asked for.
+        let Some(of) = self.of(journaled).await else {
+            let message =
+                "the invocation that was asked for it died before it had done anything; ask again";
+            return self.report.fail(None, None, "abandoned", message.into());
+        };
         let account = match timeout_at(self.until, Account::read(self.world.client))
             .boxed_local()
             .await
         {
             Ok(Ok(account)) => account,
             Ok(Err(error)) => {
-                return self
-                    .report
+                self.report
                     .fail(None, None, error.word(), error.to_string());
+                if self.request.manual && journaled.pasts != Pasts::default() {
+                    let message = "what was begun could not be looked at; `resume` looks again";
+                    self.report.fail(None, None, "being_made", message.into());
+                }
+                return;
             }
             Err(_) => return self.out_of_time(None),
         };
+        if self.request.manual {
+            return self
+                .back_up_by_hand(&account, journaled, &of)
+                .boxed_local()
+                .await;
+        }
         let plan = self.world.plan;
         for entry in account.selecting_nothing(plan) {
             let message = format!(
@@ -162,7 +199,31 @@ impl<T: Transport> Run<'_, '_, T> {
                 Err(_) => self.out_of_time(Some(&cluster.cluster_id)),
             }
         }
-        journaled.note(self.report.regions.shown.as_slice());
+    }
+
+    /// What a backup by hand is of; `None` when nobody knows it any more.
+    async fn of(&self, journaled: &Journaled) -> Option<ByHand> {
+        let of = self.request.by_hand.clone();
+        if !self.request.manual || self.request.dry_run {
+            return Some(of);
+        }
+        let resumes = self.request.action == Action::Resume;
+        journaled.wished(of, resumes).await
+    }
+
+    /// What earlier invocations made is never forgotten, whatever became of this one.
+    fn keep_lines(&mut self, pasts: &Pasts) {
+        for line in pasts.lines() {
+            let same =
+                |known: &JobLine| (&known.source, &known.region) == (&line.source, &line.region);
+            if !self.lines.iter().any(same) {
+                self.lines.push(line);
+            }
+        }
+    }
+
+    fn is_too_late(&self) -> bool {
+        Slot::of_run(Some(self.slot.instant()), self.world.clock.now()).is_err()
     }
 
     fn out_of_time(&mut self, cluster: Option<&str>) {
@@ -180,7 +241,8 @@ impl<T: Transport> Run<'_, '_, T> {
         }
         self.report.add_policy(seen.policy);
         for standing in &seen.standings {
-            self.report.add_standing(cluster, standing, seen.judged_at);
+            let line = self.report.add_standing(cluster, standing, seen.judged_at);
+            self.lines.push(journaled::line(&line));
         }
     }
 
@@ -335,10 +397,13 @@ impl<T: Transport> Run<'_, '_, T> {
                 ahead.abs().as_secs()
             ));
         }
-        if let Some(fault) = journaled
-            .close(self.world.journal, &mut self.report, &self.world.clock)
-            .await
-        {
+        if self.request.manual {
+            self.keep_lines(&journaled.pasts);
+        }
+        let lines = std::mem::take(&mut self.lines);
+        let now = self.world.clock.now();
+        let closed = journaled.close(self.world.journal, &mut self.report, lines, now);
+        if let Some(fault) = closed.await {
             self.report.fail(None, None, fault.word, fault.message);
         }
         let attempts = client.attempts();

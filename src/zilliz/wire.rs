@@ -165,6 +165,81 @@ pub struct SentCopy {
     pub retention_days: Option<u32>,
 }
 
+/// A job (`GET /v2/jobs/{jobId}`).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Job {
+    /// `PENDING`, `IN_PROGRESS`, `SUCCESSFUL`, `FAILED`, `CANCELING`, `CANCELED`.
+    #[serde(deserialize_with = "text")]
+    pub status: Option<String>,
+    /// In percent.
+    #[serde(deserialize_with = "number")]
+    pub progress: Option<u64>,
+    /// Why it failed.
+    #[serde(deserialize_with = "text")]
+    pub reason: Option<String>,
+}
+
+/// Jobs as the one documented listing shows them, that of Spark jobs (contract section 5).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct JobItems {
+    /// A page of them.
+    pub items: Vec<JobItem>,
+}
+
+/// One of them.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct JobItem {
+    /// Opaque.
+    pub job_id: String,
+    /// As of a job.
+    #[serde(deserialize_with = "text")]
+    pub status: Option<String>,
+    /// Where it works; of a copy, the target.
+    #[serde(deserialize_with = "text")]
+    pub region_id: Option<String>,
+    /// Whole seconds.
+    #[serde(deserialize_with = "time")]
+    pub created_at: Option<Timestamp>,
+}
+
+/// What the request for a backup is answered with. Jobs of copies are not told.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Created {
+    /// The backup.
+    pub backup_id: String,
+    /// The job that makes it.
+    #[serde(default, deserialize_with = "text")]
+    pub job_id: Option<String>,
+}
+
+/// A request for a backup by hand.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SentBackup {
+    /// `CLUSTER` or `COLLECTION`.
+    pub backup_type: &'static str,
+    /// The collections, for the second.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub db_collections: Option<Vec<SentCollections>>,
+    /// Where copies go; the local backup is always made.
+    pub cross_region_copies: Vec<SentCopy>,
+}
+
+/// Collections of one database.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SentCollections {
+    /// The default one if left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub db_name: Option<String>,
+    /// Their names.
+    pub collection_names: Vec<String>,
+}
+
 /// A text; null and empty are none.
 fn text<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error> {
     let text = Option::<String>::deserialize(from)?;

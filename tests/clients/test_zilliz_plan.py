@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +71,13 @@ def cli(account: Account, tmp_path: Path) -> Cli:
 @pytest.fixture
 def keeper(lifeboat: Lifeboat, account: Account, tmp_path: Path) -> Keeper:
     return Keeper(lifeboat, account, tmp_path)
+
+
+def wait_for(condition: Callable[[], Any]) -> None:
+    until = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < until, "it never came to that"
+        time.sleep(0.05)
 
 
 def states(report: dict[str, Any]) -> dict[str, str]:
@@ -212,3 +222,90 @@ def test_a_months_price_is_told_where_it_is_known(account: Account, keeper: Keep
     assert regions[NEAR]["sending"]["least"] == plan["backups"] * 7 * 20_000 == regions[NEAR]["storing"]["most"]
     shown = keeper("estimate", "--plan", "prod").stdout
     assert "Plan `prod` on Zilliz Cloud: 1 clusters" in shown and "$" in shown
+
+
+def exactly_one_of_each(cli: Cli) -> None:
+    """What the service's own command line lists of backups by hand: one in each region, all there, none to expire."""
+    listed = cli.json("backup", "list", "--creation-method", "MANUAL", "--all")
+    shown = [cli.backup("describe", "--backup-id", backup["backupId"]).data for backup in listed]
+    assert sorted(backup["regionId"] for backup in shown) == sorted([HOME, NEAR, FAR])
+    assert {(backup["status"], backup["expireTime"]) for backup in shown} == {("AVAILABLE", None)}
+
+
+def test_a_backup_by_hand_is_made_and_followed_into_every_region(account: Account, cli: Cli, keeper: Keeper) -> None:
+    account.settings(queue_ms=500, overhead_ms=500, backup_bytes_per_second=10**11, copy_bytes_per_second=10**10)
+
+    ended = keeper("backup", "--manual", "--plan", "prod")
+
+    assert ended.code == 0, ended
+    assert "Manual backup succeeded: plan `prod` on Zilliz Cloud" in ended.stdout
+    exactly_one_of_each(cli)
+    assert cli.backup("describe-policy").data["status"] == "DISABLED", "a backup by hand sets no policy"
+    shown = " ".join(keeper("jobs").stdout.split())
+    assert shown.index(HOME) < shown.index(NEAR) < shown.index(FAR)
+
+
+def test_a_killed_program_carries_on_and_makes_one_of_each(account: Account, cli: Cli, keeper: Keeper) -> None:
+    event = {"action": "backup", "manual": True, "plan": "prod"}
+    # The answer comes late: killed before it, nothing but the intent in the journal tells of the backup.
+    account.emulator.faults(fault("zilliz.create_backup", latency_ms=5_000, times=1))
+    environment = {name: value for name, value in keeper.lifeboat.environment.items() if value is not None}
+    process = subprocess.Popen(
+        [str(keeper.lifeboat.binary), "invoke", "-"], env=environment, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL
+    )
+    assert process.stdin
+    process.stdin.write(json.dumps(event).encode())
+    process.stdin.close()
+    wait_for(lambda: account.known("backups"))
+    process.kill()
+    process.wait(timeout=10)
+
+    # The dead one's lease ends at a time of this machine's clock, so it is taken away as an operator would.
+    (lease,) = Path(environment["HOME"], "journal", "clusters", "leases").iterdir()
+    lease.unlink()
+    account.wait(minutes=10)
+    (carried_on,) = keeper.report("resume")["clusters"]
+
+    assert [(job["region"], job["state"]) for job in carried_on["jobs"]["shown"]] == [
+        (region, "available") for region in (HOME, NEAR, FAR)
+    ]
+    assert account.emulator.count("zilliz.create_backup") == 1
+    exactly_one_of_each(cli)
+
+
+def test_a_lost_answer_makes_no_second_backup(account: Account, cli: Cli, keeper: Keeper) -> None:
+    account.settings(queue_ms=500, overhead_ms=500, backup_bytes_per_second=10**11, copy_bytes_per_second=10**10)
+    account.emulator.faults(fault("zilliz.create_backup", reset="after", times=1))
+
+    report = keeper.report("backup", "--manual")
+
+    assert report["counts"]["made"] == 3
+    assert account.emulator.count("zilliz.create_backup") == 1
+    exactly_one_of_each(cli)
+
+
+def test_some_collections_of_one_cluster_are_backed_up(account: Account, cli: Cli, keeper: Keeper) -> None:
+    account.settings(queue_ms=500, overhead_ms=500, backup_bytes_per_second=10**11, copy_bytes_per_second=10**10)
+
+    report = keeper.report("backup", "--manual", "--cluster", "orders-prod", "--collection", "archive.old")
+
+    original = report["jobs"]["shown"][0]["backup"]
+    shown = cli.backup("describe", "--backup-id", original).data
+    assert shown["backupType"] == "COLLECTION"
+    assert [database["dbName"] for database in shown["dbCollections"]] == ["archive"]
+    refused = keeper("backup", "--manual", "--collection", "archive.")
+    assert refused.code == 2
+    assert "collections" in refused.stderr
+
+
+def test_a_copy_that_fails_is_named_with_its_reason(account: Account, keeper: Keeper) -> None:
+    account.settings(
+        queue_ms=500, overhead_ms=500, backup_bytes_per_second=10**11, copy_bytes_per_second=10**10, jobs_can_be_listed=True
+    )
+    account.emulator.faults(fault("zilliz.copy", region=FAR, fail_operation=True, reason="quota exceeded"))
+
+    ended = keeper("backup", "--manual")
+
+    assert ended.code == 1
+    assert FAR in ended.stdout
+    assert "quota exceeded" in " ".join(ended.stdout.split())

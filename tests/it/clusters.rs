@@ -1,6 +1,8 @@
 //! Clusters of Zilliz Cloud: the emulator's control plane in this process, under virtual time.
 
 mod account;
+mod by_hand;
+mod histories;
 mod listings;
 mod policies;
 mod protection;
@@ -219,7 +221,7 @@ impl Account {
         answers.values().map(|count| count.as_u64().unwrap()).sum()
     }
 
-    /// What somebody else does to a cluster's policy, past every fault.
+    /// What somebody else does to a cluster's policy.
     fn set_policy(&self, cluster: &str, policy: &Value) {
         let path = format!("/zilliz/v2/clusters/{cluster}/backups/policy");
         let answer = self.wire.call(

@@ -31,7 +31,8 @@ fn source(entry: &Entry) -> &str {
         | Entry::RestoreAsked { .. }
         | Entry::RestoreBegun
         | Entry::DrillAsked { .. }
-        | Entry::DrillLeft => "",
+        | Entry::DrillLeft
+        | Entry::Cluster { .. } => "",
     }
 }
 

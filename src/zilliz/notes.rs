@@ -1,0 +1,177 @@
+//! What a run that makes backups by hand writes down for the invocation that carries on, and what that one reads.
+//!
+//! Backups have no name of ours, so this is the only place that says which are this run's: an intent stands here before
+//! the request is sent, and the backup's id before anything is asked about it.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::event::ByHand;
+use crate::journal::{Entry, JobLine, RunRecord};
+use crate::service::Region;
+
+/// One fact about a run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "what", rename_all = "snake_case")]
+pub enum Note {
+    /// What was asked for.
+    Wished {
+        /// Which clusters or collections.
+        of: ByHand,
+    },
+    /// Written before the request that makes a backup.
+    Intended {
+        /// The cluster's id.
+        cluster: String,
+        /// What the request may have made, if its answer is lost.
+        intent: Intent,
+    },
+    /// The request was refused, or nothing came of it: it has made nothing.
+    Refused {
+        /// The cluster's id.
+        cluster: String,
+    },
+    /// A backup of this run.
+    Begun {
+        /// The cluster's id.
+        cluster: String,
+        /// The backup.
+        begun: Begun,
+    },
+    /// A copy of it was seen.
+    CopySeen {
+        /// The cluster's id.
+        cluster: String,
+        /// Where it lies.
+        region: Region,
+        /// Its id.
+        backup: String,
+    },
+}
+
+/// By what a backup is found whose request was not answered.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Intent {
+    /// When the request was about to be sent, by the service's clock.
+    pub at: Timestamp,
+    /// Backups made by hand that were there then, as far as they could be taken for this one.
+    pub there: Vec<String>,
+}
+
+/// A backup that was begun.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Begun {
+    /// Its id.
+    pub backup: String,
+    /// The job that makes it; unknown when the answer was lost.
+    pub job: Option<String>,
+    /// When it was begun, by the service's clock.
+    pub at: Timestamp,
+}
+
+/// What earlier invocations of a run wrote down about one cluster.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Past {
+    /// A request may have been sent, and nobody saw what came of it.
+    pub intent: Option<Intent>,
+    /// The backup that came of it.
+    pub begun: Option<Begun>,
+    /// Copies that were seen, by region.
+    pub copies: BTreeMap<Region, String>,
+    /// The last line of each region.
+    pub lines: BTreeMap<Region, JobLine>,
+}
+
+/// Everything that was written down.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Pasts {
+    /// What was asked for.
+    pub wished: Option<ByHand>,
+    clusters: BTreeMap<String, Past>,
+}
+
+impl Pasts {
+    /// Reads the entries in their order; a later one about the same thing counts. `earlier` is how the same run ended when
+    /// it was finished before: what it made is not made again.
+    #[must_use]
+    pub fn of(entries: &[Entry], earlier: Option<&RunRecord>) -> Self {
+        let mut pasts = Self::default();
+        for line in earlier.iter().flat_map(|record| &record.jobs) {
+            pasts.finished(line);
+        }
+        for entry in entries {
+            match entry {
+                Entry::Cluster { note } => pasts.note(note),
+                Entry::Ended { job } => {
+                    let past = pasts.at(&job.source);
+                    past.lines.insert(job.region.clone(), job.clone());
+                }
+                _ => {}
+            }
+        }
+        pasts
+    }
+
+    fn note(&mut self, note: &Note) {
+        match note {
+            Note::Wished { of } => self.wished = Some(of.clone()),
+            Note::Intended { cluster, intent } => self.at(cluster).intent = Some(intent.clone()),
+            Note::Refused { cluster } => self.at(cluster).intent = None,
+            Note::Begun { cluster, begun } => {
+                let past = self.at(cluster);
+                (past.intent, past.begun) = (None, Some(begun.clone()));
+            }
+            Note::CopySeen {
+                cluster,
+                region,
+                backup,
+            } => {
+                self.at(cluster)
+                    .copies
+                    .insert(region.clone(), backup.clone());
+            }
+        }
+    }
+
+    /// A record of history. The original comes first, and bears the run's backup; one that failed may be made anew.
+    fn finished(&mut self, line: &JobLine) {
+        let past = self.at(&line.source);
+        let is_original = past.lines.is_empty();
+        if let (Some(backup), Some(at)) = (&line.backup, line.started_at) {
+            if !is_original {
+                past.copies.insert(line.region.clone(), backup.clone());
+            } else if line.state != "failed" {
+                past.begun = Some(Begun {
+                    backup: backup.clone(),
+                    job: None,
+                    at,
+                });
+            }
+        }
+        past.lines.insert(line.region.clone(), line.clone());
+    }
+
+    fn at(&mut self, cluster: &str) -> &mut Past {
+        self.clusters.entry(cluster.to_owned()).or_default()
+    }
+
+    /// The last line of everything that was written down, of each cluster the original first.
+    #[must_use]
+    pub fn lines(&self) -> Vec<JobLine> {
+        let lines = self.clusters.values().flat_map(|past| {
+            let original = past.begun.as_ref().map(|begun| begun.backup.as_str());
+            let is_original = move |line: &&JobLine| line.backup.as_deref() == original;
+            let (first, then): (Vec<_>, Vec<_>) = past.lines.values().partition(is_original);
+            first.into_iter().chain(then)
+        });
+        lines.cloned().collect()
+    }
+
+    /// What is known of one cluster.
+    #[must_use]
+    pub fn of_cluster(&self, cluster: &str) -> Past {
+        self.clusters.get(cluster).cloned().unwrap_or_default()
+    }
+}

@@ -1,0 +1,485 @@
+//! Backups by hand: exactly one original and one copy for each region, whatever happens.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use lifeboat::event::{ByHand, Request};
+use lifeboat::report::Outcome;
+use lifeboat::zilliz::ClusterReport;
+use serde_json::{Value, json};
+
+use super::{Account, CLUSTER, FAR, HOME, NEAR, PLAN, failures};
+
+fn by_hand() -> Request {
+    Request {
+        manual: true,
+        scheduled_time: Some(super::BEGIN.parse().unwrap()),
+        ..Request::default()
+    }
+}
+
+/// Regions and states of all records, in the report's order.
+fn jobs(report: &ClusterReport) -> String {
+    let jobs = report
+        .jobs
+        .shown
+        .iter()
+        .map(|job| format!("{} {}", job.region, job.state));
+    jobs.collect::<Vec<_>>().join(", ")
+}
+
+const ALL: &str = "gcp-us-west1 available, gcp-us-east4 available, gcp-europe-west3 available";
+
+/// Of backups made by hand, what was ever begun: region and whether it is there, originals first.
+fn made(account: &Account) -> Vec<(String, String)> {
+    let mut made: Vec<_> = account
+        .known("backups")
+        .into_iter()
+        .filter(|backup| backup["method"] == "MANUAL")
+        .collect();
+    made.sort_by_key(|backup| {
+        (
+            !backup["original"].is_null(),
+            backup["region"].as_str().unwrap().to_owned(),
+        )
+    });
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    made.iter()
+        .map(|backup| (text(&backup["region"]), text(&backup["status"])))
+        .collect()
+}
+
+fn exactly_one_of_each(account: &Account) {
+    let there = |region: &str| (region.to_owned(), "AVAILABLE".to_owned());
+    assert_eq!(made(account), [there(HOME), there(FAR), there(NEAR)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_invocation_makes_it_and_follows_it_to_every_region() {
+    for journal in [false, true] {
+        let mut account = Account::new();
+        if journal {
+            account = account.with_journal();
+        }
+        let report = account.run(by_hand()).await;
+        assert_eq!(
+            (report.outcome, jobs(&report).as_str()),
+            (Outcome::Succeeded, ALL),
+            "{:?}",
+            report.failures
+        );
+        assert_eq!((report.counts.made, report.stays_open), (3, false));
+        exactly_one_of_each(&account);
+        assert!(
+            account
+                .known("backups")
+                .iter()
+                .all(|backup| backup["expires"].is_null()),
+            "kept for ever"
+        );
+        assert_eq!(
+            account.policy(CLUSTER),
+            "",
+            "a backup by hand sets no policy"
+        );
+    }
+}
+
+/// The original, then one record for each target region; the same event again makes nothing.
+#[tokio::test(start_paused = true)]
+async fn a_repeated_event_makes_nothing_and_tells_the_same() {
+    let account = Account::new().with_journal();
+    account.run(by_hand()).await;
+    let again = account.run(by_hand()).await;
+    assert_eq!(
+        (again.outcome, jobs(&again).as_str()),
+        (Outcome::Succeeded, ALL)
+    );
+    exactly_one_of_each(&account);
+    let history = account
+        .journal
+        .as_ref()
+        .unwrap()
+        .history("prod", 5)
+        .await
+        .unwrap();
+    let regions: Vec<&str> = history[0]
+        .jobs
+        .iter()
+        .map(|job| job.region.as_str())
+        .collect();
+    assert_eq!((history.len(), regions), (1, vec![HOME, NEAR, FAR]));
+    let tomorrow: Timestamp = "2026-11-23T12:00:00Z".parse().unwrap();
+    account.sleep(24).await;
+    let other = Request {
+        scheduled_time: Some(tomorrow),
+        ..by_hand()
+    };
+    assert_eq!(account.run(other).await.outcome, Outcome::Succeeded);
+    assert_eq!(made(&account).len(), 6);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_backup_that_takes_hours_is_followed_across_invocations() {
+    let account = Account::new().with_journal();
+    // Fifty minutes for the backup, and an hour and a half for each copy.
+    account.add_cluster(
+        CLUSTER,
+        "orders-prod",
+        &json!({"bytes": 2_100_000_000_000_u64}),
+    );
+    account
+        .wire
+        .emulator
+        .update_settings(|settings| settings.zilliz.copy_bytes_per_second = 400_000_000);
+    let report = account.run(by_hand()).await;
+    assert_eq!(
+        (report.outcome, report.stays_open),
+        (Outcome::Incomplete, true)
+    );
+    let mut ticks = 0;
+    let report = loop {
+        tokio::time::sleep(Duration::from_mins(5)).await;
+        let before = account.wire.now();
+        let report = account.resume().await;
+        assert!(
+            account.wire.now().duration_since(before).as_secs() < 20,
+            "a tick is one look"
+        );
+        ticks += 1;
+        if !report.stays_open {
+            break report;
+        }
+        assert_eq!(report.outcome, Outcome::Incomplete, "{:?}", report.failures);
+    };
+    assert!((20..40).contains(&ticks), "{ticks}");
+    assert_eq!(
+        (report.outcome, jobs(&report).as_str()),
+        (Outcome::Succeeded, ALL)
+    );
+    exactly_one_of_each(&account);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lost_answer_is_looked_for_and_adopted() {
+    for fault in [
+        json!({"status": 503, "commit": "after"}),
+        json!({"reset": "after"}),
+        json!({"truncate": true}),
+        json!({"latency_ms": 60_000}),
+    ] {
+        let account = Account::new().with_journal();
+        account.faults(
+            json!([{"match": {"operation": "zilliz.create_backup"}, "fault": fault, "times": 1}]),
+        );
+        let report = account.run(by_hand()).await;
+        assert_eq!(
+            (report.outcome, jobs(&report).as_str()),
+            (Outcome::Succeeded, ALL),
+            "{fault} {:?}",
+            report.failures
+        );
+        assert_eq!(account.calls("zilliz.create_backup"), 1, "{fault}");
+        exactly_one_of_each(&account);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_that_never_arrived_is_sent_again_after_a_look() {
+    for fault in [
+        json!({"status": 503}),
+        json!({"reset": "before"}),
+        json!({"status": 429}),
+    ] {
+        let account = Account::new().with_journal();
+        account.faults(
+            json!([{"match": {"operation": "zilliz.create_backup"}, "fault": fault, "times": 1}]),
+        );
+        let report = account.run(by_hand()).await;
+        assert_eq!(
+            (report.outcome, jobs(&report).as_str()),
+            (Outcome::Succeeded, ALL),
+            "{fault} {:?}",
+            report.failures
+        );
+        assert_eq!(account.calls("zilliz.create_backup"), 2, "{fault}");
+        exactly_one_of_each(&account);
+    }
+    let account = Account::new();
+    account.faults(
+        json!([{"match": {"operation": "zilliz.create_backup"}, "fault": {"status": 503}}]),
+    );
+    let report = account.run(by_hand()).await;
+    assert_eq!(
+        (report.outcome, failures(&report).as_str()),
+        (Outcome::Failed, "no_backup")
+    );
+    assert_eq!(account.calls("zilliz.create_backup"), 3);
+}
+
+/// Killed after every so many milliseconds, with slow answers, so that it dies at each request and between them.
+#[tokio::test(start_paused = true)]
+async fn killed_anywhere_and_begun_again_there_is_one_of_each() {
+    for after in (0..120).map(|step| Duration::from_millis(step * 250)) {
+        let account = Account::new().with_journal();
+        account.faults(json!([{"fault": {"latency_ms": 900}}]));
+        let killed = tokio::time::timeout(after, account.run(by_hand())).await;
+        assert!(killed.is_err(), "{after:?}: it was not cut short");
+        // The dead one's lease runs out; then the tick finds it, or Lambda sends the event again.
+        account.faults(json!([]));
+        tokio::time::sleep(Duration::from_mins(5)).await;
+        let open = account
+            .journal
+            .as_ref()
+            .unwrap()
+            .open_runs()
+            .await
+            .unwrap()
+            .runs;
+        let mut report = if open.is_empty() {
+            account.run(by_hand()).await
+        } else {
+            account.resume().await
+        };
+        if failures(&report) == "abandoned" {
+            report = account.run(by_hand()).await;
+        }
+        while report.stays_open {
+            tokio::time::sleep(Duration::from_mins(5)).await;
+            report = account.resume().await;
+        }
+        assert_eq!(
+            (report.outcome, jobs(&report).as_str()),
+            (Outcome::Succeeded, ALL),
+            "{after:?} {:?}",
+            report.failures
+        );
+        exactly_one_of_each(&account);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn it_waits_while_another_backup_is_being_made() {
+    let account = Account::new().with_journal();
+    // Switching a policy on begins an automatic backup: 20 minutes.
+    account.add_cluster(
+        CLUSTER,
+        "orders-prod",
+        &json!({"bytes": 840_000_000_000_u64}),
+    );
+    account.back_up().await;
+    let report = account.run(by_hand()).await;
+    assert_eq!(
+        (report.outcome, report.stays_open),
+        (Outcome::Incomplete, true)
+    );
+    assert!(
+        report.failures.shown[0].message.contains("AUTO"),
+        "{:?}",
+        report.failures
+    );
+    assert_eq!(account.calls("zilliz.create_backup"), 0);
+    tokio::time::sleep(Duration::from_mins(10)).await;
+    let key = account
+        .journal
+        .as_ref()
+        .unwrap()
+        .open_runs()
+        .await
+        .unwrap()
+        .runs;
+    let open = key
+        .iter()
+        .find(|open| open.key.class == lifeboat::name::Class::Manual)
+        .unwrap();
+    let request = Request {
+        action: lifeboat::event::Action::Resume,
+        scheduled_time: Some(open.key.slot.instant()),
+        ..by_hand()
+    };
+    account.run(request.clone()).await;
+    assert_eq!(account.calls("zilliz.create_backup"), 1);
+    account.sleep(5).await;
+    let report = account.run(request).await;
+    assert_eq!(
+        (report.outcome, jobs(&report).as_str()),
+        (Outcome::Succeeded, ALL),
+        "{:?}",
+        report.failures
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failed_backup_is_told_with_its_reason_and_a_repeated_event_makes_a_new_one() {
+    let account = Account::new().with_journal();
+    account.faults(json!([{"match": {"operation": "zilliz.create_backup"}, "fault": {"fail_operation": true, "reason": "disk full"}, "times": 1}]));
+    let report = account.run(by_hand()).await;
+    assert_eq!(failures(&report), "job_failed no_original no_original");
+    assert!(report.failures.shown[0].message.contains("disk full"));
+    let again = account.run(by_hand()).await;
+    assert_eq!(
+        (again.outcome, jobs(&again).as_str()),
+        (Outcome::Succeeded, ALL),
+        "{:?}",
+        again.failures
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failed_copy_is_told_with_its_reason_where_the_service_tells_it_and_nothing_is_made_again()
+ {
+    for listed in [false, true] {
+        let account = Account::new().with_journal();
+        account
+            .wire
+            .emulator
+            .update_settings(|settings| settings.zilliz.jobs_can_be_listed = listed);
+        account.faults(json!([{"match": {"operation": "zilliz.copy", "region": FAR}, "fault": {"fail_operation": true, "reason": "quota"}}]));
+        let report = account.run(by_hand()).await;
+        assert_eq!(
+            jobs(&report),
+            ALL.replace("europe-west3 available", "europe-west3 failed")
+        );
+        assert_eq!(
+            (report.outcome, failures(&report).as_str()),
+            (Outcome::Failed, "copy_failed")
+        );
+        assert_eq!(report.failures.shown[0].target.as_deref(), Some(FAR));
+        assert_eq!(
+            report.failures.shown[0].message.contains("quota"),
+            listed,
+            "{:?}",
+            report.failures
+        );
+        account.faults(json!([]));
+        assert_eq!(account.run(by_hand()).await.outcome, Outcome::Failed);
+        assert_eq!(account.calls("zilliz.create_backup"), 1);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_job_that_the_service_forgot_is_followed_by_the_list() {
+    let account = Account::new().with_journal();
+    account.faults(
+        json!([{"match": {"operation": "zilliz.describe_job"}, "fault": {"lose_token": true}}]),
+    );
+    let report = account.run(by_hand()).await;
+    assert_eq!(
+        (report.outcome, jobs(&report).as_str()),
+        (Outcome::Succeeded, ALL)
+    );
+    assert_eq!(account.calls("zilliz.describe_job"), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_backup_that_is_not_in_the_list_is_a_failure() {
+    let account = Account::new().with_journal();
+    account.add_cluster(
+        CLUSTER,
+        "orders-prod",
+        &json!({"bytes": 840_000_000_000_u64}),
+    );
+    account.run(by_hand()).await;
+    account.sleep(1).await;
+    let backups = account.known("backups");
+    let original = backups
+        .iter()
+        .find(|backup| backup["original"].is_null())
+        .unwrap();
+    let path = format!(
+        "/zilliz/v2/clusters/{CLUSTER}/backups/{}",
+        original["id"].as_str().unwrap()
+    );
+    let _ = account.wire.call(
+        lifeboat_emulator::Method::Delete,
+        &path,
+        "",
+        "k",
+        Vec::new(),
+    );
+    let report = account.resume().await;
+    assert!(
+        failures(&report).starts_with("vanished"),
+        "{}",
+        failures(&report)
+    );
+    assert_eq!(account.calls("zilliz.create_backup"), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_cluster_or_some_collections_can_be_meant() {
+    let account = Account::new();
+    account.add_cluster(
+        "in01-2",
+        "users-prod",
+        &json!({"collections": [{"database": "archive", "name": "old", "bytes": 1000}]}),
+    );
+    let of = |cluster: &str, collections: &[&str]| Request {
+        by_hand: ByHand {
+            cluster: Some(cluster.to_owned()).filter(|cluster| !cluster.is_empty()),
+            collections: collections.iter().map(|name| (*name).to_owned()).collect(),
+        },
+        ..by_hand()
+    };
+    let report = account.run(of("users-prod", &["archive.old"])).await;
+    assert_eq!(
+        (report.outcome, jobs(&report).as_str()),
+        (Outcome::Succeeded, ALL),
+        "{:?}",
+        report.failures
+    );
+    assert!(
+        account
+            .known("backups")
+            .iter()
+            .all(|backup| backup["kind"] == "COLLECTION" && backup["cluster"] == "in01-2")
+    );
+    for (request, word) in [
+        (of("", &["orders"]), "ambiguous"),
+        (of("none", &[]), "not_found"),
+        (of("in01-2", &["archive.none"]), "rejected"),
+    ] {
+        assert_eq!(failures(&account.run(request).await), word);
+    }
+    let report = account.run(by_hand()).await;
+    assert_eq!(
+        (report.counts.made, report.outcome),
+        (6, Outcome::Succeeded),
+        "{:?}",
+        report.failures
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_refused_makes_nothing_and_the_others_are_made() {
+    let account = Account::new();
+    account.add_cluster("in01-2", "standard", &json!({"plan": "Standard"}));
+    let report = account.run(by_hand()).await;
+    assert_eq!(
+        (failures(&report).as_str(), report.counts.made),
+        ("plan", 3)
+    );
+    exactly_one_of_each(&account);
+    let dry = Request {
+        dry_run: true,
+        ..by_hand()
+    };
+    let account = Account::with(PLAN).with_journal();
+    let report = account.run(dry).await;
+    assert_eq!(
+        (report.outcome, jobs(&report)),
+        (Outcome::Succeeded, ALL.replace("available", "planned"))
+    );
+    assert_eq!(account.calls("zilliz.create_backup"), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_invocations_of_one_event_make_one_backup() {
+    let account = Account::new().with_journal();
+    account.faults(json!([{"fault": {"latency_ms": 300}}]));
+    let (one, other) = tokio::join!(account.run(by_hand()), account.run(by_hand()));
+    let mut words = [failures(&one), failures(&other)];
+    words.sort();
+    assert_eq!(words, ["", "lease_held"]);
+    exactly_one_of_each(&account);
+}

@@ -1,0 +1,291 @@
+//! Weeks of events, repeated, killed, answered with faults, while somebody else changes policies: played by chance.
+//!
+//! `LIFEBOAT_HISTORIES` says how many; a failure prints its seed, and `LIFEBOAT_SEED` plays that one alone.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use fastrand::Rng;
+use jiff::{SignedDuration, Timestamp};
+use lifeboat::event::{Action, Request};
+use lifeboat::name::Class;
+use lifeboat::report::Outcome;
+use lifeboat::zilliz::ClusterReport;
+use serde_json::{Value, json};
+
+use super::{Account, CLUSTER, FAR, HOME, NEAR};
+
+const SECOND: &str = "in01-0000000000000002";
+const POLICY: &str = "1,2,3,4,5,6,7 02:00-04:00 7 gcp-europe-west3:7 gcp-us-east4:30";
+/// A day, the window, and the grace.
+const ALLOWED: SignedDuration = SignedDuration::from_hours(24 + 2 + 6);
+
+struct History {
+    account: Account,
+    random: Rng,
+    /// Slots of backups by hand that were ever asked for.
+    asked: BTreeSet<Timestamp>,
+}
+
+fn number(variable: &str) -> Option<u64> {
+    std::env::var(variable).ok()?.parse().ok()
+}
+
+#[test]
+fn weeks_of_trouble_make_one_of_each_and_leave_no_region_silently_unprotected() {
+    let seeds = match number("LIFEBOAT_SEED") {
+        Some(seed) => seed..seed + 1,
+        None => 0..number("LIFEBOAT_HISTORIES").unwrap_or(60),
+    };
+    for seed in seeds {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .start_paused(true)
+            .build();
+        let played = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            runtime
+                .unwrap()
+                .block_on(async { History::new(seed).play().await });
+        }));
+        assert!(played.is_ok(), "LIFEBOAT_SEED={seed}");
+    }
+}
+
+impl History {
+    fn new(seed: u64) -> Self {
+        let account = Account::new().with_journal();
+        account.add_cluster(SECOND, "users-prod", &json!({"bytes": 100_000_000_u64}));
+        Self {
+            account,
+            random: Rng::with_seed(seed),
+            asked: BTreeSet::new(),
+        }
+    }
+
+    async fn play(mut self) {
+        for day in 0..12 {
+            self.day(day).await;
+        }
+        self.account.faults(json!([]));
+        self.carry_on_to_the_end().await;
+        self.account.back_up().await;
+        self.account.sleep(48).await;
+        let report = self.account.back_up().await;
+        assert_eq!(
+            (report.outcome, report.counts.protected),
+            (Outcome::Succeeded, 6),
+            "{:?}",
+            report.failures
+        );
+        for cluster in [CLUSTER, SECOND] {
+            assert_eq!(self.account.policy(cluster), POLICY);
+        }
+        assert_eq!(self.account.calls("zilliz.delete_backup"), 0);
+        self.one_of_each().await;
+    }
+
+    async fn day(&mut self, day: u64) {
+        if self.random.u8(..4) == 0 {
+            self.somebody_drifts();
+        }
+        self.trouble();
+        self.event(None).await;
+        if day % 3 == 1 {
+            let slot = self.account.wire.now();
+            let slot = Timestamp::from_second(slot.as_second()).unwrap();
+            for _ in 0..self.random.u8(1..4) {
+                self.trouble();
+                self.asked.insert(slot);
+                self.event(Some(slot)).await;
+                tokio::time::sleep(Duration::from_mins(self.random.u64(..8))).await;
+            }
+        }
+        for _ in 0..self.random.u8(1..4) {
+            tokio::time::sleep(Duration::from_mins(5)).await;
+            self.trouble();
+            self.tick().await;
+        }
+        if self.random.bool() {
+            self.account.faults(json!([]));
+        }
+        self.account.sleep(24).await;
+    }
+
+    /// An event of the schedule, or by hand for a slot; perhaps it is killed.
+    async fn event(&mut self, by_hand: Option<Timestamp>) -> Option<ClusterReport> {
+        let request = Request {
+            manual: by_hand.is_some(),
+            scheduled_time: by_hand,
+            ..Request::default()
+        };
+        self.run(request).await
+    }
+
+    async fn run(&mut self, request: Request) -> Option<ClusterReport> {
+        let policies = !request.manual;
+        let lives = match self.random.u8(..4) {
+            0 if !self.asked.is_empty() || policies => {
+                Duration::from_millis(self.random.u64(..9_000))
+            }
+            _ => Duration::from_hours(1),
+        };
+        let report = tokio::time::timeout(lives, self.account.run(request)).await;
+        if report.is_err() {
+            // Until the dead one's lease has run out.
+            tokio::time::sleep(Duration::from_mins(4)).await;
+        }
+        let report = report.ok()?;
+        if policies && report.outcome == Outcome::Succeeded {
+            self.nothing_is_unprotected(&report);
+        }
+        Some(report)
+    }
+
+    /// What the function's schedule does every five minutes.
+    async fn tick(&mut self) {
+        for open in self
+            .account
+            .journal
+            .as_ref()
+            .unwrap()
+            .open_runs()
+            .await
+            .unwrap()
+            .runs
+        {
+            let request = Request {
+                action: Action::Resume,
+                scheduled_time: Some(open.key.slot.instant()),
+                manual: open.key.class == Class::Manual,
+                ..Request::default()
+            };
+            self.run(request).await;
+        }
+    }
+
+    async fn carry_on_to_the_end(&mut self) {
+        for _ in 0..400 {
+            if self
+                .account
+                .journal
+                .as_ref()
+                .unwrap()
+                .open_runs()
+                .await
+                .unwrap()
+                .runs
+                .is_empty()
+            {
+                return;
+            }
+            tokio::time::sleep(Duration::from_mins(5)).await;
+            self.tick().await;
+        }
+        panic!("runs stay open for ever");
+    }
+
+    /// What goes wrong from now on.
+    fn trouble(&mut self) {
+        let any = [
+            "create_backup",
+            "set_policy",
+            "list_backups",
+            "describe_backup",
+            "describe_policy",
+            "list_clusters",
+            "describe_job",
+        ];
+        let mut rules = Vec::new();
+        for _ in 0..self.random.u8(..4) {
+            let operation = format!("zilliz.{}", any[self.random.usize(..any.len())]);
+            let fault = match self.random.u8(..7) {
+                0 => json!({"status": 503, "commit": "after"}),
+                1 => json!({"reset": "after"}),
+                2 => json!({"truncate": true}),
+                3 => json!({"status": 429}),
+                4 => json!({"reset": "before"}),
+                5 => json!({"latency_ms": 45_000}),
+                _ => json!({"latency_ms": 700}),
+            };
+            rules.push(json!({"match": {"operation": operation}, "fault": fault, "times": self.random.u8(1..9)}));
+        }
+        if self.random.u8(..5) == 0 {
+            rules.push(json!({"match": {"operation": "zilliz.copy", "region": FAR}, "fault": {"fail_operation": true}, "times": 1}));
+        }
+        if self.random.u8(..8) == 0 {
+            rules.push(json!({"match": {"operation": "zilliz.automatic_backup"}, "fault": {"fail_operation": true}, "times": 1}));
+        }
+        self.account.faults(json!(rules));
+    }
+
+    fn somebody_drifts(&mut self) {
+        self.account.faults(json!([]));
+        let policy = match self.random.u8(..3) {
+            0 => json!({"enabled": false, "crossRegionCopies": []}),
+            1 => {
+                json!({"enabled": true, "frequency": "1", "startTime": "20:00-22:00", "retentionDays": 7, "crossRegionCopies": []})
+            }
+            _ => {
+                json!({"enabled": true, "frequency": "1,2,3,4,5,6,7", "startTime": "02:00-04:00", "retentionDays": 7,
+                "crossRegionCopies": [{"regionId": NEAR, "retentionDays": 30}]})
+            }
+        };
+        self.account.set_policy(CLUSTER, &policy);
+    }
+
+    /// A report that says that all is well says it of backups that stand.
+    fn nothing_is_unprotected(&self, report: &ClusterReport) {
+        let mut newest: BTreeMap<(String, String), Timestamp> = BTreeMap::new();
+        let text = |value: &Value| value.as_str().unwrap().to_owned();
+        for backup in self.account.known("backups") {
+            if backup["method"] == "AUTO" && backup["status"] == "AVAILABLE" {
+                let created: Timestamp = text(&backup["created"]).parse().unwrap();
+                let newest = newest
+                    .entry((text(&backup["cluster"]), text(&backup["region"])))
+                    .or_insert(created);
+                *newest = created.max(*newest);
+            }
+        }
+        for cluster in [CLUSTER, SECOND] {
+            for region in [HOME, NEAR, FAR] {
+                let newest = newest.get(&(cluster.to_owned(), region.to_owned()));
+                let age = newest.map(|at| report.finished_at.duration_since(*at));
+                assert!(
+                    age.is_some_and(|age| age <= ALLOWED),
+                    "{cluster} in {region}: {age:?}, and all was said to be well"
+                );
+            }
+        }
+    }
+
+    /// For each slot and cluster one original at most, and of every original that history tells of, it and the copies that
+    /// it tells of; and nothing else was ever begun by hand.
+    async fn one_of_each(&self) {
+        let history = self
+            .account
+            .journal
+            .as_ref()
+            .unwrap()
+            .history("prod", 100)
+            .await
+            .unwrap();
+        let mut told = BTreeSet::new();
+        for run in history.iter().filter(|run| run.key.class == Class::Manual) {
+            assert!(self.asked.contains(&run.key.slot.instant()));
+            for job in &run.jobs {
+                let is_new = job.backup.iter().all(|backup| told.insert(backup.clone()));
+                assert!(is_new, "{job:?} is told twice");
+            }
+            let originals = run.jobs.iter().filter(|job| job.region == HOME);
+            let clusters: Vec<&str> = originals.map(|job| job.source.as_str()).collect();
+            let distinct: BTreeSet<&str> = clusters.iter().copied().collect();
+            assert_eq!(clusters.len(), distinct.len(), "{clusters:?}");
+        }
+        for backup in self.account.known("backups") {
+            if backup["method"] == "MANUAL" && backup["status"] == "AVAILABLE" {
+                let is_told = told.contains(backup["id"].as_str().unwrap());
+                assert!(is_told, "nobody tells of {backup}: {history:#?}");
+            }
+        }
+    }
+}
