@@ -492,6 +492,14 @@ fn years_and_months_are_those_of_the_calendar() {
     }
 }
 
+#[test]
+fn a_backup_is_no_newer_sibling_of_its_own() {
+    let newest = witness("acme", "2026-11-10T02:00:00Z");
+    let alone = check(&newest, &[], |_| ());
+    assert!(alone.is_err());
+    assert_eq!(check(&newest, std::slice::from_ref(&newest), |_| ()), alone);
+}
+
 fn discard<'a>(
     candidate: &'a Witness,
     siblings: &'a [Witness],
