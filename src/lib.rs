@@ -237,7 +237,7 @@ pub struct Lifeboat {
     connected: BTreeMap<String, Connected>,
     clients: zilliz::Clients,
     journal: Option<Journal>,
-    /// Where restores are remembered if there is no such journal.
+    /// Where restores, and runs over clusters, are remembered if there is no such journal.
     restores: Option<Journal>,
     http: reqwest::Client,
     /// Told when a restore is to be left as it is.
@@ -272,7 +272,7 @@ impl Lifeboat {
         })
     }
 
-    /// Remembers restores in a directory of this machine's, if no journal is configured.
+    /// Remembers restores and runs over clusters in a directory of this machine's, if no journal is configured.
     #[must_use]
     pub fn keeping_restores_in(mut self, directory: &JournalUrl) -> Self {
         if self.journal.is_none() {
@@ -369,15 +369,15 @@ impl Lifeboat {
 
     /// Asks every region of the plan that is named, or of every plan, all at once.
     async fn check(&self, request: &Request, time_left: Duration) -> Result<Vec<Finding>, Refused> {
-        let ours = |name: &&String| {
-            !self
-                .settings
+        let is_of_clusters = |name: &&String| {
+            self.settings
                 .clusters
                 .iter()
                 .any(|plan| plan.name == **name)
         };
-        let of_clusters = request.plan.as_ref().is_some_and(|name| !ours(&name));
-        let named = request.plan.as_ref().filter(ours);
+        let named = request.plan.as_ref();
+        let of_clusters = named.as_ref().is_some_and(is_of_clusters);
+        let named = named.filter(|_| !of_clusters);
         let named = named.map(|_| request.choose(&self.settings.plans));
         let plans = match named.transpose()? {
             Some(plan) => std::slice::from_ref(plan),

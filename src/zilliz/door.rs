@@ -53,10 +53,8 @@ impl Lifeboat {
         time_left: Duration,
         size: Size,
     ) -> Result<Option<Answer>, Refused> {
-        if matches!(
-            request.action,
-            Action::Resume | Action::Jobs | Action::Check
-        ) {
+        let of_all_plans = matches!(request.action, Action::Resume | Action::Jobs);
+        if of_all_plans || (request.action == Action::Check && request.plan.is_none()) {
             return Ok(None);
         }
         let Some(plan) = meant(&self.settings, request)? else {
@@ -69,6 +67,9 @@ impl Lifeboat {
                 None => Ok(None),
             };
         };
+        if request.action == Action::Check {
+            return Ok(None);
+        }
         if request.action != Action::Backup {
             return Err(EventError::NotForZilliz {
                 action: request.action,
