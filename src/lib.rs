@@ -247,7 +247,7 @@ pub struct Lifeboat {
     connected: BTreeMap<String, Connected>,
     clients: zilliz::Clients,
     journal: Option<Journal>,
-    /// Where restores are remembered if there is no such journal.
+    /// Where restores, and runs over clusters, are remembered if there is no such journal.
     restores: Option<Journal>,
     http: reqwest::Client,
     /// Told when a restore is to be left as it is.
@@ -282,7 +282,7 @@ impl Lifeboat {
         })
     }
 
-    /// Remembers restores in a directory of this machine's, if no journal is configured.
+    /// Remembers restores and runs over clusters in a directory of this machine's, if no journal is configured.
     #[must_use]
     pub fn keeping_restores_in(mut self, directory: &JournalUrl) -> Self {
         if self.journal.is_none() {

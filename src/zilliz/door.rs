@@ -54,10 +54,9 @@ impl Lifeboat {
         time_left: Duration,
         size: Size,
     ) -> Result<Option<Answer>, Refused> {
-        if matches!(
-            request.action,
-            Action::Resume | Action::Jobs | Action::Check | Action::Estimate
-        ) {
+        let of_all_plans = matches!(request.action, Action::Resume | Action::Jobs);
+        let shows = matches!(request.action, Action::Check | Action::Estimate);
+        if of_all_plans || (shows && request.plan.is_none()) {
             return Ok(None);
         }
         let Some(plan) = meant(&self.settings, request)? else {
@@ -70,6 +69,9 @@ impl Lifeboat {
                 None => Ok(None),
             };
         };
+        if shows {
+            return Ok(None);
+        }
         if request.action != Action::Backup {
             return Err(EventError::NotForZilliz {
                 action: request.action,

@@ -116,6 +116,11 @@ def main():
             [*it, "histories::no_history"],
             {"LIFEBOAT_HISTORIES": str(options.histories)},
         ),
+        play(
+            f"{options.histories // 2:,} histories of clusters on Zilliz Cloud",
+            [*it, "clusters::histories"],
+            {"LIFEBOAT_HISTORIES": str(options.histories)},
+        ),
     ]
     passed = all(run[1] for run in runs)
     report.write_text("\n".join(written(options, runs, passed)) + "\n")

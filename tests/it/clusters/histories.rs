@@ -1,8 +1,10 @@
-//! Weeks of events, repeated, killed, answered with faults, while somebody else changes policies: played by chance.
+//! Weeks of events, repeated, raced, killed, answered with faults, while somebody else changes policies: played by chance.
 //!
-//! `LIFEBOAT_HISTORIES` says how many; a failure prints its seed, and `LIFEBOAT_SEED` plays that one alone.
+//! Half as many as `LIFEBOAT_HISTORIES` says; a failure prints its seed, and `LIFEBOAT_SEED` plays that one alone.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use fastrand::Rng;
@@ -20,11 +22,27 @@ const POLICY: &str = "1,2,3,4,5,6,7 02:00-04:00 7 gcp-europe-west3:7 gcp-us-east
 /// A day, the window, and the grace.
 const ALLOWED: SignedDuration = SignedDuration::from_hours(24 + 2 + 6);
 
-struct History {
+struct History<'a> {
+    tally: &'a Tally,
     account: Account,
     random: Rng,
     /// Slots of backups by hand that were ever asked for.
     asked: BTreeSet<Timestamp>,
+}
+
+/// What happened in all of them.
+#[derive(Debug, Default)]
+struct Tally {
+    kills: AtomicU64,
+    races: AtomicU64,
+    ticks: AtomicU64,
+    drifts: AtomicU64,
+    by_hand: AtomicU64,
+    faults: AtomicU64,
+}
+
+fn one_more(count: &AtomicU64) {
+    count.fetch_add(1, Ordering::Relaxed);
 }
 
 fn number(variable: &str) -> Option<u64> {
@@ -35,27 +53,72 @@ fn number(variable: &str) -> Option<u64> {
 fn weeks_of_trouble_make_one_of_each_and_leave_no_region_silently_unprotected() {
     let seeds = match number("LIFEBOAT_SEED") {
         Some(seed) => seed..seed + 1,
-        None => 0..number("LIFEBOAT_HISTORIES").unwrap_or(60),
+        None => 0..number("LIFEBOAT_HISTORIES").unwrap_or(100).div_ceil(2),
     };
-    for seed in seeds {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_time()
-            .start_paused(true)
-            .build();
-        let played = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-            runtime
-                .unwrap()
-                .block_on(async { History::new(seed).play().await });
-        }));
-        assert!(played.is_ok(), "LIFEBOAT_SEED={seed}");
+    let (next, failed, tally) = (
+        AtomicU64::new(seeds.start),
+        Mutex::new(None),
+        Tally::default(),
+    );
+    let work = || {
+        loop {
+            let seed = next.fetch_add(1, Ordering::Relaxed);
+            if seed >= seeds.end || failed.lock().unwrap().is_some() {
+                return;
+            }
+            let played =
+                std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| play(seed, &tally)));
+            if played.is_err() {
+                *failed.lock().unwrap() = Some(seed);
+            }
+        }
+    };
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(work);
+        }
+    });
+    if let Some(seed) = *failed.lock().unwrap() {
+        panic!("play it alone with LIFEBOAT_SEED={seed}");
+    }
+    println!("{} histories: {tally:?}", seeds.end - seeds.start);
+    // A simulation in which nothing happens proves nothing.
+    if seeds.end - seeds.start >= 50 {
+        let least = |count: &AtomicU64| count.load(Ordering::Relaxed) >= seeds.end - seeds.start;
+        let Tally {
+            kills,
+            races,
+            ticks,
+            drifts,
+            by_hand,
+            faults,
+        } = &tally;
+        assert!(
+            [kills, races, ticks, drifts, by_hand, faults]
+                .into_iter()
+                .all(least),
+            "{tally:?}"
+        );
     }
 }
 
-impl History {
-    fn new(seed: u64) -> Self {
+fn play(seed: u64, tally: &Tally) {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build();
+    runtime
+        .unwrap()
+        .block_on(async { History::new(seed, tally).play().await });
+}
+
+impl<'a> History<'a> {
+    fn new(seed: u64, tally: &'a Tally) -> Self {
         let account = Account::new().with_journal();
         account.add_cluster(SECOND, "users-prod", &json!({"bytes": 100_000_000_u64}));
         Self {
+            tally,
             account,
             random: Rng::with_seed(seed),
             asked: BTreeSet::new(),
@@ -111,38 +174,51 @@ impl History {
         self.account.sleep(24).await;
     }
 
-    /// An event of the schedule, or by hand for a slot; perhaps it is killed.
-    async fn event(&mut self, by_hand: Option<Timestamp>) -> Option<ClusterReport> {
+    /// An event of the schedule, or by hand for a slot; perhaps it is delivered twice at once, or killed.
+    async fn event(&mut self, by_hand: Option<Timestamp>) {
+        if by_hand.is_some() {
+            one_more(&self.tally.by_hand);
+        }
         let request = Request {
             manual: by_hand.is_some(),
             scheduled_time: by_hand,
             ..Request::default()
         };
-        self.run(request).await
+        self.run(request).await;
     }
 
-    async fn run(&mut self, request: Request) -> Option<ClusterReport> {
-        let policies = !request.manual;
+    async fn run(&mut self, request: Request) {
         let lives = match self.random.u8(..4) {
-            0 if !self.asked.is_empty() || policies => {
-                Duration::from_millis(self.random.u64(..9_000))
-            }
+            0 => Duration::from_millis(self.random.u64(..9_000)),
             _ => Duration::from_hours(1),
         };
-        let report = tokio::time::timeout(lives, self.account.run(request)).await;
-        if report.is_err() {
+        let twice = self.random.u8(..5) == 0;
+        let (one, other) = (request.clone(), request);
+        let both = async {
+            let first = self.account.run(one);
+            if !twice {
+                return (first.await, None);
+            }
+            one_more(&self.tally.races);
+            let (first, second) = tokio::join!(first, self.account.run(other));
+            (first, Some(second))
+        };
+        let Ok((first, second)) = tokio::time::timeout(lives, both).await else {
+            one_more(&self.tally.kills);
             // Until the dead one's lease has run out.
             tokio::time::sleep(Duration::from_mins(4)).await;
+            return;
+        };
+        for report in [Some(first), second].into_iter().flatten() {
+            if !report.manual && report.outcome == Outcome::Succeeded {
+                self.nothing_is_unprotected(&report);
+            }
         }
-        let report = report.ok()?;
-        if policies && report.outcome == Outcome::Succeeded {
-            self.nothing_is_unprotected(&report);
-        }
-        Some(report)
     }
 
     /// What the function's schedule does every five minutes.
     async fn tick(&mut self) {
+        one_more(&self.tally.ticks);
         for open in self
             .account
             .journal
@@ -197,6 +273,7 @@ impl History {
         ];
         let mut rules = Vec::new();
         for _ in 0..self.random.u8(..4) {
+            one_more(&self.tally.faults);
             let operation = format!("zilliz.{}", any[self.random.usize(..any.len())]);
             let fault = match self.random.u8(..7) {
                 0 => json!({"status": 503, "commit": "after"}),
@@ -219,6 +296,7 @@ impl History {
     }
 
     fn somebody_drifts(&mut self) {
+        one_more(&self.tally.drifts);
         self.account.faults(json!([]));
         let policy = match self.random.u8(..3) {
             0 => json!({"enabled": false, "crossRegionCopies": []}),
