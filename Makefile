@@ -45,7 +45,7 @@ test: test-rust test-python ## Runs every test: Rust, official clients, and the 
 
 test-rust:
 	$(call section,Rust)
-	LIFEBOAT_HISTORIES=$(or $(LIFEBOAT_HISTORIES),2000) cargo test --workspace
+	LIFEBOAT_HISTORIES=$(or $(LIFEBOAT_HISTORIES),300) cargo test --workspace
 
 ifeq ($(PYTHON),)
 test-python:
