@@ -285,6 +285,39 @@ async fn a_journal_full_of_rubbish_stops_deletion_and_never_copying() {
     );
 }
 
+/// The journal can still be read, so only the certificate's own look at the lease is in the way.
+#[tokio::test(start_paused = true)]
+async fn a_lease_that_somebody_takes_away_while_copies_are_made_stops_deletion() {
+    let (world, objects) = journaled(&[("RETENTION_DAYS", "1")]);
+    world.write_rows(SOURCE, "acme-orders", 0..5);
+    for day in 2..=6 {
+        world.night(&format!("2026-01-{day:02}T02:00:00Z")).await;
+    }
+    let before = world.standing(TARGET).len();
+    world
+        .emulator
+        .update_settings(|settings| settings.copy_overhead_ms = 150_000);
+    let slot = at("2026-01-07T02:00:00Z");
+    world.sleep_until(slot).await;
+    let thief = async {
+        tokio::time::sleep(Duration::from_secs(20)).await;
+        let path = Path::from("lifeboat/leases/default.json");
+        let lease = objects.get(&path).await.unwrap().bytes().await.unwrap();
+        let mut lease: serde_json::Value = serde_json::from_slice(&lease).unwrap();
+        lease["holder"] = json!("somebody else");
+        let taken = PutPayload::from(serde_json::to_vec(&lease).unwrap());
+        objects.put(&path, taken).await.unwrap();
+    };
+    let (report, ()) = tokio::join!(world.back_up(slot), thief);
+    assert_eq!(
+        (report.jobs.sealed, report.pruning.deleted),
+        (1, 0),
+        "{report:#?}"
+    );
+    assert_eq!(report.pruning.due, 1, "{report:#?}");
+    assert_eq!(world.standing(TARGET).len(), before + 1);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_run_that_nobody_finished_for_a_week_is_given_up_and_says_so() {
     let (world, _) = with_a_copy_of(300);

@@ -1399,10 +1399,15 @@ async fn invoke(world: &World, run: (u64, Start, Option<FaultyStore>)) -> Ended 
     let journal_goes = async {
         if let (Some(store), Some(after)) = (&store, start.journal_gone_after) {
             tokio::time::sleep(after).await;
-            store.chances(Chances {
-                fails_before: 100,
-                ..Chances::default()
-            });
+            // Every other one can still be read: then nothing but the lease, which can't be renewed, stops deletion.
+            if after.as_secs().is_multiple_of(2) {
+                store.next_writes(std::iter::repeat_n(Fate::FailsBefore, 10_000));
+            } else {
+                store.chances(Chances {
+                    fails_before: 100,
+                    ..Chances::default()
+                });
+            }
         }
         pending::<()>().await;
     };
