@@ -283,6 +283,8 @@ mod tests {
         ] {
             assert_eq!(BackupPrefix::parse(text), Err(fault), "{text:?}");
         }
+        // With a source of one byte, the longest names have 128 bytes.
+        assert!(BackupPrefix::parse(&"b".repeat(109)).is_ok());
         assert_eq!(
             BackupPrefix::parse(&"b".repeat(110)),
             Err(PrefixError::TooLong)
