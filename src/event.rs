@@ -327,7 +327,7 @@ pub enum EventError {
     },
     /// An action that means nothing for clusters.
     #[error(
-        "plan `{plan}` is of Zilliz Cloud, where `{}` is not to be had; its actions are backup, resume, jobs and check",
+        "plan `{plan}` is of Zilliz Cloud, where `{}` is not to be had; its actions are backup, resume, jobs, check and estimate",
         action.word()
     )]
     NotForZilliz {

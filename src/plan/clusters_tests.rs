@@ -1,3 +1,5 @@
+//! What a document may say of clusters, and how every mistake in it is told.
+
 use super::*;
 use crate::plan::{Faults, Settings};
 

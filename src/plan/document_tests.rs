@@ -1,3 +1,5 @@
+//! What a document may say, how every mistake in it is told, and that the README's examples are read.
+
 use std::fmt::Write as _;
 
 use proptest::prelude::*;

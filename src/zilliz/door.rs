@@ -130,10 +130,7 @@ impl Lifeboat {
         let open = journal.open_runs().await?;
         let (count, mut reports) = (open.runs.len(), Vec::new());
         for open in open.runs {
-            let wanted = request
-                .plan
-                .as_ref()
-                .is_none_or(|wanted| *wanted == open.key.plan);
+            let wanted = is_meant(request, &open.key.plan);
             let mut plans = self.settings.clusters.iter();
             let Some(plan) = plans.find(|plan| wanted && plan.name == open.key.plan) else {
                 continue;
@@ -164,11 +161,7 @@ impl Lifeboat {
             return Ok(records);
         };
         for plan in &self.settings.clusters {
-            if request
-                .plan
-                .as_ref()
-                .is_none_or(|wanted| *wanted == plan.name)
-            {
+            if is_meant(request, &plan.name) {
                 records.extend(open_records(&journal, &plan.name).await?);
                 records.extend(journal.history(&plan.name, RUNS_SHOWN).await?);
             }
@@ -182,13 +175,8 @@ impl Lifeboat {
         request: &Request,
         time_left: Duration,
     ) -> Vec<Finding> {
-        let meant = |plan: &&ClusterPlan| {
-            request
-                .plan
-                .as_ref()
-                .is_none_or(|wanted| *wanted == plan.name)
-        };
-        let plans = self.settings.clusters.iter().filter(meant);
+        let plans = self.settings.clusters.iter();
+        let plans = plans.filter(|plan| is_meant(request, &plan.name));
         let looks = plans.map(|plan| {
             let look = look_at(plan, &self.settings.clusters, self.client(plan));
             async move {

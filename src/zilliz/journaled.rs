@@ -84,7 +84,13 @@ impl Journaled {
         Some(of)
     }
 
-    /// Writes a fact down and waits until it is durable. After a fault the run goes on without the journal, and says so.
+    /// What keeps facts from being written down. While there is one, nothing new may be made: nobody else would know of it.
+    pub(super) fn fault(&self) -> Option<&JournalError> {
+        self.fault.get()
+    }
+
+    /// Writes a fact down and waits until it is durable. After a fault what was begun is followed without the journal, and
+    /// the run says so.
     pub(super) async fn write(&self, note: Note) {
         self.append(Entry::Cluster { note }).await;
     }

@@ -307,7 +307,14 @@ impl<T: Transport> Hand<'_, T> {
             requests += 1;
             match self.send(&listed).await {
                 Sent::Answered(asked) => return asked,
-                Sent::Raced => requests -= 1,
+                Sent::Raced => {
+                    requests -= 1;
+                    if !self.wait(pace.next()).await {
+                        return Asked::Waits(
+                            "another backup of the cluster began a moment before; this one begins when it is done".into(),
+                        );
+                    }
+                }
                 Sent::Unanswered(next) => intent = Some(next),
             }
         }
@@ -326,6 +333,14 @@ impl<T: Transport> Hand<'_, T> {
             intent: intent.clone(),
         };
         self.journaled.write(note).await;
+        if let Some(fault) = self.journaled.fault() {
+            return Sent::Answered(Asked::Failed(
+                fault.word(),
+                format!(
+                    "no backup was asked for, because the journal could not be told, and the same event would make a second one: {fault}"
+                ),
+            ));
+        }
         match self.client.create(cluster, &self.wanted()).await {
             Ok(created) => {
                 let begun = Begun {

@@ -1,12 +1,18 @@
 //! Backups by hand: exactly one original and one copy for each region, whatever happens.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use lifeboat::event::{ByHand, Request};
+use lifeboat::journal::Journal;
 use lifeboat::report::Outcome;
 use lifeboat::zilliz::ClusterReport;
+use object_store::memory::InMemory;
+use object_store::path::Path;
 use serde_json::{Value, json};
+
+use crate::faulty_store::{Fate, FaultyStore};
 
 use super::{Account, CLUSTER, FAR, HOME, NEAR, PLAN, failures};
 
@@ -117,6 +123,27 @@ async fn a_repeated_event_makes_nothing_and_tells_the_same() {
     };
     assert_eq!(account.run(other).await.outcome, Outcome::Succeeded);
     assert_eq!(made(&account).len(), 6);
+}
+
+/// The journal stops taking writes at every moment of the first event; what it does not know of must not be made.
+#[tokio::test(start_paused = true)]
+async fn a_journal_that_can_be_written_no_more_costs_no_second_backup() {
+    for passing in 0..10 {
+        let objects = Arc::new(InMemory::new());
+        let journal =
+            |store: FaultyStore| Some(Journal::on(Arc::new(store), Path::from("journal")));
+        let mut account = Account::new();
+        let full = FaultyStore::over(&objects, 1);
+        full.next_writes(std::iter::repeat_n(Fate::Passes, passing));
+        full.next_writes(std::iter::repeat_n(Fate::FailsBefore, 10_000));
+        account.journal = journal(full);
+        account.run(by_hand()).await;
+        account.sleep(1).await;
+        account.journal = journal(FaultyStore::over(&objects, 1));
+        let again = account.run(by_hand()).await;
+        assert_eq!(again.outcome, Outcome::Succeeded, "{passing}: {again:#?}");
+        exactly_one_of_each(&account);
+    }
 }
 
 #[tokio::test(start_paused = true)]
