@@ -68,6 +68,8 @@ pub(crate) struct Asked {
     pub(crate) region: &'static str,
     pub(crate) name: String,
     pub(crate) what: Asks,
+    /// What a copy is of.
+    pub(crate) of: Option<String>,
     /// What stood in the region at that moment; only for a deletion and a seal.
     pub(crate) standing: Vec<Standing>,
 }
@@ -413,7 +415,7 @@ fn call_of(method: Method, path: String, query: String, body: Vec<u8>) -> Call {
 
 impl Region {
     /// Notes a change before it is asked for.
-    fn note(&self, what: Asks, name: &Namespace) {
+    fn note(&self, what: Asks, name: &Namespace, of: Option<&Namespace>) {
         let elapsed = SignedDuration::try_from(self.begin.0.elapsed()).unwrap();
         let at = self.begin.1 + elapsed;
         self.emulator.set_now(at);
@@ -427,6 +429,7 @@ impl Region {
             region: self.name,
             name: name.to_string(),
             what,
+            of: of.map(ToString::to_string),
             standing,
         });
     }
@@ -650,7 +653,7 @@ impl Service for Region {
     }
 
     async fn start_copy(&self, order: &CopyOrder<'_>) -> Result<Started, ServiceError> {
-        self.note(Asks::Copy, order.destination);
+        self.note(Asks::Copy, order.destination, Some(order.source));
         let path = format_args!("/v2/namespaces/{}/async", order.destination);
         let mut copy = json!({"source_namespace": order.source.as_str()});
         if self.name != self.source {
@@ -689,7 +692,7 @@ impl Service for Region {
     }
 
     async fn set_read_only(&self, namespace: &Namespace, on: bool) -> Result<bool, ServiceError> {
-        self.note(if on { Asks::Seal } else { Asks::Unseal }, namespace);
+        self.note(if on { Asks::Seal } else { Asks::Unseal }, namespace, None);
         let path = format_args!("/v1/namespaces/{namespace}/metadata");
         let seal = format!("{{\"read_only\": {on}}}").into_bytes();
         let (shown, _): (Shown, _) = self.ask(Method::Patch, path, String::new(), seal).await?;
@@ -698,7 +701,7 @@ impl Service for Region {
 
     async fn delete(&self, certificate: &DeletionCertificate) -> Result<(), ServiceError> {
         let namespace = Namespace::parse(certificate.namespace()).unwrap();
-        self.note(Asks::Delete, &namespace);
+        self.note(Asks::Delete, &namespace, None);
         let path = format_args!("/v2/namespaces/{namespace}");
         let answer: Result<(IgnoredAny, _), _> = self
             .ask(Method::Delete, path, String::new(), Vec::new())

@@ -53,7 +53,10 @@ fn number(variable: &str) -> Option<u64> {
 fn weeks_of_trouble_make_one_of_each_and_leave_no_region_silently_unprotected() {
     let seeds = match number("LIFEBOAT_SEED") {
         Some(seed) => seed..seed + 1,
-        None => 0..number("LIFEBOAT_HISTORIES").unwrap_or(100).div_ceil(2),
+        None => {
+            let half = |variable, otherwise| number(variable).unwrap_or(otherwise).div_ceil(2);
+            half("LIFEBOAT_PLAYED", 0)..half("LIFEBOAT_HISTORIES", 100)
+        }
     };
     let (next, failed, tally) = (
         AtomicU64::new(seeds.start),

@@ -1,5 +1,7 @@
 //! One history: sources that come, change and go, nights with faults, kills, races and people, and a quiet end.
 
+mod worst_day;
+
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroU32;
@@ -24,6 +26,7 @@ use super::tally::{Tally, Trace};
 use super::{HOLDS_AND_PERIODS, LEASE_IS_CERTIFIED, NIGHTS};
 use crate::faulty_store::{Chances, Fate, FaultyStore};
 use crate::world::{Asked, Asks, BEGIN, OTHER_TARGET, Process, SOURCE, TARGET, World};
+use worst_day::WorstDays;
 
 /// Names that look like backups to somebody who looks only at their last ten characters.
 const STRAYS: [&str; 8] = [
@@ -152,6 +155,8 @@ pub(super) struct History {
     /// What was overdue after the last quiet night.
     overdue: BTreeMap<&'static str, BTreeSet<String>>,
     looked_at: usize,
+    /// Every fourth history with a journal has some.
+    worst_days: Option<WorstDays>,
     trace: Trace,
     tally: Tally,
 }
@@ -177,6 +182,7 @@ impl History {
         world
             .emulator
             .update_settings(|settings| settings.half_copies_visible = dice.bool());
+        let has_worst_days = objects.is_some() && seed.is_multiple_of(4);
         Self {
             world,
             dice,
@@ -196,6 +202,7 @@ impl History {
             shown: BTreeMap::new(),
             overdue: BTreeMap::new(),
             looked_at: 0,
+            worst_days: has_worst_days.then(|| WorstDays::new(seed)),
             trace: Trace::new(),
             tally: Tally::default(),
         }
@@ -214,7 +221,9 @@ impl History {
             self.night(slot).await;
             self.ticks(false).await;
             self.arrivals().await;
+            self.worst_day(night).await;
         }
+        self.end_worst_days().await;
         self.quiet_end().await;
         for (region, name) in &self.decoys {
             let stands = self
@@ -724,6 +733,7 @@ impl History {
                 if let Some(objects) = &self.objects {
                     FaultyStore::over(objects, 0).wipe().await;
                     self.tally.add("journal wiped", 1);
+                    self.journal_is_lost();
                 }
             }
         }
@@ -893,7 +903,16 @@ impl History {
             self.tally.add(&format!("fault: {kind}"), count);
         }
         for (fate, count) in stores.iter().flat_map(FaultyStore::met) {
+            if fate == Fate::WipedFirst && count > 0 {
+                self.journal_is_lost();
+            }
             self.tally.add(&format!("journal fault: {fate:?}"), count);
+        }
+    }
+
+    fn journal_is_lost(&mut self) {
+        if let Some(days) = &mut self.worst_days {
+            days.journal_is_lost();
         }
     }
 
@@ -983,6 +1002,12 @@ impl History {
             asked.name
         );
         assert!(!of.start.request.manual, "a manual run deleted");
+        let days = self.worst_days.as_ref();
+        assert!(
+            !days.is_some_and(|days| days.needs(asked.region, &asked.name, asked.at)),
+            "{} was deleted while it was being restored",
+            asked.name
+        );
         let standing = self.as_it_was_read(asked);
         self.check_successor(asked, &standing, of);
         if let (true, Some(gone)) = (LEASE_IS_CERTIFIED, of.start.journal_gone_after) {
