@@ -4,7 +4,6 @@ TARGET := $(abspath $(or $(CARGO_TARGET_DIR),target))
 ENV    := $(TARGET)/test-env
 HOST   := $(if $(filter aarch64 arm64,$(shell uname -m)),arm64,x86_64)
 ARCH   ?= arm64
-BUILT  ?= release
 
 # The first Python that is new enough for the official client, 3.11.
 ifndef PYTHON
@@ -31,8 +30,8 @@ CASES     ?= 10000000
 REPEATS   ?= 10000
 PLANTED   ?= 300
 
-.PHONY: help check-tools demo test test-rust test-python simulate check check-rust check-planted check-deny check-deployment package \
-        clean-test-env
+.PHONY: help check-tools demo test test-rust test-histories test-python simulate check check-rust check-planted check-deny check-deployment package \
+        test-package clean-test-env
 .NOTPARALLEL:
 
 help: ## Lists the tasks
@@ -41,11 +40,24 @@ help: ## Lists the tasks
 demo: ## Lives through two weeks of nightly backups on the built-in emulator
 	@cargo run --quiet --bin lifeboat -- demo
 
-test: test-rust test-python ## Runs every test: Rust, official clients, and the whole chain on a local AWS
+# The Python tests wait more than they work, so most of the simulation is played beside them.
+FIRST_HISTORIES := 300
+LAST_HISTORY    ?= 2000
+test: test-rust ## Runs every test: Rust, official clients, and the whole chain on a local AWS
+	@log=$(TARGET)/histories.log; \
+	 nice -n 19 $(MAKE) --no-print-directory test-histories > $$log 2>&1 & histories=$$!; \
+	 $(MAKE) --no-print-directory test-python || { kill $$histories; exit 1; }; \
+	 printf '\n== More histories\n'; wait $$histories; failed=$$?; cat $$log; exit $$failed
 
 test-rust:
 	$(call section,Rust)
-	LIFEBOAT_HISTORIES=$(or $(LIFEBOAT_HISTORIES),300) cargo test --workspace
+	LIFEBOAT_HISTORIES=$(FIRST_HISTORIES) cargo test --workspace
+
+test-histories: # after test-rust, which has played the first ones
+	LIFEBOAT_PLAYED=$(FIRST_HISTORIES) LIFEBOAT_HISTORIES=$(LAST_HISTORY) \
+	    cargo test --package lifeboat --test it -- --nocapture --exact \
+	    histories::no_history_loses_what_the_policy_needs \
+	    clusters::histories::weeks_of_trouble_make_one_of_each_and_leave_no_region_silently_unprotected
 
 ifeq ($(PYTHON),)
 test-python:
@@ -53,12 +65,6 @@ test-python:
 	@echo "skipped: no Python 3.11 or newer, which the official client and the local AWS need"
 else
 test-python: $(ENV)/ready tests/node_modules/ready
-	$(call section,The packaged function)
-ifeq ($(shell uname -s),Linux)
-	@$(MAKE) --no-print-directory package ARCH=$(HOST) BUILT=trial
-else
-	@echo "skipped: the package is a Linux program, so the local AWS can't run it on this system"
-endif
 	$(call section,Official clients and the local AWS)
 	cargo build --workspace --bins --tests # with the tests, or their features would have half of it built a second time
 	@LIFEBOAT_TARGET=$(TARGET) $(ENV)/bin/python -m pytest -o cache_dir=$(ENV)/pytest -rs -n 3 --dist loadfile $(wildcard tests/clients) tests/aws
@@ -80,6 +86,9 @@ check-planted:
 	$(call section,Planted bugs)
 	python3 tests/planted/run.py --check
 
+ifneq ($(PYTHON),)
+check-tools: $(ENV)/ready
+endif
 check-tools: $(DENY)
 
 check-deny: $(DENY)
@@ -98,15 +107,20 @@ check-deployment: $(ENV)/ready
 	$(ENV)/bin/python -m pytest -q -o cache_dir=$(ENV)/pytest -n 2 tests/tools
 endif
 
-# A folder for each, so that the local AWS's package never takes the place of the one that you deploy.
-PACKAGE := $(TARGET)/package/$(if $(filter release,$(BUILT)),$(ARCH),$(BUILT))
+PACKAGE := $(TARGET)/package/$(ARCH)
 package: $(ENV)/ready ## Builds the function as a zip file for Lambda; ARCH=arm64 (the default) or x86_64
 	$(if $(filter arm64 x86_64,$(ARCH)),,$(error ARCH is $(ARCH), and must be arm64 or x86_64))
 	@target=$(if $(filter arm64,$(ARCH)),aarch64,x86_64)-unknown-linux-gnu; \
 	 test -d "$$(rustc --print target-libdir --target $$target)" || rustup target add $$target
-	PATH="$(ENV)/bin:$$PATH" cargo lambda build --profile $(BUILT) --$(if $(filter arm64,$(ARCH)),arm64,x86-64) \
+	PATH="$(ENV)/bin:$$PATH" cargo lambda build --release --$(if $(filter arm64,$(ARCH)),arm64,x86-64) \
 	    --no-default-features --bin bootstrap --output-format zip --lambda-dir $(PACKAGE)
 	@ls -lh $(PACKAGE)/bootstrap/bootstrap.zip
+
+test-package: $(ENV)/ready ## Runs the package for this machine, as it is deployed, on the local AWS; before a release
+	@$(MAKE) --no-print-directory package ARCH=$(HOST)
+	cargo build --workspace --bins
+	LIFEBOAT_PACKAGE=$(TARGET)/package/$(HOST)/bootstrap/bootstrap.zip LIFEBOAT_TARGET=$(TARGET) \
+	    $(ENV)/bin/python -m pytest -o cache_dir=$(ENV)/pytest -rs -n 2 --dist loadfile tests/aws
 
 clean-test-env: ## Removes what `make test` installed
 	rm -rf $(ENV) tests/node_modules
@@ -117,7 +131,7 @@ $(ENV)/ready: tests/requirements.txt
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed"; exit 1; }
 	@rm -rf $(ENV)
 	@$(PYTHON) -m venv $(ENV) || { echo "Python can't make an environment. On Debian and Ubuntu: apt-get install python3-venv"; exit 1; }
-	@$(ENV)/bin/pip install --quiet --disable-pip-version-check --requirement tests/requirements.txt
+	@$(ENV)/bin/pip install --quiet --disable-pip-version-check --no-compile --requirement tests/requirements.txt
 	@touch $@
 
 tests/node_modules/ready: tests/package.json tests/package-lock.json

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sys
+import zipfile
 from pathlib import Path
 from typing import Iterator
 
@@ -15,12 +17,15 @@ from local_aws import ARCHITECTURE, Aws, Stack
 
 
 @pytest.fixture(scope="session")
-def package() -> Path:
-    """The function as `make test-python` packaged it."""
+def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The function as a zip file for Lambda: the one in `LIFEBOAT_PACKAGE`, or the tests' own build, zipped."""
     if sys.platform != "linux":
         pytest.skip("the package is a Linux program, so the local AWS can't run it on this system")
-    package = TARGET / "package" / "trial" / "bootstrap" / "bootstrap.zip"
-    assert package.is_file(), f"make package ARCH={ARCHITECTURE} BUILT=trial"
+    if given := os.environ.get("LIFEBOAT_PACKAGE"):
+        return Path(given)
+    package = tmp_path_factory.mktemp("package") / "bootstrap.zip"
+    with zipfile.ZipFile(package, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as file:
+        file.write(TARGET / "debug" / "bootstrap", "bootstrap")
     return package
 
 
