@@ -14,13 +14,13 @@ mod journaled;
 mod report;
 mod room;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use futures_util::future::{join_all, pending};
+use futures_util::future::{join, join_all, pending};
 use futures_util::stream::{self, StreamExt};
 use jiff::Timestamp;
 use tokio::sync::{Notify, Semaphore};
@@ -33,6 +33,8 @@ pub use choose::{Choice, Lacking, Taken, choose};
 pub use destination::{Conflict, name_all};
 pub use job::{Chosen, Jobs, Order, Purpose, RestoreError, RestoreRecord, RestoreState};
 pub use report::{RestoreCounts, RestoreFailure, RestoreReport, Restored, Route};
+
+use room::Look;
 
 use crate::clock::Clock;
 use crate::journal::{
@@ -270,10 +272,10 @@ impl<S: Service> Restore<'_, '_, S> {
             return self.give_up();
         }
         if !self.begun {
-            let Some(taken) = self.choose_all().boxed_local().await else {
+            let Some((taken, seen)) = self.choose_all().boxed_local().await else {
                 return;
             };
-            let Some(orders) = self.find_room(taken).boxed_local().await else {
+            let Some(orders) = self.find_room(&taken, &seen) else {
                 return;
             };
             self.orders = orders;
@@ -335,8 +337,9 @@ impl<S: Service> Restore<'_, '_, S> {
         }
     }
 
-    /// Chooses a backup for every source that is asked for. `None` when the backups could not be listed.
-    async fn choose_all(&mut self) -> Option<Vec<Taken>> {
+    /// Chooses a backup for every source that is asked for, and looks meanwhile what stands where they would come back.
+    /// `None` when the backups could not be listed.
+    async fn choose_all(&mut self) -> Option<(Vec<Taken>, BTreeMap<Namespace, Look>)> {
         let candidates = Candidates {
             plan: self.world.plan,
             target: self.world.target,
@@ -370,8 +373,11 @@ impl<S: Service> Restore<'_, '_, S> {
                 .unwrap_or(self.report.at),
         );
         let unfinished = candidates.unfinished().await;
+        let sources: Vec<Namespace> = by_source.keys().cloned().collect();
+        let chosen = candidates.choose(by_source, at, &unfinished);
+        let (chosen, seen) = join(chosen.boxed_local(), self.look_around(&sources)).await;
         let mut taken = Vec::new();
-        for (source, chosen) in candidates.choose(by_source, at, &unfinished).await {
+        for (source, chosen) in chosen {
             match chosen {
                 Ok(chosen) => taken.push(chosen),
                 Err(NotChosen::Lacking(lacking)) if named => self
@@ -392,7 +398,7 @@ impl<S: Service> Restore<'_, '_, S> {
                 ),
             }
         }
-        Some(taken)
+        Some((taken, seen))
     }
 
     fn warn_about_the_unverified(&mut self) {

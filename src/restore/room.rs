@@ -2,9 +2,11 @@
 //!
 //! What it must never do: let anything be started while something stands in the way of any part of it.
 
+use std::collections::BTreeMap;
+
 use futures_util::FutureExt;
 use futures_util::stream::{self, StreamExt};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::timeout_at;
 
 use super::choose::Taken;
 use super::destination::{Conflict, name_all};
@@ -14,35 +16,85 @@ use crate::name::Namespace;
 use crate::service::Service;
 
 impl<S: Service> Restore<'_, '_, S> {
-    /// Names what will be restored, and looks whether it stands already. `None` when anything is in the way of anything.
-    pub(super) async fn find_room(&mut self, taken: Vec<Taken>) -> Option<Vec<Order>> {
-        let sources = taken.iter().map(|taken| taken.backup.source());
+    /// Looks what stands under the names that these sources would get.
+    pub(super) async fn look_around(&self, sources: &[Namespace]) -> BTreeMap<Namespace, Look> {
+        let names = self.name_all(sources.iter());
+        let looks = names
+            .into_iter()
+            .filter_map(|(_, named)| named.ok())
+            .map(|name| self.look(name).boxed_local());
+        stream::iter(looks)
+            .buffer_unordered(in_flight(self.world.plan.concurrency))
+            .collect()
+            .await
+    }
+
+    fn name_all<'n>(
+        &self,
+        sources: impl Iterator<Item = &'n Namespace>,
+    ) -> Vec<(&'n Namespace, Result<Namespace, Conflict>)> {
         let region = self.world.destination.region();
-        let named = name_all(&self.asked.template, sources, self.world.plans, region);
-        let (destination, until) = (self.world.destination, self.until);
-        let looks = stream::iter(named)
-            .map(|(_, named)| look(destination, named, until).boxed_local())
-            .buffered(in_flight(self.world.plan.concurrency))
-            .collect::<Vec<_>>();
-        let looks = looks.await;
+        name_all(&self.asked.template, sources, self.world.plans, region)
+    }
+
+    async fn look(&self, name: Namespace) -> (Namespace, Look) {
+        let look = match timeout_at(self.until, self.world.destination.metadata(&name)).await {
+            Ok(Ok(None)) => Look::Free,
+            Ok(Ok(Some(_))) => Look::Stands,
+            Ok(Err(error)) => Look::No(
+                error.word(),
+                format!("whether `{name}` stands already can't be seen: {error}"),
+            ),
+            Err(_) => Look::No(
+                "out_of_time",
+                format!("time ran out before it was seen whether `{name}` stands"),
+            ),
+        };
+        (name, look)
+    }
+
+    /// Names what will be restored, with what was seen of those names. `None` when anything is in the way of anything.
+    pub(super) fn find_room(
+        &mut self,
+        taken: &[Taken],
+        seen: &BTreeMap<Namespace, Look>,
+    ) -> Option<Vec<Order>> {
+        let region = self.world.destination.region();
+        let names = self.name_all(taken.iter().map(|taken| taken.backup.source()));
         let (mut orders, mut done) = (Vec::new(), Vec::new());
         let mut in_the_way = Vec::new();
-        for (taken, look) in taken.iter().zip(looks) {
+        for (taken, (_, named)) in taken.iter().zip(names) {
             let order = |destination| Order {
                 backup: taken.backup.clone(),
                 sealed: taken.sealed,
                 passed_over: taken.passed_over,
                 destination,
             };
-            match (look, self.restored_earlier(&taken.backup)) {
-                (Look::Free(name), _) => orders.push(order(name)),
-                (Look::Stands(name), Some(line)) => done.push((order(name), line.clone())),
-                (Look::Stands(name), None) => {
+            let name = match named {
+                Ok(name) => name,
+                Err(conflict) => {
+                    in_the_way.push((taken, conflict.word(), conflict.to_string()));
+                    continue;
+                }
+            };
+            match (seen.get(&name), self.restored_earlier(&taken.backup)) {
+                (Some(Look::Free), _) => orders.push(order(name)),
+                (Some(Look::Stands), Some(line)) => done.push((order(name), line.clone())),
+                (Some(Look::Stands), None) => {
                     let (name, region) = (name.to_string(), region.to_owned());
                     let exists = Conflict::Exists { name, region };
                     in_the_way.push((taken, exists.word(), exists.to_string()));
                 }
-                (Look::No(error, message), _) => in_the_way.push((taken, error, message)),
+                (Some(Look::No(error, message)), _) => {
+                    in_the_way.push((taken, *error, message.clone()));
+                }
+                (None, _) => {
+                    in_the_way.push((
+                        taken,
+                        "not_looked_at",
+                        format!("nobody looked whether `{name}` stands already; ask again"),
+                    ));
+                }
             }
         }
         for (order, line) in &done {
@@ -61,30 +113,12 @@ impl<S: Service> Restore<'_, '_, S> {
 }
 
 /// What stands under a name.
-enum Look {
+#[derive(Debug)]
+pub(super) enum Look {
     /// Nothing.
-    Free(Namespace),
+    Free,
     /// Something.
-    Stands(Namespace),
-    /// The name can't be used, or it can't be seen what stands there: a stable word and a sentence.
+    Stands,
+    /// It can't be seen: a stable word and a sentence.
     No(&'static str, String),
-}
-
-async fn look<S: Service>(service: &S, named: Result<Namespace, Conflict>, until: Instant) -> Look {
-    let name = match named {
-        Ok(name) => name,
-        Err(conflict) => return Look::No(conflict.word(), conflict.to_string()),
-    };
-    match timeout_at(until, service.metadata(&name)).await {
-        Ok(Ok(None)) => Look::Free(name),
-        Ok(Ok(Some(_))) => Look::Stands(name),
-        Ok(Err(error)) => Look::No(
-            error.word(),
-            format!("whether `{name}` stands already can't be seen: {error}"),
-        ),
-        Err(_) => Look::No(
-            "out_of_time",
-            format!("time ran out before it was seen whether `{name}` stands"),
-        ),
-    }
 }
