@@ -561,7 +561,7 @@ impl Request {
             }
         }
         if restores && comeback.is_meant() {
-            comeback.refuse_others(fields)?;
+            Comeback::refuse_others(fields)?;
             request.cluster_restore = Some(comeback.asked(fields)?);
         } else if restores {
             request.restore = Some(wish.asked()?);

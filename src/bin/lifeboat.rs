@@ -21,6 +21,7 @@ use lifeboat::run::Step;
 use lifeboat::terminal::{self, Progress};
 use lifeboat::verify::Level;
 use lifeboat::zilliz::ClusterRestoreReport;
+use lifeboat::zilliz::restore::asked::Asked;
 use lifeboat::{Answer, Lifeboat, demo, telemetry};
 use tracing::Level as LogLevel;
 
@@ -313,7 +314,7 @@ impl Restore {
         let mut request = request.map_err(|error| BadInput(error.to_string()))?;
         if self.clusters.show_password {
             let asked = request.cluster_restore.as_mut();
-            let shown = asked.is_some_and(|asked| asked.show_password());
+            let shown = asked.is_some_and(Asked::show_password);
             if !shown {
                 return Err(BadInput(
                     "--show-password is for a --new-cluster".to_owned(),

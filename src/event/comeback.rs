@@ -106,7 +106,7 @@ impl Comeback {
             }
             "from" => self.source.region = Some(region(field, value)?),
             "new_cluster" => {
-                self.new_cluster = name("it should be the name of the cluster that is made")?
+                self.new_cluster = name("it should be the name of the cluster that is made")?;
             }
             "cu_size" => {
                 let wanted =
@@ -127,7 +127,7 @@ impl Comeback {
             "into" => {
                 self.into = name(
                     "it should be the id or the name of the cluster that receives the collections",
-                )?
+                )?;
             }
             _ => self.collections = collections(field, value)?,
         }
@@ -140,7 +140,7 @@ impl Comeback {
     }
 
     /// Refuses a field of turbopuffer's beside these.
-    pub(super) fn refuse_others(&self, fields: &Map<String, Value>) -> Result<(), EventError> {
+    pub(super) fn refuse_others(fields: &Map<String, Value>) -> Result<(), EventError> {
         let other = OTHERS
             .into_iter()
             .find(|(field, _)| fields.contains_key(*field));

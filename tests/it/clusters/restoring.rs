@@ -298,10 +298,12 @@ fn states(report: &ClusterRestoreReport) -> String {
     states.collect::<Vec<_>>().join(" ")
 }
 
-fn in_secret() -> Option<PasswordFate> {
-    Some(PasswordFate::InSecret {
+/// Whether the password is where it was meant to go.
+fn is_kept(report: &ClusterRestoreReport) -> bool {
+    let kept = PasswordFate::InSecret {
         secret: SECRET.into(),
-    })
+    };
+    report.password_went == Some(kept)
 }
 
 #[tokio::test(start_paused = true)]
@@ -319,8 +321,8 @@ async fn a_backup_becomes_a_cluster_and_its_password_a_secret() {
         );
         desk.one_is_back(HOME);
         assert_eq!(
-            (&report.password_went, report.stays_open, report.held),
-            (&in_secret(), false, journal)
+            (is_kept(&report), report.stays_open, report.held),
+            (true, false, journal)
         );
         assert_eq!(
             Some(&report.jobs.shown[0].target),
@@ -639,8 +641,8 @@ async fn a_request_that_never_arrived_is_sent_again_after_a_look() {
         );
         let report = desk.restore(anew()).await;
         assert_eq!(
-            (report.outcome, &report.password_went),
-            (Outcome::Succeeded, &in_secret()),
+            (report.outcome, is_kept(&report)),
+            (Outcome::Succeeded, true),
             "{fault} {report:#?}"
         );
         assert_eq!(desk.account.calls("zilliz.restore_cluster"), 2, "{fault}");
@@ -714,7 +716,7 @@ async fn killed_anywhere_and_carried_on_there_is_one_cluster() {
         // The password is where the report says, or was lost and the report says that.
         match report.password_went {
             Some(PasswordFate::InSecret { .. }) => {
-                assert!(desk.safe.cluster().is_some(), "{after:?}")
+                assert!(desk.safe.cluster().is_some(), "{after:?}");
             }
             Some(PasswordFate::Lost) => lost += 1,
             other => panic!("{after:?}: {other:?}"),
@@ -816,8 +818,8 @@ async fn a_job_that_fails_gives_its_reason_and_one_that_is_forgotten_is_followed
     );
     let report = desk.restore(anew()).await;
     assert_eq!(
-        (report.outcome, &report.password_went),
-        (Outcome::Succeeded, &in_secret()),
+        (report.outcome, is_kept(&report)),
+        (Outcome::Succeeded, true),
         "{report:#?}"
     );
     // The control plane shows no collections: without the job nobody can tell.
@@ -841,11 +843,7 @@ async fn a_restore_of_hours_is_followed_across_invocations_and_its_backup_held()
         (Outcome::Incomplete, true),
         "{report:#?}"
     );
-    assert_eq!(
-        report.password_went,
-        in_secret(),
-        "the password waits for nobody"
-    );
+    assert!(is_kept(&report), "the password waits for nobody");
     let journal = desk.account.journal.as_ref().unwrap();
     let backup = report.chosen.unwrap().backup.id;
     let held = being_restored(journal, desk.account.wire.now())
@@ -876,8 +874,8 @@ async fn a_restore_of_hours_is_followed_across_invocations_and_its_backup_held()
     };
     assert!((18..30).contains(&ticks), "{ticks}");
     assert_eq!(
-        (report.outcome, &report.password_went),
-        (Outcome::Succeeded, &in_secret())
+        (report.outcome, is_kept(&report)),
+        (Outcome::Succeeded, true)
     );
     assert!(
         being_restored(journal, desk.account.wire.now())
@@ -911,8 +909,8 @@ async fn nothing_is_begun_when_its_password_would_have_no_place() {
     desk.safe.jams.set(3);
     let report = desk.restore(anew()).await;
     assert_eq!(
-        (report.outcome, &report.password_went),
-        (Outcome::Succeeded, &in_secret()),
+        (report.outcome, is_kept(&report)),
+        (Outcome::Succeeded, true),
         "{report:#?}"
     );
     let desk = Desk::new().await.with_journal();
@@ -1083,10 +1081,8 @@ async fn nobody_but_its_place_sees_the_password() {
             seen.contains("restore ended"),
             "nothing was recorded: {seen}"
         );
-        seen.push_str(&format!(
-            "{report:?}{}",
-            serde_json::to_string(&report).unwrap()
-        ));
+        seen.push_str(&serde_json::to_string(&report).unwrap());
+        seen.extend([format!("{report:?}")]);
         let objects = desk.objects.as_ref().unwrap();
         let paths: Vec<_> = objects.list(None).try_collect().await.unwrap();
         assert!(!paths.is_empty());
@@ -1098,7 +1094,7 @@ async fn nobody_but_its_place_sees_the_password() {
                 .bytes()
                 .await
                 .unwrap();
-            seen.push_str(&String::from_utf8(body.to_vec()).unwrap());
+            seen.push_str(std::str::from_utf8(&body).unwrap());
         }
         // What is told of the half that came would begin like this.
         assert!(
