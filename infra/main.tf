@@ -24,6 +24,8 @@ terraform {
 }
 
 data "aws_caller_identity" "current" {}
+data "aws_partition" "current" {}
+data "aws_region" "current" {}
 
 locals {
   tags = merge({ application = "lifeboat" }, var.tags)
@@ -275,6 +277,14 @@ resource "aws_iam_role_policy" "backup" {
         Effect   = "Allow"
         Action   = ["secretsmanager:GetSecretValue"]
         Resource = var.more_secret_arns
+      }
+      ], var.password_secret_prefix == "" ? [] : [
+      {
+        # Never read: who may start this function doesn't thereby learn a password.
+        Sid      = "KeepThePasswordsOfRestoredClusters"
+        Effect   = "Allow"
+        Action   = ["secretsmanager:CreateSecret", "secretsmanager:PutSecretValue"]
+        Resource = ["arn:${data.aws_partition.current.partition}:secretsmanager:${data.aws_region.current.name}:${data.aws_caller_identity.current.account_id}:secret:${var.password_secret_prefix}*"]
       }
       ], [
       {

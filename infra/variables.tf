@@ -115,6 +115,18 @@ variable "more_secret_arns" {
   }
 }
 
+variable "password_secret_prefix" {
+  description = "Secrets whose names begin so may receive the passwords of restored clusters, such as lifeboat/restored/; empty is none"
+  type        = string
+  default     = ""
+
+  validation {
+    # A folder of its own: whatever is in it may be replaced.
+    condition     = can(regex("^([A-Za-z0-9_+=.@-]+/)*$", var.password_secret_prefix))
+    error_message = "Empty, or the beginning of names, with a slash at its end."
+  }
+}
+
 variable "schedule" {
   description = "EventBridge Scheduler expression, cron(minute hour day month weekday year) or rate(1 day)"
   type        = string

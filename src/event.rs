@@ -13,13 +13,16 @@ use serde_json::{Map, Value};
 use crate::drill;
 use crate::plan::{Plan, Target};
 use crate::restore::Asked;
+use crate::zilliz;
 
 mod by_hand;
+pub(crate) mod comeback;
 mod exercise;
 mod picked;
 mod wish;
 
 pub use by_hand::ByHand;
+use comeback::Comeback;
 use exercise::Exercise;
 pub use picked::Picked;
 use wish::Wish;
@@ -77,7 +80,7 @@ const ACTIONS: [(&str, Action); 12] = [
     ("restore", Action::Restore),
     ("drill", Action::Drill),
 ];
-const FIELDS: [&str; 25] = [
+const FIELDS: [&str; 34] = [
     "action",
     "plan",
     "scheduled_time",
@@ -103,6 +106,15 @@ const FIELDS: [&str; 25] = [
     "seed",
     "cluster",
     "collections",
+    "backup",
+    "from",
+    "new_cluster",
+    "cu_size",
+    "project",
+    "collection_status",
+    "version",
+    "password_secret",
+    "into",
 ];
 /// What EventBridge puts around a `detail`.
 const ENVELOPE: [&str; 9] = [
@@ -208,6 +220,8 @@ pub struct Request {
     pub drill: Option<drill::Asked>,
     /// What a manual backup of clusters is of; for plans of Zilliz Cloud alone.
     pub by_hand: ByHand,
+    /// What is to be restored of clusters; for `restore` with plans of Zilliz Cloud, and then in place of `restore`.
+    pub cluster_restore: Option<zilliz::restore::asked::Asked>,
 }
 
 impl Default for Request {
@@ -223,6 +237,7 @@ impl Default for Request {
             restore: None,
             drill: None,
             by_hand: ByHand::default(),
+            cluster_restore: None,
         }
     }
 }
@@ -309,7 +324,7 @@ pub enum EventError {
     },
     /// A restore that does not say of what, or says it twice.
     #[error(
-        "a restore needs exactly one of `names`, `prefix` and `all`, and the event has {found}; send {{\"action\": \"restore\", \"all\": true}}, or name what is to be restored"
+        "a restore needs exactly one of `names`, `prefix` and `all`, and the event has {found}; send {{\"action\": \"restore\", \"all\": true}}, or name what is to be restored; with a plan of Zilliz Cloud, say `new_cluster` or `into`"
     )]
     WhichSources {
         /// Those that it has.
@@ -327,7 +342,7 @@ pub enum EventError {
     },
     /// An action that means nothing for clusters.
     #[error(
-        "plan `{plan}` is of Zilliz Cloud, where `{}` is not to be had; its actions are backup, resume, jobs, check and estimate",
+        "plan `{plan}` is of Zilliz Cloud, where `{}` is not to be had; its actions are backup, restore, resume, jobs, check and estimate",
         action.word()
     )]
     NotForZilliz {
@@ -509,6 +524,7 @@ impl Request {
     fn from_fields(fields: &Map<String, Value>) -> Result<Self, EventError> {
         let mut request = Self::default();
         let (mut wish, mut exercise) = (Wish::default(), Exercise::default());
+        let mut comeback = Comeback::default();
         if let Some(value) = fields.get("action") {
             request.action = action(value)?;
         }
@@ -529,6 +545,7 @@ impl Request {
                     let wanted = "it should be the hash that a dry run printed";
                     request.approve = Some(text("approve", value, wanted)?);
                 }
+                other if restores && comeback.read(other, value)? => {}
                 other if restores && wish.read(other, value)? => {}
                 other if drills && exercise.read(other, value)? => {}
                 other if !restores && !drills && request.picked.read(other, value)? => {}
@@ -543,7 +560,10 @@ impl Request {
                 }
             }
         }
-        if restores {
+        if restores && comeback.is_meant() {
+            Comeback::refuse_others(fields)?;
+            request.cluster_restore = Some(comeback.asked(fields)?);
+        } else if restores {
             request.restore = Some(wish.asked()?);
         }
         if drills {

@@ -14,7 +14,8 @@
 //! | `holds/{restore}.json` | backups that are being restored, and until when nobody may delete them | only if it is as it was read |
 //! | `restores/…` | the first four for restores, each under its identity in place of a plan | as above |
 //! | `drills/…` | the first four for drills | as above |
-//! | `clusters/…` | the first four for plans of Zilliz Cloud | as above |
+//! | `clusters/…` | the first five for plans of Zilliz Cloud | as above |
+//! | `clusters/restores/…` | the first four for restores of clusters, each under its identity | as above |
 //!
 //! `{slot}` has `-manual` behind it for a run that makes manual backups. A fence is a number that grows with every
 //! taking of a plan's lease; the first is the Unix time, so that even after an operator has deleted a lease the next
@@ -47,6 +48,7 @@ use crate::restore::{Asked, Chosen};
 use crate::slot::Slot;
 use crate::verify::Milestone;
 use crate::zilliz::notes::Note;
+use crate::zilliz::restore::RestoreNote;
 
 pub use holds::{HOLD_TIME, Hold, Holds, RENEW_HOLD_EVERY};
 pub use lease::{LEASE_TIME, Lease, LeaseError, RENEW_EVERY};
@@ -393,6 +395,11 @@ pub enum Entry {
     Cluster {
         /// Which.
         note: Note,
+    },
+    /// A fact about a restore of a cluster of Zilliz Cloud, or of collections into one.
+    ClusterRestore {
+        /// Which.
+        note: RestoreNote,
     },
     /// A restored namespace was found to be what its backup is, and is about to be handed over.
     RestoreCompared {

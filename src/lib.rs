@@ -84,7 +84,8 @@ use crate::secret::{ApiKey, KeySource};
 use crate::service::turbopuffer::{CopySource, Turbopuffer, customer_managed, http_client};
 use crate::service::{Patient, Region};
 use crate::slot::Slot;
-use crate::zilliz::ClusterReport;
+use crate::zilliz::restore::password::SecretsManager;
+use crate::zilliz::{ClusterReport, ClusterRestoreReport};
 
 /// Finished runs of a plan that `jobs` shows.
 const RUNS_SHOWN: usize = 20;
@@ -111,6 +112,8 @@ pub enum Answer {
     Drilled(Box<DrillReport>),
     /// What one run over clusters of Zilliz Cloud did.
     Clusters(Box<ClusterReport>),
+    /// What one restore of clusters of Zilliz Cloud did.
+    ClustersRestored(Box<ClusterRestoreReport>),
 }
 
 impl Answer {
@@ -153,6 +156,16 @@ impl Answer {
         };
         one.into_iter().chain(many)
     }
+
+    /// The reports of the restores of clusters, one each.
+    pub fn cluster_restores(&self) -> impl Iterator<Item = &ClusterRestoreReport> {
+        let (one, many): (Option<&ClusterRestoreReport>, &[ClusterRestoreReport]) = match self {
+            Self::ClustersRestored(report) => (Some(report), &[]),
+            Self::Resumed(resumed) => (None, &resumed.cluster_restores),
+            _ => (None, &[]),
+        };
+        one.into_iter().chain(many)
+    }
 }
 
 /// What a `resume` did.
@@ -185,6 +198,12 @@ pub struct Resumed {
     /// What was done for each.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub clusters: Vec<ClusterReport>,
+    /// Restores of clusters that were open.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub open_cluster_restores: usize,
+    /// What was done for each.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub cluster_restores: Vec<ClusterRestoreReport>,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
@@ -246,6 +265,8 @@ pub struct Lifeboat {
     settings: Settings,
     connected: BTreeMap<String, Connected>,
     clients: zilliz::Clients,
+    /// Where one-time passwords go.
+    vault: SecretsManager,
     journal: Option<Journal>,
     /// Where restores, and runs over clusters, are remembered if there is no such journal.
     restores: Option<Journal>,
@@ -273,6 +294,7 @@ impl Lifeboat {
         Ok(Self {
             connected: connected.collect::<Result<_, String>>()?,
             clients: zilliz::connect(&settings, &http, &clock)?,
+            vault: SecretsManager::default(),
             journal: settings.journal.as_ref().map(Journal::open),
             restores: None,
             http,
@@ -663,6 +685,8 @@ impl Lifeboat {
             drills: Vec::new(),
             open_cluster_runs: 0,
             clusters: Vec::new(),
+            open_cluster_restores: 0,
+            cluster_restores: Vec::new(),
         };
         for open in open.runs {
             let plan = self
@@ -713,6 +737,9 @@ impl Lifeboat {
         resumed.open_cluster_runs = open;
         resumed.clusters = reports;
         resumed.ignored.extend(ignored);
+        let of_clusters = self.resume_cluster_restores(request, &run_id, ends, size);
+        (resumed.open_cluster_restores, resumed.cluster_restores) =
+            of_clusters.boxed_local().await?;
         Ok(resumed)
     }
 
@@ -801,6 +828,8 @@ impl Lifeboat {
                 .extend(restores_of(&journal.of_restores(), name).await?);
         }
         list.runs.extend(self.jobs_of_clusters(request).await?);
+        list.restores
+            .extend(self.restores_of_clusters(request).await?);
         Ok(list)
     }
 

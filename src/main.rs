@@ -13,7 +13,7 @@ use lifeboat::plan::Settings;
 use lifeboat::report::{Outcome, Report, Size};
 use lifeboat::restore::RestoreReport;
 use lifeboat::telemetry;
-use lifeboat::zilliz::ClusterReport;
+use lifeboat::zilliz::{ClusterReport, ClusterRestoreReport};
 use lifeboat::{Answer, Checked, Lifeboat};
 
 /// Kept back from an invocation's time for the report.
@@ -72,6 +72,10 @@ async fn answer(
         telemetry::log_clusters(report)
             .map_err(|error| diagnostic("Log", format!("the report can't be logged: {error}")))?;
     }
+    for report in answer.cluster_restores() {
+        telemetry::log_cluster_restore(report)
+            .map_err(|error| diagnostic("Log", format!("the report can't be logged: {error}")))?;
+    }
     match &answer {
         Answer::Checked(checked) => {
             if let Some(failure) = failure_of_check(checked) {
@@ -91,6 +95,11 @@ async fn answer(
         .chain(of_restores)
         .chain(of_drills)
         .chain(answer.clusters().filter_map(failure_of_clusters))
+        .chain(
+            answer
+                .cluster_restores()
+                .filter_map(failure_of_cluster_restore),
+        )
         .next();
     failed.map_or(Ok(answer), Err)
 }
@@ -131,6 +140,16 @@ fn failure_of_clusters(report: &ClusterReport) -> Option<Diagnostic> {
         Outcome::Incomplete if report.stays_open => None,
         Outcome::Incomplete => Some(diagnostic("RunIncomplete", report.summary())),
         Outcome::Failed => Some(diagnostic("RunFailed", report.summary())),
+    }
+}
+
+/// The same for a restore of clusters.
+fn failure_of_cluster_restore(report: &ClusterRestoreReport) -> Option<Diagnostic> {
+    match report.outcome {
+        Outcome::Succeeded => None,
+        Outcome::Incomplete if report.stays_open => None,
+        Outcome::Incomplete => Some(diagnostic("RestoreIncomplete", report.summary())),
+        Outcome::Failed => Some(diagnostic("RestoreFailed", report.summary())),
     }
 }
 

@@ -102,6 +102,7 @@ impl Pasts {
                 | Entry::RestoreChosen { .. }
                 | Entry::RestoreBegun
                 | Entry::Cluster { .. }
+                | Entry::ClusterRestore { .. }
                 | Entry::DrillAsked { .. }
                 | Entry::DrillLeft => {}
             }

@@ -176,7 +176,7 @@ impl ApiKey {
 }
 
 /// The Secrets Manager of the account and region that the environment names.
-async fn connect() -> Client {
+pub(crate) async fn connect() -> Client {
     let time = TimeoutConfig::builder()
         .operation_timeout(FETCH_DEADLINE)
         .operation_attempt_timeout(FETCH_DEADLINE / 3)
@@ -216,7 +216,7 @@ async fn read_secret(manager: &Client, id: &str) -> Result<SecretString, SecretE
 }
 
 /// What went wrong, from the outside in. Never the errors' debug output: it holds the raw answer, and so the secret.
-fn chain(error: &dyn std::error::Error) -> String {
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     let mut said = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {

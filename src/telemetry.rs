@@ -16,7 +16,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 use crate::drill::DrillReport;
 use crate::report::{Outcome, Report};
 use crate::restore::RestoreReport;
-use crate::zilliz::ClusterReport;
+use crate::zilliz::{ClusterReport, ClusterRestoreReport};
 
 /// Our own events from `level` on, everybody else's from a warning on.
 fn filter(level: Level) -> EnvFilter {
@@ -75,6 +75,11 @@ pub fn log_drill(report: &DrillReport) -> io::Result<()> {
 
 /// The same for a run over clusters.
 pub fn log_clusters(report: &ClusterReport) -> io::Result<()> {
+    log_last(report.outcome, report.finished_at, report)
+}
+
+/// The same for a restore of clusters. The password is in no report.
+pub fn log_cluster_restore(report: &ClusterRestoreReport) -> io::Result<()> {
     log_last(report.outcome, report.finished_at, report)
 }
 

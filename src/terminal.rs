@@ -3,6 +3,7 @@
 //! The report goes to stdout, everything else to stderr, so that a pipe gets the report alone.
 
 mod clustered;
+mod clusters_restored;
 mod drilled;
 mod estimated;
 mod restored;
@@ -31,6 +32,7 @@ use crate::verify::{Cost, Level, Verified};
 use crate::{JobList, Resumed};
 
 pub use clustered::write_clusters;
+pub use clusters_restored::{write_cluster_restore, write_one_time, write_planned_cluster_restore};
 pub use drilled::write_drill;
 pub use estimated::write_estimate;
 pub use restored::{write_planned_restore, write_restore};
@@ -220,7 +222,7 @@ fn write_pruning(out: &mut impl Write, report: &Report) -> io::Result<()> {
 /// Writes what was carried on with.
 pub fn write_resumed(out: &mut impl Write, resumed: &Resumed) -> io::Result<()> {
     let open = resumed.open_runs + resumed.open_restores + resumed.open_drills;
-    if open + resumed.open_cluster_runs == 0 {
+    if open + resumed.open_cluster_runs + resumed.open_cluster_restores == 0 {
         return writeln!(out, "No run is open.");
     }
     for report in &resumed.runs {
@@ -234,6 +236,9 @@ pub fn write_resumed(out: &mut impl Write, resumed: &Resumed) -> io::Result<()> 
     }
     for report in &resumed.clusters {
         write_clusters(out, report)?;
+    }
+    for report in &resumed.cluster_restores {
+        write_cluster_restore(out, report)?;
     }
     for object in &resumed.ignored {
         writeln!(out, "not a run, left alone: {object}")?;

@@ -5,10 +5,12 @@
 //! is set, read back and compared on every run ([`mod@run`]); what stands in every region is judged by its age
 //! ([`recovery`]); what can't work is refused first ([`refusals`]).
 //!
-//! What it must never do: delete anything, send a second request that makes a backup, or call a region protected because
+//! What it must never do: delete anything, send a second request that makes a backup or a cluster, or call a region protected because
 //! nothing was said of it.
 //!
 //! Backups by hand are asked for once, written down in [`notes`], and followed to their copies by [`copies`] (`manual`).
+//!
+//! Restores, as a new cluster or of collections into one that exists, are [`mod@restore`]'s.
 //!
 //! [`client`] is the control plane asked with patience, [`transport`] one request, [`wire`] its JSON, [`account`] what a
 //! key sees, [`preflight`] what `check` finds out, [`mod@estimate`] what a month costs, [`report`] what a run says; `door` hangs it all onto [`crate::Lifeboat`].
@@ -26,6 +28,7 @@ pub mod preflight;
 pub mod recovery;
 pub mod refusals;
 pub mod report;
+pub mod restore;
 pub mod run;
 pub mod transport;
 pub mod wire;
@@ -35,3 +38,4 @@ mod cases;
 
 pub(crate) use door::{Clients, connect};
 pub use report::ClusterReport;
+pub use restore::ClusterRestoreReport;

@@ -161,6 +161,26 @@ run "takes_a_document" {
   }
 }
 
+run "writes_no_secret_unless_asked" {
+  assert {
+    condition     = !anytrue([for statement in jsondecode(aws_iam_role_policy.backup.policy).Statement : statement.Sid == "KeepThePasswordsOfRestoredClusters"])
+    error_message = "It may write no secret."
+  }
+}
+
+run "writes_passwords_where_it_is_told" {
+  variables {
+    password_secret_prefix = "lifeboat/restored/"
+  }
+  assert {
+    condition = [
+      for statement in jsondecode(aws_iam_role_policy.backup.policy).Statement :
+      [statement.Action, endswith(statement.Resource[0], ":secret:lifeboat/restored/*")] if statement.Sid == "KeepThePasswordsOfRestoredClusters"
+    ] == [[["secretsmanager:CreateSecret", "secretsmanager:PutSecretValue"], true]]
+    error_message = "It may write secrets that begin so, and read none of them."
+  }
+}
+
 run "refuses_both" {
   command = plan
 

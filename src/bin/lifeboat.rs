@@ -20,6 +20,8 @@ use lifeboat::report::{Outcome, Size};
 use lifeboat::run::Step;
 use lifeboat::terminal::{self, Progress};
 use lifeboat::verify::Level;
+use lifeboat::zilliz::ClusterRestoreReport;
+use lifeboat::zilliz::restore::asked::Asked;
 use lifeboat::{Answer, Lifeboat, demo, telemetry};
 use tracing::Level as LogLevel;
 
@@ -88,12 +90,13 @@ enum Command {
         after_help = "Example:\n  lifeboat jobs --json | jq '.runs[].jobs[] | select(.state == \"failed\")'"
     )]
     Jobs(Shown),
-    /// Bring namespaces back: each from its newest verified backup, under a new name, compared, and ready to be written.
+    /// Bring namespaces back: each from its newest verified backup, under a new name, compared, and ready to be written. Or,
+    /// with a plan of Zilliz Cloud, a cluster or its collections.
     ///
     /// Nothing is ever overwritten or deleted. It needs the region of the backups and the one that receives them, and no
     /// other. Interrupted, it carries on when the same command is given again.
     #[command(
-        after_help = "Examples:\n  lifeboat restore acme-orders --at 2026-11-20T00:00:00Z --dry-run\n  lifeboat restore --all --to gcp-us-central1 --as '{source}' --verify full"
+        after_help = "Examples:\n  lifeboat restore acme-orders --at 2026-11-20T00:00:00Z --dry-run\n  lifeboat restore --all --to gcp-us-central1 --as '{source}' --verify full\n\nExamples for plans of Zilliz Cloud:\n  lifeboat restore --cluster orders-prod --from gcp-us-east4 --new-cluster orders-back --cu-size 8 \\\n    --password-secret lifeboat/orders-back\n  lifeboat restore --cluster orders-prod --into orders-test --collection archive.old=archive.older"
     )]
     Restore(Box<Restore>),
     /// Prove that backups come back: restore some under scratch names, compare them with their backups, say how long that
@@ -166,7 +169,7 @@ enum Command {
 
 /// What is to be restored, and as what.
 #[derive(Args)]
-#[group(id = "which", required = true, multiple = false, args = ["names", "prefix", "all"])]
+#[group(id = "which", required = true, multiple = false, args = ["names", "prefix", "all", "new_cluster", "into"])]
 struct Restore {
     /// The namespaces that are to come back.
     #[arg(value_name = "NAME")]
@@ -181,13 +184,9 @@ struct Restore {
     /// the newest of all.
     #[arg(long, value_name = "TIME")]
     at: Option<Timestamp>,
-    /// What they are called: `{source}` stands for the namespace's own name.
-    #[arg(
-        long = "as",
-        value_name = "TEMPLATE",
-        default_value = "recovered-{source}"
-    )]
-    template: String,
+    /// What they are called: `{source}` stands for the namespace's own name; `recovered-{source}` unless given.
+    #[arg(long = "as", value_name = "TEMPLATE")]
+    template: Option<String>,
     /// The region that receives them; the plan's source region unless given.
     #[arg(long, value_name = "REGION")]
     to: Option<String>,
@@ -211,15 +210,83 @@ struct Restore {
     yes: bool,
     #[command(flatten)]
     shown: Shown,
+    #[command(flatten)]
+    clusters: OfClusters,
+}
+
+/// What only a restore of clusters has.
+#[derive(Args)]
+#[command(next_help_heading = "With a plan of Zilliz Cloud")]
+struct OfClusters {
+    /// Make a cluster of this name from the whole backup, in the backup's region.
+    #[arg(long, value_name = "NAME")]
+    new_cluster: Option<String>,
+    /// Its size in CU, 1 to 1024.
+    #[arg(long, value_name = "N")]
+    cu_size: Option<u64>,
+    /// Its project, by id; the backup's unless given.
+    #[arg(long, value_name = "ID")]
+    project: Option<String>,
+    /// Its Milvus version, where the backup leaves a choice: latest or original.
+    #[arg(long, value_name = "VERSION")]
+    version: Option<String>,
+    /// The secret in Secrets Manager that its password is written to, by name or ARN; made if it does not exist.
+    #[arg(long, value_name = "SECRET", conflicts_with = "show_password")]
+    password_secret: Option<String>,
+    /// Show its password on this terminal, once, when all is done.
+    #[arg(long, conflicts_with = "json")]
+    show_password: bool,
+    /// Bring collections into this cluster, which exists, by its id or its name.
+    #[arg(long, value_name = "CLUSTER")]
+    into: Option<String>,
+    /// Which collections, and as what: `database.name=database.name`; may be given several times. Without, all, unloaded.
+    #[arg(long = "collection", value_name = "COLLECTION")]
+    collections: Vec<String>,
+    /// What is loaded: keep (unless given) or release for a new cluster, loaded or unloaded (unless given) for collections.
+    #[arg(long, value_name = "STATUS")]
+    collection_status: Option<String>,
+    /// The cluster that the backup is of, by its id or its name; may be left out where the plan selects one alone.
+    #[arg(long, value_name = "CLUSTER")]
+    cluster: Option<String>,
+    /// The region whose backup is restored; the cluster's own unless given.
+    #[arg(long, value_name = "REGION")]
+    from: Option<String>,
+    /// This backup and no other, by its id.
+    #[arg(long, value_name = "ID")]
+    backup: Option<String>,
+}
+
+impl OfClusters {
+    /// The fields of an event that are given.
+    fn fields(&self) -> impl Iterator<Item = (String, serde_json::Value)> {
+        let texts = [
+            ("new_cluster", &self.new_cluster),
+            ("project", &self.project),
+            ("version", &self.version),
+            ("password_secret", &self.password_secret),
+            ("into", &self.into),
+            ("collection_status", &self.collection_status),
+            ("cluster", &self.cluster),
+            ("from", &self.from),
+            ("backup", &self.backup),
+        ];
+        let given = texts
+            .into_iter()
+            .filter_map(|(field, value)| Some((field, value.as_deref()?.into())));
+        let size = self.cu_size.map(|size| ("cu_size", size.into()));
+        let named = !self.collections.is_empty();
+        let collections = named.then(|| ("collections", self.collections.as_slice().into()));
+        let all = given.chain(size).chain(collections);
+        all.map(|(field, value)| (field.to_owned(), value))
+    }
 }
 
 impl Restore {
     /// The same request as an event's, read by the same rules.
     fn request(&self) -> Result<Request, BadInput> {
-        let mut event = serde_json::json!({
-            "action": "restore", "as": self.template, "dry_run": self.dry_run,
-        });
+        let mut event = serde_json::json!({"action": "restore", "dry_run": self.dry_run});
         let optional = [
+            ("as", &self.template),
             ("prefix", &self.prefix),
             ("to", &self.to),
             ("verify", &self.verify),
@@ -235,6 +302,7 @@ impl Restore {
                 Some((field.to_owned(), value.into()))
             });
             fields.extend(given);
+            fields.extend(self.clusters.fields());
             if self.all {
                 fields.insert("all".to_owned(), true.into());
             }
@@ -242,7 +310,18 @@ impl Restore {
                 fields.insert("names".to_owned(), self.names.as_slice().into());
             }
         }
-        Request::from_event(&event.into()).map_err(|error| BadInput(error.to_string()))
+        let request = Request::from_event(&event.into());
+        let mut request = request.map_err(|error| BadInput(error.to_string()))?;
+        if self.clusters.show_password {
+            let asked = request.cluster_restore.as_mut();
+            let shown = asked.is_some_and(Asked::show_password);
+            if !shown {
+                return Err(BadInput(
+                    "--show-password is for a --new-cluster".to_owned(),
+                ));
+            }
+        }
+        Ok(request)
     }
 }
 
@@ -612,6 +691,7 @@ fn exit_code(answer: &Answer) -> ExitCode {
         .chain(of_restores)
         .chain(answer.drills().map(|report| report.outcome))
         .chain(answer.clusters().map(|report| report.outcome))
+        .chain(answer.cluster_restores().map(|report| report.outcome))
         .all(|outcome| outcome == Outcome::Succeeded);
     let all_in_order = match answer {
         Answer::Checked(checked) => checked.bad().next().is_none(),
@@ -634,6 +714,9 @@ fn unwritable(error: io::Error) -> BadInput {
 async fn bring_back(restore: &Restore) -> Result<ExitCode, BadInput> {
     start_logs()?;
     let request = restore.request()?;
+    if restore.clusters.show_password && !io::stdout().is_terminal() {
+        return Err(BadInput("--show-password needs a terminal: what is written to a pipe or a file may be kept; name a secret with --password-secret".to_owned()));
+    }
     let asks = !restore.dry_run && !restore.yes;
     if asks && !(io::stdin().is_terminal() && io::stderr().is_terminal()) {
         return Err(BadInput(
@@ -647,7 +730,13 @@ async fn bring_back(restore: &Restore) -> Result<ExitCode, BadInput> {
     }
     let answer = handle_until_ctrl_c(&lifeboat, &request).await?;
     print_answer(&answer, restore.shown.json).map_err(unwritable)?;
-    if answer.restores().any(|report| report.stays_open) {
+    if let Answer::ClustersRestored(report) = &answer
+        && let Some(told) = &report.one_time
+    {
+        terminal::write_one_time(&mut io::stdout().lock(), told).map_err(unwritable)?;
+    }
+    let of_clusters = answer.cluster_restores().any(|report| report.stays_open);
+    if of_clusters || answer.restores().any(|report| report.stays_open) {
         let command: Vec<String> = std::env::args().map(|word| quoted(&word)).collect();
         let _ = writeln!(
             io::stderr(),
@@ -703,6 +792,9 @@ async fn agreed(lifeboat: &Lifeboat, request: &Request) -> Result<bool, BadInput
         ..request.clone()
     };
     let answer = handle(lifeboat, &dry_run).await?;
+    if let Answer::ClustersRestored(report) = &answer {
+        return agreed_on_clusters(report);
+    }
     let Answer::Restored(report) = &answer else {
         return Ok(false);
     };
@@ -716,6 +808,25 @@ async fn agreed(lifeboat: &Lifeboat, request: &Request) -> Result<bool, BadInput
     }
     terminal::write_planned_restore(&mut err, report).map_err(unwritable)?;
     err.flush().map_err(unwritable)?;
+    is_yes()
+}
+
+/// The same for clusters. What was begun or done already needs no agreement.
+fn agreed_on_clusters(report: &ClusterRestoreReport) -> Result<bool, BadInput> {
+    let mut err = io::stderr().lock();
+    if report.outcome != Outcome::Succeeded {
+        terminal::write_cluster_restore(&mut err, report).map_err(unwritable)?;
+        return Ok(false);
+    }
+    if report.count("planned") == 0 {
+        return Ok(true);
+    }
+    terminal::write_planned_cluster_restore(&mut err, report).map_err(unwritable)?;
+    err.flush().map_err(unwritable)?;
+    is_yes()
+}
+
+fn is_yes() -> Result<bool, BadInput> {
     let mut said = String::new();
     io::stdin()
         .read_line(&mut said)
@@ -738,6 +849,7 @@ fn print_answer(answer: &Answer, json: bool) -> io::Result<()> {
         Answer::Estimated(estimated) => terminal::write_estimate(&mut out, estimated),
         Answer::Drilled(report) => terminal::write_drill(&mut out, report),
         Answer::Clusters(report) => terminal::write_clusters(&mut out, report),
+        Answer::ClustersRestored(report) => terminal::write_cluster_restore(&mut out, report),
     }
 }
 

@@ -15,7 +15,6 @@ use serde::{Deserialize, Serialize};
 
 use super::store::{Put, Store};
 use super::{Journal, JournalError, json};
-use crate::name::BackupName;
 use crate::slot::CLOCK_MARGIN;
 
 /// How long a hold lasts from its making or renewal: longer than a copy of the largest namespace (contract section 6).
@@ -63,16 +62,21 @@ impl Holds {
         let held = self.held.get(&(region.to_owned(), name.to_owned()));
         held.map(String::as_str)
     }
+
+    /// The names, or ids, of all that is held, wherever it stands.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.held.keys().map(|(_, name)| name.as_str())
+    }
 }
 
 impl Journal {
-    /// Holds backups that stand in `region` for a restore, and returns once that is durable. What the same restore held
+    /// Holds backups that stand in `region`, by name or id, for a restore, and returns once that is durable. What the same restore held
     /// before is replaced.
-    pub async fn hold<'a>(
+    pub async fn hold(
         &self,
         restore: &str,
         region: &str,
-        backups: impl Iterator<Item = &'a BackupName>,
+        backups: impl Iterator<Item = impl ToString>,
         now: Timestamp,
     ) -> Result<Hold, JournalError> {
         let hold = Hold {
@@ -80,7 +84,7 @@ impl Journal {
             path: hold_path(&self.store, restore),
             restore: restore.to_owned(),
             region: region.to_owned(),
-            backups: backups.map(ToString::to_string).collect(),
+            backups: backups.map(|backup| backup.to_string()).collect(),
         };
         hold.renew(now).await?;
         Ok(hold)

@@ -36,6 +36,12 @@ impl Account {
             .filter(|cluster| selects(plan, cluster))
     }
 
+    /// A project in the key's scope.
+    #[must_use]
+    pub fn project(&self, id: &str) -> Option<&Project> {
+        self.projects.iter().find(|known| known.project_id == id)
+    }
+
     /// Entries of the plan's list that select nothing: a cluster that was dropped, or one that the key doesn't see.
     pub fn selecting_nothing<'a>(&'a self, plan: &'a ClusterPlan) -> impl Iterator<Item = &'a str> {
         let entries = plan.clusters.entries().iter().enumerate();

@@ -39,6 +39,7 @@ pub(super) fn cluster() -> Cluster {
         deployment_option: Some("Dedicated".into()),
         cu_type: Some("Performance-optimized".into()),
         status: Some("RUNNING".into()),
+        ..Cluster::default()
     }
 }
 

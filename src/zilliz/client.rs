@@ -19,8 +19,8 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 use super::transport::{Answer, Call, Lost, Transport};
 use super::wire::{
-    Backup, Cluster, Created, FoundPolicy, Job, JobItems, Project, RegionInfo, SentBackup,
-    SentPolicy,
+    Backup, Cluster, Created, FoundPolicy, Job, JobItems, Project, RegionInfo, RestoredCluster,
+    RestoringCollections, SentBackup, SentCollectionRestore, SentPolicy, SentRestore,
 };
 use crate::clock::Clock;
 use crate::secret::{ApiKey, Key, SecretError};
@@ -52,6 +52,9 @@ enum Endpoint {
     Create,
     Job,
     Jobs,
+    Cluster,
+    RestoreCluster,
+    RestoreCollection,
 }
 
 impl Endpoint {
@@ -67,7 +70,15 @@ impl Endpoint {
             Self::Create => "create_backup",
             Self::Job => "describe_job",
             Self::Jobs => "list_jobs",
+            Self::Cluster => "describe_cluster",
+            Self::RestoreCluster => "restore_cluster",
+            Self::RestoreCollection => "restore_collection",
         }
+    }
+
+    /// Whether an answer may hold a password, so that no part of it may be repeated.
+    fn answers_with_a_password(self) -> bool {
+        self == Self::RestoreCluster
     }
 }
 
@@ -311,6 +322,61 @@ impl<T: Transport> Client<T> {
         Ok(listed.into_iter().filter(of_it).collect())
     }
 
+    /// Every backup in the key's scope that is there or being made, of clusters that were dropped, too.
+    pub async fn all_backups(&self) -> Result<Vec<Backup>, ZillizError> {
+        let id = |backup: &Backup| backup.backup_id.clone();
+        self.listing(Endpoint::Backups, "backups", &[], id).await
+    }
+
+    /// One cluster as it is now; `None` when the service knows it no more.
+    pub async fn cluster(&self, cluster: &str) -> Result<Option<Cluster>, ZillizError> {
+        let path = ["clusters", cluster];
+        match self.get(Endpoint::Cluster, &path, &[]).await {
+            Ok(cluster) => Ok(Some(cluster)),
+            Err(ZillizError::NoCluster { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Asks for a new cluster of a backup, once. After an error that is no plain no, look whether there is one. The answer
+    /// holds the password, and no error repeats any of it.
+    pub async fn restore_cluster(
+        &self,
+        (cluster, backup): (&str, &str),
+        restore: &SentRestore,
+    ) -> Result<RestoredCluster, ZillizError> {
+        let path = ["clusters", cluster, "backups", backup, "restoreCluster"];
+        let body = serde_json::to_vec(restore).unwrap_or_default();
+        let call = Call {
+            path: &path,
+            query: &[],
+            body: Some(&body),
+        };
+        let asked = self.once(Endpoint::RestoreCluster, &call);
+        let answered = asked.boxed_local().await?;
+        RestoredCluster::read(answered).ok_or_else(|| ZillizError::Unreadable {
+            message: "a restore was accepted without the id of its cluster".into(),
+        })
+    }
+
+    /// Asks for collections of a backup in a cluster that exists, once. After an error that is no plain no, nobody can tell
+    /// from the control plane whether they came.
+    pub async fn restore_collections(
+        &self,
+        (cluster, backup): (&str, &str),
+        restore: &SentCollectionRestore,
+    ) -> Result<RestoringCollections, ZillizError> {
+        let path = ["clusters", cluster, "backups", backup, "restoreCollection"];
+        let body = serde_json::to_vec(restore).unwrap_or_default();
+        let call = Call {
+            path: &path,
+            query: &[],
+            body: Some(&body),
+        };
+        let asked = self.once(Endpoint::RestoreCollection, &call);
+        read(asked.boxed_local().await?)
+    }
+
     /// One backup with its region. `None` when the service knows it no more.
     ///
     /// Unknown (contract section 1.1): no code is documented for that, so any plain refusal is taken for it.
@@ -546,7 +612,7 @@ impl<T: Transport> Client<T> {
             let ahead = answered_at.as_second() - self.clock.now().as_second();
             self.ahead_seconds.store(ahead, Ordering::Relaxed);
         }
-        opened(&answer, key)
+        opened(&answer, key, endpoint)
     }
 
     /// Waits until one more request stays within the rate limit.
@@ -575,7 +641,7 @@ fn read<D: DeserializeOwned>(data: Value) -> Result<D, ZillizError> {
 }
 
 /// What an answer holds. Business errors come with HTTP status 200, so both are looked at (contract section 1).
-fn opened(answer: &Answer, key: &Key) -> Result<Value, ZillizError> {
+fn opened(answer: &Answer, key: &Key, endpoint: Endpoint) -> Result<Value, ZillizError> {
     let envelope: Option<Envelope> = serde_json::from_slice(&answer.body).ok();
     match envelope {
         // TF and CLI take 200 for success, too.
@@ -584,15 +650,25 @@ fn opened(answer: &Answer, key: &Key) -> Result<Value, ZillizError> {
             data,
             ..
         }) if answer.status == 200 => Ok(data),
-        other => Err(refusal(answer, other, key)),
+        other => Err(refusal(answer, other, key, endpoint)),
     }
 }
 
-fn refusal(answer: &Answer, envelope: Option<Envelope>, key: &Key) -> ZillizError {
+fn refusal(
+    answer: &Answer,
+    envelope: Option<Envelope>,
+    key: &Key,
+    endpoint: Endpoint,
+) -> ZillizError {
     let status = answer.status;
     let is_envelope = envelope.is_some();
     let (code, message) = match envelope {
         Some(envelope) => (envelope.code, envelope.message.unwrap_or_default()),
+        // Half an answer may have the password in it.
+        None if endpoint.answers_with_a_password() => (
+            i64::from(status),
+            "the answer is not shown, because it may hold a password".to_owned(),
+        ),
         None => (
             i64::from(status),
             String::from_utf8_lossy(&answer.body).into_owned(),

@@ -12,6 +12,7 @@ use super::client::Client;
 use super::estimate::{ClusterEstimate, estimate};
 use super::preflight::look_at;
 use super::report::ClusterReport;
+use super::restore::refuse_elsewhere;
 use super::run::{World, run};
 use super::transport::Https;
 use crate::clock::Clock;
@@ -60,6 +61,7 @@ impl Lifeboat {
             return Ok(None);
         }
         let Some(plan) = meant(&self.settings, request)? else {
+            refuse_elsewhere(request)?;
             return match request.by_hand.first_given() {
                 Some(field) => Err(EventError::Pointless {
                     field,
@@ -71,6 +73,10 @@ impl Lifeboat {
         };
         if shows {
             return Ok(None);
+        }
+        if request.action == Action::Restore {
+            let restored = self.restore_clusters(request, plan, run_id, time_left, size);
+            return restored.boxed_local().await.map(Some);
         }
         if request.action != Action::Backup {
             return Err(EventError::NotForZilliz {
@@ -207,7 +213,7 @@ impl Lifeboat {
         join_all(looks).await
     }
 
-    fn client(&self, plan: &ClusterPlan) -> &Client<Https> {
+    pub(super) fn client(&self, plan: &ClusterPlan) -> &Client<Https> {
         let Some(client) = self.clients.get(&plan.name) else {
             unreachable!("every plan was connected")
         };

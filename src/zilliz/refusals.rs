@@ -133,7 +133,7 @@ impl Found {
 }
 
 /// Inferred (contract section 2): older answers don't say how a cluster is hosted; then its id or its compute unit tells.
-fn is_dedicated(cluster: &Cluster) -> bool {
+pub(super) fn is_dedicated(cluster: &Cluster) -> bool {
     match &cluster.deployment_option {
         Some(option) => option == "Dedicated",
         None => cluster.cluster_id.starts_with("in01-") || cluster.cu_type.is_some(),

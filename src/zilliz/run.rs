@@ -441,3 +441,26 @@ pub(super) async fn describe<T: Transport>(
     }
     client.backup(cluster, &listed.backup_id).await
 }
+
+/// A listed backup with its region and what is in it, which only describing tells.
+pub(super) async fn describe_whole<T: Transport>(
+    client: &Client<T>,
+    cluster: &str,
+    listed: &Backup,
+) -> Result<Option<Backup>, ZillizError> {
+    let described = client.backup(cluster, &listed.backup_id).await?;
+    Ok(described.map(|described| Backup {
+        cluster_id: described.cluster_id.or_else(|| listed.cluster_id.clone()),
+        cluster_name: described
+            .cluster_name
+            .or_else(|| listed.cluster_name.clone()),
+        project_id: described.project_id.or_else(|| listed.project_id.clone()),
+        create_time: described.create_time.or(listed.create_time),
+        backup_type: described.backup_type.or_else(|| listed.backup_type.clone()),
+        region_id: described.region_id.or_else(|| listed.region_id.clone()),
+        restore_new_instance_policies: described
+            .restore_new_instance_policies
+            .or_else(|| listed.restore_new_instance_policies.clone()),
+        ..described
+    }))
+}

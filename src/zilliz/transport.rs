@@ -3,6 +3,7 @@
 //! One attempt, with no retry and no judgement: [`super::client`] has the patience and reads the envelope. Tests put the
 //! emulator's core in its place.
 
+use std::fmt;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -26,8 +27,8 @@ pub struct Call<'a> {
     pub body: Option<&'a [u8]>,
 }
 
-/// What came back, whatever its status.
-#[derive(Clone, Debug, Default)]
+/// What came back, whatever its status. Its debug output leaves the body out, which may hold a password.
+#[derive(Clone, Default)]
 pub struct Answer {
     /// HTTP status.
     pub status: u16,
@@ -39,6 +40,12 @@ pub struct Answer {
     pub retry_after: Option<Duration>,
     /// The body, as it came.
     pub body: Vec<u8>,
+}
+
+impl fmt::Debug for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Answer({}, {} bytes)", self.status, self.body.len())
+    }
 }
 
 /// Why there is no answer.

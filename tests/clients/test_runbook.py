@@ -11,8 +11,11 @@ from pathlib import Path
 
 import pytest
 
+import secrets_manager
 from emulated import BACKUP, KEY, OURS, SOURCE, Emulator, days_ago, fault
 from program import DEADLINE_SECONDS, Ended, Lifeboat, refuse_keys
+from zilliz import CLUSTER, FAR, NEAR, PROJECT, Account
+from zilliz import KEY as ZILLIZ_KEY
 
 RUNBOOK = Path(__file__).resolve().parents[2] / "docs" / "runbook.md"
 NEW_KEY = "tpuf_newNEWnewNEWnewNEWnewNEWnewNEWne"
@@ -57,7 +60,7 @@ def typed(lifeboat: Lifeboat, title: str, **variables: str) -> Ended:
 
 def test_every_section_has_commands_and_a_test() -> None:
     titles = re.findall(r"^## (.*)$", RUNBOOK.read_text(encoding="utf-8"), flags=re.MULTILINE)
-    tested = set(re.findall(r'typed\(fleet, "(.*?)"', Path(__file__).read_text(encoding="utf-8")))
+    tested = set(re.findall(r'typed\((?:fleet|keeper), "(.*?)"', Path(__file__).read_text(encoding="utf-8")))
     assert set(titles) == tested and all(commands(title) for title in titles)
 
 
@@ -100,3 +103,29 @@ def test_the_functions_own_region_is_down(emulator: Emulator, fleet: Lifeboat) -
     assert "Backup succeeded" in seen.stdout and "Restore succeeded" in seen.stdout
     assert "recovered-acme-docs" in emulator.names(SOURCE)
     assert len(emulator.names(BACKUP)) >= 2
+
+
+def test_a_zilliz_region_is_gone(emulator: Emulator, lifeboat: Lifeboat, tmp_path: Path) -> None:
+    account, keeper = Account(emulator), lifeboat
+    account.settings(queue_ms=200, overhead_ms=200, restore_bytes_per_second=10**11)
+    # The plan that it had, and what it left behind.
+    plan = f'provider = "zilliz"\nproject = "{PROJECT}"\nclusters = ["*"]\nstart = "02:00"\n'
+    targets = "".join(f'[[plans.prod.targets]]\nregion = "{region}"\n' for region in (NEAR, FAR))
+    with secrets_manager.running() as vault:
+        keeper.environment = {
+            "LIFEBOAT_CONFIG": f"[plans.prod]\n{plan}{targets}",
+            "LIFEBOAT_JOURNAL": f"file://{tmp_path}/journal",
+            "ZILLIZ_API_KEY": ZILLIZ_KEY,
+            "ZILLIZ_BASE_URL": account.url,
+            "HOME": str(tmp_path),
+            **vault.environment,
+        }
+        account.settings(backup_bytes_per_second=10**11, copy_bytes_per_second=10**11)
+        assert keeper("backup", "--manual").code == 0
+        account.drop(CLUSTER)
+        seen = typed(keeper, "A Zilliz region is gone", CLUSTER="orders-prod", REGION=NEAR)
+        held = vault.held("lifeboat/restored/orders-back")
+    assert "Restore succeeded" in seen.stdout and "collection TTL" in seen.stdout
+    assert held["cluster_id"] in seen.stdout and held["password"] not in seen.said
+    (back,) = [cluster for cluster in account.known("clusters") if cluster["name"] == "orders-back"]
+    assert (back["id"], back["region"], back["status"]) == (held["cluster_id"], NEAR, "RUNNING")

@@ -9,6 +9,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.request import Request, urlopen
 
 from emulated import Emulator
 
@@ -45,6 +46,12 @@ class Account:
 
     def add_cluster(self, name: str, **fields: Any) -> None:
         self.seed("clusters", {"name": name, "project": PROJECT, "region": HOME, **fields})
+
+    def drop(self, cluster: str) -> None:
+        """Somebody drops a cluster, which takes its automatic backups along."""
+        drop = Request(f"{self.url}/v2/clusters/{cluster}/drop", method="DELETE", headers={"authorization": f"Bearer {KEY}"})
+        with urlopen(drop, timeout=5) as answer:
+            assert json.load(answer)["code"] == 0
 
     def known(self, what: str) -> list[dict[str, Any]]:
         """What the emulator knows beyond what the service tells."""

@@ -1,4 +1,4 @@
-//! Clusters of Zilliz Cloud: the emulator's control plane in this process, under virtual time.
+//! Clusters of Zilliz Cloud: the emulator's control plane in this process, under virtual time. `restoring` brings them back.
 
 mod account;
 mod by_hand;
@@ -6,6 +6,7 @@ mod histories;
 mod listings;
 mod policies;
 mod protection;
+mod restoring;
 
 use std::sync::Arc;
 use std::time::Duration;

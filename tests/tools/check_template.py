@@ -34,6 +34,7 @@ EXAMPLES = {
     "Document": '[plans.nightly]\n[plans.nightly.source]\nregion = "aws-us-east-1"\nprefixes = ["*"]\n',
     "MoreSecretArns": SECRET,
     "ApiKeySecretArn": SECRET,
+    "PasswordSecretPrefix": "lifeboat/restored/",
 }
 
 
@@ -106,6 +107,7 @@ def _broken_promises(expanded: dict[str, Any]) -> Iterator[str]:
         ("a drill that can't be delivered goes to the dead letters",
          drill.get("Target", {}).get("DeadLetterConfig", {}).get("Arn") == DEAD_LETTERS),
         ("nothing is drilled unless somebody asks for it", parameters["DrillSchedule"]["Default"] == ""),
+        ("no secret is written unless somebody says which may be", parameters["PasswordSecretPrefix"]["Default"] == ""),
         ("the journal is in our bucket", variables.pop("LIFEBOAT_JOURNAL", None) == {"Fn::Sub": "s3://${Journal}/lifeboat"}),
         ("nobody else sees the journal's bucket", len(bucket.get("PublicAccessBlockConfiguration", {})) == 4
          and all(bucket["PublicAccessBlockConfiguration"].values())),

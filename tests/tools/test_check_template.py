@@ -82,6 +82,7 @@ MISTAKES: dict[str, tuple[Mutation, str]] = {
     "a drill that nobody asked for": (change(*DRILLED, "Condition", to="HasDocument"), "if it is asked for"),
     "a drill of every stack": (change("Parameters", "DrillSchedule", "Default", to="rate(7 days)"), "somebody asks for it"),
     "a drill without its instant": (change(*DRILLED, "Properties", "Target", "Input", to='{"action":"drill"}'), "planned instant"),
+    "passwords in every secret": (change("Parameters", "PasswordSecretPrefix", "Default", to="/"), "which may be"),
     "a journal for everybody to read": (change(*JOURNAL, "PublicAccessBlockConfiguration", to={}), "journal's bucket"),
     "a journal in another bucket": (change(*FUNCTION, "Environment", "Variables", "LIFEBOAT_JOURNAL", to="memory://"), "our bucket"),
     "a default that its own pattern refuses": (change("Parameters", "BackupPrefix", "Default", to=""), "BackupPrefix"),

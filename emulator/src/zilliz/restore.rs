@@ -5,7 +5,7 @@ use serde_json::{Value as Json, json};
 use crate::state::State;
 use crate::zilliz::access::Privilege;
 use crate::zilliz::backup::{self, Backup, Kind, Status};
-use crate::zilliz::cluster::{CREATING, Cluster, Collection, Deployment, database};
+use crate::zilliz::cluster::{CREATING, Cluster, Collection, Deployment, RUNNING, database};
 use crate::zilliz::envelope::{Refusal, Result, code, whole};
 use crate::zilliz::job::{Order, Work};
 use crate::zilliz::project::Project;
@@ -152,6 +152,10 @@ pub(crate) fn collections(state: &mut State, asked: &Asked<'_>) -> Result {
         .access
         .live_cluster(zilliz, id, Privilege::ClusterManage)?;
     into.must_be_dedicated()?;
+    // Inferred: nothing public says what a cluster that is being made answers.
+    if into.status != RUNNING {
+        return Err(refused(format!("Cluster {} is not running.", into.id)));
+    }
     let backup = restorable(zilliz, asked, code::RESTORE_COLLECTION_FAILED)?;
     let collections = wanted(backup, asked.body)?;
     if let Some(there) = collections

@@ -32,7 +32,8 @@ fn source(entry: &Entry) -> &str {
         | Entry::RestoreBegun
         | Entry::DrillAsked { .. }
         | Entry::DrillLeft
-        | Entry::Cluster { .. } => "",
+        | Entry::Cluster { .. }
+        | Entry::ClusterRestore { .. } => "",
     }
 }
 

@@ -154,3 +154,20 @@ fn collections_come_back_one_by_one_or_all_together() {
     let shown = account.get("clusters/in01-all");
     assert_eq!(shown["storageSize"], json!(7 * GB));
 }
+
+#[test]
+fn a_cluster_that_is_being_made_receives_nothing() {
+    let account = Account::new();
+    let backup = account.backed_up(&[]);
+    let begun = restore(&account, &backup, &body("again", "KEEP"));
+    let path = format!("clusters/{CLUSTER}/backups/{backup}/restoreCollection");
+    let into = json!({"destClusterId": begun["clusterId"]});
+    assert_eq!(account.refused_post(&path, &into), 96039);
+    account.pass(RESTORED);
+    // It runs now, and has these collections already.
+    assert_eq!(account.refused_post(&path, &into), 96039);
+    let orders =
+        json!([{"collections": [{"collectionName": "orders", "destCollectionName": "orders2"}]}]);
+    let into = json!({"destClusterId": begun["clusterId"], "dbCollections": orders});
+    account.post(&path, &into);
+}

@@ -1,0 +1,132 @@
+//! How requests to restore clusters reach the plans of Zilliz Cloud, and how open ones are carried on with.
+
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use tokio::time::Instant;
+
+use super::asked::Asked;
+use super::journaled::{of_restores, records};
+use super::notes::Past;
+use super::report::ClusterRestoreReport;
+use super::{World, restore};
+use crate::event::comeback::{not_for_clusters, only_for_clusters};
+use crate::event::{EventError, Request};
+use crate::journal::RunRecord;
+use crate::plan::ClusterPlan;
+use crate::report::Size;
+use crate::restore::{How, forget};
+use crate::run::Refused;
+use crate::{Answer, Lifeboat, RUNS_SHOWN};
+
+/// Refuses a restore of clusters where the plan is of turbopuffer.
+pub(in crate::zilliz) fn refuse_elsewhere(request: &Request) -> Result<(), EventError> {
+    match &request.cluster_restore {
+        Some(asked) => Err(only_for_clusters(asked)),
+        None => Ok(()),
+    }
+}
+
+impl Lifeboat {
+    /// Restores what a request asks for.
+    pub(in crate::zilliz) async fn restore_clusters(
+        &self,
+        request: &Request,
+        plan: &ClusterPlan,
+        run_id: &str,
+        time_left: Duration,
+        size: Size,
+    ) -> Result<Answer, Refused> {
+        let asked = match (&request.cluster_restore, &request.restore) {
+            (Some(asked), _) => asked,
+            (None, Some(other)) => return Err(not_for_clusters(&other.which).into()),
+            (None, None) => {
+                let found = "none of them".to_owned();
+                return Err(EventError::WhichSources { found }.into());
+            }
+        };
+        let how = if request.dry_run {
+            How::DryRun
+        } else {
+            How::Whole
+        };
+        let report = self.restore_in(asked, plan, how, run_id, time_left, size);
+        Ok(Answer::ClustersRestored(Box::new(report.await?)))
+    }
+
+    async fn restore_in(
+        &self,
+        asked: &Asked,
+        plan: &ClusterPlan,
+        how: How,
+        run_id: &str,
+        time_left: Duration,
+        size: Size,
+    ) -> Result<ClusterRestoreReport, Refused> {
+        let world = World {
+            plan,
+            client: self.client(plan),
+            vault: &self.vault,
+            kept: self.kept(),
+            clock: self.clock.clone(),
+            report: size,
+            stop: &self.stop,
+        };
+        let restored = restore(asked, &world, how, run_id.to_owned(), time_left);
+        Ok(restored.boxed_local().await?)
+    }
+
+    /// Carries on with every open restore of these plans, one after the other: how many were open, and what was done.
+    pub(crate) async fn resume_cluster_restores(
+        &self,
+        request: &Request,
+        run_id: &str,
+        ends: Instant,
+        size: Size,
+    ) -> Result<(usize, Vec<ClusterRestoreReport>), Refused> {
+        let kept = self.kept().filter(|_| !self.settings.clusters.is_empty());
+        let Some(kept) = kept else {
+            return Ok((0, Vec::new()));
+        };
+        let journal = of_restores(kept.journal);
+        let open = journal.open_runs().await?.runs;
+        let (count, mut reports) = (open.len(), Vec::new());
+        for open in open {
+            let past = Past::of(&journal.entries(&open.key).await?);
+            let Some((plan, asked)) = past.asked else {
+                forget(&journal, &open.key, run_id, self.clock.now()).await?;
+                continue;
+            };
+            let wanted = request.plan.as_ref().is_none_or(|wanted| *wanted == plan);
+            let mut plans = self.settings.clusters.iter();
+            let Some(plan) = plans.find(|known| wanted && known.name == plan) else {
+                continue;
+            };
+            let left = ends.saturating_duration_since(Instant::now());
+            let report = self.restore_in(&asked, plan, How::OneMoreLook, run_id, left, size);
+            reports.push(report.boxed_local().await?);
+        }
+        Ok((count, reports))
+    }
+
+    /// What the journal remembers of these plans' restores, open ones first within each.
+    pub(crate) async fn restores_of_clusters(
+        &self,
+        request: &Request,
+    ) -> Result<Vec<RunRecord>, Refused> {
+        let mut found = Vec::new();
+        let Some(kept) = self.kept() else {
+            return Ok(found);
+        };
+        for plan in &self.settings.clusters {
+            if request
+                .plan
+                .as_ref()
+                .is_none_or(|wanted| *wanted == plan.name)
+            {
+                found.extend(records(kept.journal, &plan.name, RUNS_SHOWN).await?);
+            }
+        }
+        Ok(found)
+    }
+}
