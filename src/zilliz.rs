@@ -10,7 +10,7 @@
 //!
 //! Backups by hand are asked for once, written down in [`notes`], and followed to their copies by [`copies`] (`manual`).
 //!
-//! [`client`] is the control plane asked with patience, [`transport`] one request, [`wire`] its JSON, [`account`] what a
+//! [`client`] is the control plane asked with patience and within its [`limits`], [`transport`] one request, [`wire`] its JSON, [`account`] what a
 //! key sees, [`preflight`] what `check` finds out, [`mod@estimate`] what a month costs, [`report`] what a run says; `door` hangs it all onto [`crate::Lifeboat`].
 
 pub mod account;
@@ -19,6 +19,7 @@ pub mod copies;
 mod door;
 pub mod estimate;
 mod journaled;
+pub mod limits;
 mod manual;
 pub mod notes;
 pub mod policy;
