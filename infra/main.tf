@@ -236,16 +236,20 @@ resource "aws_s3_bucket_lifecycle_configuration" "journal" {
   bucket = aws_s3_bucket.journal.id
 
   # A run is given up after seven days; what a killed process left of its log goes then, too.
-  rule {
-    id     = "logs"
-    status = "Enabled"
+  dynamic "rule" {
+    for_each = { logs = "lifeboat/runs/", logs-of-clusters = "lifeboat/clusters/runs/" }
 
-    filter {
-      prefix = "lifeboat/runs/"
-    }
+    content {
+      id     = rule.key
+      status = "Enabled"
 
-    expiration {
-      days = 30
+      filter {
+        prefix = rule.value
+      }
+
+      expiration {
+        days = 30
+      }
     }
   }
 }

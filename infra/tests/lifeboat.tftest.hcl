@@ -68,6 +68,15 @@ run "keeps_its_promises" {
   }
 }
 
+run "keeps_no_log_for_ever" {
+  assert {
+    condition = {
+      for rule in aws_s3_bucket_lifecycle_configuration.journal.rule : rule.filter[0].prefix => rule.expiration[0].days
+    } == { "lifeboat/runs/" = 30, "lifeboat/clusters/runs/" = 30 }
+    error_message = "What killed processes left goes, of namespaces and of clusters."
+  }
+}
+
 run "drills_only_when_asked" {
   assert {
     condition     = length(aws_scheduler_schedule.drill) == 0

@@ -75,7 +75,8 @@ def _is_a_parameters(value: Any) -> bool:
 def _chosen(items: Iterable[Any]) -> dict[str, str]:
     """What is there under a condition: each parameter, and the condition."""
     chosen = [item["Fn::If"] for item in items if "Fn::If" in item]
-    return {value.get("Resource", value)["Ref"]: condition for condition, value, _ in chosen}
+    named = [(value.get("Resource", value), condition) for condition, value, _ in chosen]
+    return {named["Ref"]: condition for named, condition in named if "Ref" in named}
 
 
 def _broken_promises(expanded: dict[str, Any]) -> Iterator[str]:
