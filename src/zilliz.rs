@@ -11,7 +11,7 @@
 //! Backups by hand are asked for once, written down in [`notes`], and followed to their copies by [`copies`] (`manual`).
 //!
 //! [`client`] is the control plane asked with patience and within its [`limits`], [`transport`] one request, [`wire`] its JSON, [`account`] what a
-//! key sees, [`preflight`] what `check` finds out, [`mod@estimate`] what a month costs, [`report`] what a run says; `door` hangs it all onto [`crate::Lifeboat`].
+//! key sees, [`preflight`] what `check` finds out, [`mod@estimate`] what a month costs (`spending` asks it of a run), [`report`] what a run says; `door` hangs it all onto [`crate::Lifeboat`].
 
 pub mod account;
 pub mod client;
@@ -28,6 +28,7 @@ pub mod recovery;
 pub mod refusals;
 pub mod report;
 pub mod run;
+mod spending;
 pub mod transport;
 pub mod wire;
 

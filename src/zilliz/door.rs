@@ -115,6 +115,7 @@ impl Lifeboat {
             plans: &self.settings.clusters,
             client: self.client(plan),
             journal: journal.as_ref(),
+            prices: &self.settings.prices.zilliz,
             clock: self.clock.clone(),
             report: size,
         };
@@ -187,7 +188,8 @@ impl Lifeboat {
         let plans = self.settings.clusters.iter();
         let plans = plans.filter(|plan| is_meant(request, &plan.name));
         let looks = plans.map(|plan| {
-            let look = look_at(plan, &self.settings.clusters, self.client(plan));
+            let prices = &self.settings.prices.zilliz;
+            let look = look_at(plan, &self.settings.clusters, self.client(plan), prices);
             async move {
                 let looked = timeout(time_left, look).boxed_local().await;
                 looked.unwrap_or_else(|_| vec![Finding::out_of_time(&plan.name)])

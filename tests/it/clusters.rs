@@ -1,6 +1,7 @@
 //! Clusters of Zilliz Cloud: the emulator's control plane in this process, under virtual time.
 
 mod account;
+mod budgets;
 mod by_hand;
 mod histories;
 mod listings;
@@ -15,6 +16,7 @@ use lifeboat::clock::Clock;
 use lifeboat::event::{Action, Request};
 use lifeboat::journal::Journal;
 use lifeboat::plan::{ClusterPlan, Settings};
+use lifeboat::price::Prices;
 use lifeboat::report::Size;
 use lifeboat::secret::{ApiKey, Key, KeySource};
 use lifeboat::zilliz::ClusterReport;
@@ -126,6 +128,7 @@ struct Account {
     wire: Wire,
     plans: Vec<ClusterPlan>,
     journal: Option<Journal>,
+    prices: Prices,
 }
 
 impl Account {
@@ -147,6 +150,7 @@ impl Account {
             },
             plans: plans(document),
             journal: None,
+            prices: Prices::built_in().unwrap(),
         };
         account.seed(
             "projects",
@@ -294,6 +298,7 @@ impl Account {
             plans: &self.plans,
             client: &client,
             journal: self.journal.as_ref(),
+            prices: &self.prices.zilliz,
             clock,
             report: Size::Whole,
         };

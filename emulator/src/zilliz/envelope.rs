@@ -158,15 +158,12 @@ impl Undocumented<'_> {
             Self::CopyNeedsPlan => {
                 "Cross-region backup needs the Business Critical plan or BYOC.".to_owned()
             }
-            Self::CopyToUnboundRegion(region) => {
+            Self::CopyToUnboundRegion(region) | Self::RegionNotBound(region) => {
                 format!("Region {region} is not bound to the project.")
             }
             Self::CopyWithoutRegion => "crossRegionCopies needs a regionId each.".to_owned(),
             Self::RegionsNeedPlan => {
                 "More than one region needs the Business Critical plan.".to_owned()
-            }
-            Self::RegionNotBound(region) => {
-                format!("Region {region} is not bound to the project.")
             }
             Self::RegionInUse(region) => {
                 format!("Region {region} has clusters of the project.")
