@@ -9,7 +9,7 @@ import pytest
 
 from emulated import Emulator, fault
 from program import Ended, Lifeboat
-from secrets_manager import Secret, holding
+from rotating_secret import Secret, holding
 from zilliz import FAR, NEAR, PROJECT, Account
 
 OLD, NEW = "zilliz-key-of-yesterday-0001", "zilliz-key-of-today-0002"
