@@ -109,6 +109,17 @@ def test_a_wrong_key_is_fetched_twice_and_no_more(account: Account, keeper: Keep
     assert secret.readings == 2 and refusals(account) <= 3
 
 
+def test_a_key_that_is_revoked_for_good_is_not_asked_for_by_every_request(account: Account, keeper: Keeper) -> None:
+    for number in range(12):
+        account.add_cluster(f"orders-{number}")
+    account.emulator.faults(fault("zilliz.describe_policy", revoke_key=True, times=1))
+    with holding(OLD) as secret:
+        ended = keeper(secret, "backup", "--json")
+
+    assert ended.code == 1 and refusals(account) > 13
+    assert secret.readings == 2, "once at first, and once after the first refusal"
+
+
 def test_plans_with_one_secret_read_it_once_and_renew_it_once(account: Account, keeper: Keeper) -> None:
     account.add_cluster("users-prod")
     accept(account, NEW)
