@@ -43,12 +43,27 @@ locals {
     MAX_AGE_DAYS   = tostring(var.max_age_days)
     VERIFY_LEVEL   = var.verify_level
   }
+  # The secrets' names, never their values: who may read this configuration doesn't thereby hold the keys.
+  turbopuffer = var.api_key_secret_arn == "" ? {} : {
+    TURBOPUFFER_API_KEY_SECRET       = var.api_key_secret_arn
+    TURBOPUFFER_API_KEY_SECRET_FIELD = var.api_key_secret_field
+    TURBOPUFFER_BASE_URL             = var.base_url
+  }
+  zilliz = var.zilliz_api_key_secret_arn == "" ? {} : {
+    ZILLIZ_API_KEY_SECRET       = var.zilliz_api_key_secret_arn
+    ZILLIZ_API_KEY_SECRET_FIELD = var.zilliz_api_key_secret_field
+    ZILLIZ_BASE_URL             = var.zilliz_base_url
+  }
+  keys = {
+    for sid, arn in { ReadTheApiKey = var.api_key_secret_arn, ReadTheZillizApiKey = var.zilliz_api_key_secret_arn } :
+    sid => arn if arn != ""
+  }
   given = compact(concat([var.source_region, var.backup_region], var.source_prefixes))
 }
 
 resource "aws_lambda_function" "backup" {
   function_name    = var.name
-  description      = "Backs up turbopuffer namespaces"
+  description      = "Backs up turbopuffer namespaces and Zilliz Cloud clusters"
   filename         = var.package
   source_code_hash = filebase64sha256(var.package)
   runtime          = "provided.al2023"
@@ -73,12 +88,8 @@ resource "aws_lambda_function" "backup" {
   }
 
   environment {
-    variables = merge(local.configuration, {
-      # The secret's name, never its value: who may read this configuration doesn't thereby hold the key.
-      TURBOPUFFER_API_KEY_SECRET       = var.api_key_secret_arn
-      TURBOPUFFER_API_KEY_SECRET_FIELD = var.api_key_secret_field
-      TURBOPUFFER_BASE_URL             = var.base_url
-      LIFEBOAT_JOURNAL                 = "s3://${aws_s3_bucket.journal.bucket}/lifeboat"
+    variables = merge(local.configuration, local.turbopuffer, local.zilliz, {
+      LIFEBOAT_JOURNAL = "s3://${aws_s3_bucket.journal.bucket}/lifeboat"
       # One bundle instead of a search through certificate directories, which costs tens of ms at every cold start.
       SSL_CERT_FILE = "/etc/pki/tls/certs/ca-bundle.crt"
     })
@@ -93,6 +104,14 @@ resource "aws_lambda_function" "backup" {
     precondition {
       condition     = var.document == "" || length(local.given) == 0
       error_message = "A document says which regions and prefixes; leave source_region, source_prefixes and backup_region out."
+    }
+    precondition {
+      condition     = length(local.keys) > 0
+      error_message = "Give api_key_secret_arn for turbopuffer, zilliz_api_key_secret_arn for Zilliz Cloud, or both."
+    }
+    precondition {
+      condition     = var.document != "" || var.api_key_secret_arn != ""
+      error_message = "source_region, source_prefixes and backup_region are turbopuffer's, whose key is missing; give api_key_secret_arn, or a document with plans of Zilliz Cloud."
     }
   }
 
@@ -144,9 +163,9 @@ resource "aws_scheduler_schedule" "backup" {
   }
 }
 
-# Proves that backups come back.
+# Proves that backups come back. Only turbopuffer's can be drilled.
 resource "aws_scheduler_schedule" "drill" {
-  for_each                     = var.drill_schedule == "" ? {} : var.plans
+  for_each                     = { for name, plan in var.plans : name => plan if var.drill_schedule != "" && plan.drill }
   name                         = "${substr(var.name, 0, 25)}-drill-${substr(each.key, 0, 32)}"
   description                  = "Drills the backups of ${var.name}, plan ${each.key}"
   schedule_expression          = var.drill_schedule
@@ -219,16 +238,20 @@ resource "aws_s3_bucket_lifecycle_configuration" "journal" {
   bucket = aws_s3_bucket.journal.id
 
   # A run is given up after seven days; what a killed process left of its log goes then, too.
-  rule {
-    id     = "logs"
-    status = "Enabled"
+  dynamic "rule" {
+    for_each = { logs = "lifeboat/runs/", logs-of-clusters = "lifeboat/clusters/runs/" }
 
-    filter {
-      prefix = "lifeboat/runs/"
-    }
+    content {
+      id     = rule.key
+      status = "Enabled"
 
-    expiration {
-      days = 30
+      filter {
+        prefix = rule.value
+      }
+
+      expiration {
+        days = 30
+      }
     }
   }
 }
@@ -249,7 +272,7 @@ resource "aws_s3_bucket_policy" "journal" {
   })
 }
 
-# All that the function may do. What it does to your data, it does with the API key.
+# All that the function may do. What it does to your data, it does with the API keys.
 resource "aws_iam_role" "backup" {
   name_prefix = "${substr(var.name, 0, 30)}-run-"
   description = "What Lifeboat's function may do"
@@ -287,12 +310,13 @@ resource "aws_iam_role_policy" "backup" {
         Resource = ["arn:${data.aws_partition.current.partition}:secretsmanager:${data.aws_region.current.name}:${data.aws_caller_identity.current.account_id}:secret:${var.password_secret_prefix}*"]
       }
       ], [
-      {
-        Sid      = "ReadTheApiKey"
+      for sid, arn in local.keys : {
+        Sid      = sid
         Effect   = "Allow"
         Action   = "secretsmanager:GetSecretValue"
-        Resource = var.api_key_secret_arn
-      },
+        Resource = arn
+      }
+      ], [
       {
         Sid      = "KeepTheJournal"
         Effect   = "Allow"

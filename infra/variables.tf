@@ -94,8 +94,8 @@ variable "document" {
 }
 
 variable "plans" {
-  description = "The plans of the document, each with its schedule and time zone; without a document, leave it out"
-  type        = map(object({ schedule = optional(string), timezone = optional(string) }))
+  description = "The plans of the document, each with its schedule, its time zone, and whether drill_schedule drills it, as it can't one of Zilliz Cloud; without a document, leave it out"
+  type        = map(object({ schedule = optional(string), timezone = optional(string), drill = optional(bool, true) }))
   default     = { default = {} }
 
   validation {
@@ -206,12 +206,13 @@ variable "verify_level" {
 }
 
 variable "api_key_secret_arn" {
-  description = "ARN of the Secrets Manager secret that holds the API key, with its random suffix"
+  description = "ARN of the Secrets Manager secret that holds turbopuffer's API key, with its random suffix; empty for Zilliz Cloud alone"
   type        = string
+  default     = ""
 
   validation {
     # The complete ARN: the function's permission names this one secret, and a short form would match none.
-    condition     = can(regex("^arn:aws[a-z-]*:secretsmanager:[a-z0-9-]+:[0-9]{12}:secret:[A-Za-z0-9/_+=.@-]+-[A-Za-z0-9]{6}$", var.api_key_secret_arn))
+    condition     = can(regex("^(arn:aws[a-z-]*:secretsmanager:[a-z0-9-]+:[0-9]{12}:secret:[A-Za-z0-9/_+=.@-]+-[A-Za-z0-9]{6})?$", var.api_key_secret_arn))
     error_message = "The complete ARN, arn:aws:secretsmanager:REGION:ACCOUNT:secret:NAME-SUFFIX."
   }
 }
@@ -228,7 +229,7 @@ variable "api_key_secret_field" {
 }
 
 variable "base_url" {
-  description = "Address of the service, in which {region} stands for the region"
+  description = "Address of turbopuffer, in which {region} stands for the region"
   type        = string
   default     = "https://{region}.turbopuffer.com"
 
@@ -236,6 +237,39 @@ variable "base_url" {
     # Plain HTTP would show the key to the network, so only this machine may be reached by it.
     condition     = can(regex("^(https://|http://127\\.0\\.0\\.1:)[^ ]*\\{region\\}[^ ]*$", var.base_url))
     error_message = "An https address with {region} in it."
+  }
+}
+
+variable "zilliz_api_key_secret_arn" {
+  description = "ARN of the secret that holds Zilliz Cloud's API key, with its random suffix; empty if no plan is of Zilliz Cloud"
+  type        = string
+  default     = ""
+
+  validation {
+    condition     = can(regex("^(arn:aws[a-z-]*:secretsmanager:[a-z0-9-]+:[0-9]{12}:secret:[A-Za-z0-9/_+=.@-]+-[A-Za-z0-9]{6})?$", var.zilliz_api_key_secret_arn))
+    error_message = "The complete ARN, arn:aws:secretsmanager:REGION:ACCOUNT:secret:NAME-SUFFIX."
+  }
+}
+
+variable "zilliz_api_key_secret_field" {
+  description = "Field of that secret that holds the key, if the secret is a JSON object; empty if it is the key itself"
+  type        = string
+  default     = ""
+
+  validation {
+    condition     = can(regex("^[A-Za-z0-9._-]*$", var.zilliz_api_key_secret_field))
+    error_message = "The name of a JSON field."
+  }
+}
+
+variable "zilliz_base_url" {
+  description = "Address of Zilliz Cloud's control plane, without /v2; empty is the public one of the plan's regions"
+  type        = string
+  default     = ""
+
+  validation {
+    condition     = can(regex("^((https://|http://127\\.0\\.0\\.1:)[^ ]+)?$", var.zilliz_base_url))
+    error_message = "An https address, or empty."
   }
 }
 

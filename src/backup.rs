@@ -15,6 +15,7 @@ use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep, timeout_at};
 use tracing::{info, warn};
 
+use crate::budget::OverBudget;
 use crate::clock::Clock;
 use crate::copying::{CopyError, Copying, FIRST_LOOK, LONGEST_LOOK, Made};
 use crate::coverage::{self, Covering, SkipUnchanged};
@@ -51,6 +52,8 @@ pub enum JobState {
     Incomplete,
     /// The source was deleted after it had been listed.
     Vanished,
+    /// Not copied, because the plan's hard budget is used up.
+    OverBudget,
 }
 
 /// Why a job ended without a sealed backup.
@@ -99,6 +102,9 @@ pub enum JobError {
     /// The invocation ended before this job's turn.
     #[error("time ran out before its turn; an event with the same scheduled_time copies it")]
     NotStarted,
+    /// The plan's hard budget is used up.
+    #[error("not copied: {0}. Its older backups stay as they are")]
+    OverBudget(#[from] OverBudget),
 }
 
 impl JobState {
@@ -112,6 +118,7 @@ impl JobState {
             Self::Failed => "failed",
             Self::Incomplete => "incomplete",
             Self::Vanished => "vanished",
+            Self::OverBudget => "over_budget",
         }
     }
 }
@@ -140,6 +147,7 @@ impl JobError {
             Self::SealNotShown(_) => "seal_not_shown",
             Self::StillCopying => "copying",
             Self::OutOfTime | Self::NotStarted => "out_of_time",
+            Self::OverBudget(_) => "over_budget",
         }
     }
 }
@@ -213,6 +221,8 @@ pub struct Jobs<'a, S> {
     pub level: Level,
     /// How many copies are compared row by row at once: each holds pages in memory.
     pub readers: &'a Semaphore,
+    /// Why no copy may be begun, if that is so. Those that were are finished.
+    pub over_budget: Option<&'a OverBudget>,
 }
 
 /// The source of a job, as it is now and as it was before its copy was started.
@@ -316,9 +326,13 @@ impl<S: Service> Jobs<'_, S> {
                 record.error = Some(JobError::StillCopying);
             }
             Err(error) => {
-                if let JobError::OutOfTime | JobError::NotStarted | JobError::StillCopying = error {
-                    record.state = JobState::Incomplete;
-                }
+                record.state = match error {
+                    JobError::OutOfTime | JobError::NotStarted | JobError::StillCopying => {
+                        JobState::Incomplete
+                    }
+                    JobError::OverBudget(_) => JobState::OverBudget,
+                    _ => JobState::Failed,
+                };
                 record.error = Some(error);
             }
         }
@@ -526,6 +540,9 @@ impl<S: Service> Jobs<'_, S> {
         origin: &Origin,
         record: &mut JobRecord,
     ) -> Result<Made, JobError> {
+        if let (Some(over), false) = (self.over_budget, origin.written_down) {
+            return Err(over.clone().into());
+        }
         let intent = Entry::Intended {
             target: self.target_name.to_owned(),
             source: name.source().to_string(),

@@ -41,7 +41,7 @@ use crate::restore::{
 };
 use crate::resume::{Notes, Pasts};
 use crate::run::{READ_AT_ONCE, Step};
-use crate::service::{Region, Service};
+use crate::service::{Queried, Region, Service};
 use crate::slot::Slot;
 
 /// Two terabytes take eleven hours (contract section 6); a drill that is not done after a day is given up.
@@ -156,7 +156,7 @@ pub async fn drill<S: Service>(
         told: BTreeSet::new(),
         report,
     };
-    let before = drill.attempts();
+    let before = (drill.attempts(), drill.queried());
     let span = info_span!("drill", run_id, plan = world.plan.name, slot = %slot.instant());
     let work = async {
         if drill.open().boxed_local().await {
@@ -393,7 +393,11 @@ impl<S: Service> Drill<'_, '_, S> {
         (one.0 + other.0, one.1 + other.1)
     }
 
-    async fn close(mut self, before: (u64, u64)) -> DrillReport {
+    fn queried(&self) -> Queried {
+        self.world.backups.queried() + self.world.destination.queried()
+    }
+
+    async fn close(mut self, (before, queried): ((u64, u64), Queried)) -> DrillReport {
         let closes = !self.is_left_open();
         for (order, line, gone) in std::mem::take(&mut self.done) {
             self.report.add_earlier(&order, &line, gone, closes);
@@ -402,6 +406,7 @@ impl<S: Service> Drill<'_, '_, S> {
         let attempts = self.attempts();
         self.report.requests = attempts.0 - before.0;
         self.report.retries = attempts.1 - before.1;
+        self.report.queried = self.queried() - queried;
         self.report.finish(self.clock.now());
         info!(outcome = ?self.report.outcome, "drill ended");
         self.report

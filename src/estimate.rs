@@ -12,6 +12,7 @@ use jiff::SignedDuration;
 use jiff::civil::Date;
 use serde::Serialize;
 
+use crate::budget::{self, Judged};
 use crate::event::Action;
 use crate::listing::{ListingError, list_prefixes};
 use crate::name::{Class, Namespace};
@@ -29,7 +30,7 @@ pub const NIGHTS: u32 = 30;
 const DAY: SignedDuration = SignedDuration::from_hours(24);
 const MONTH: SignedDuration = SignedDuration::from_hours(24 * 30);
 /// What one plan will do.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct PlanEstimate {
     /// The plan's name.
     pub plan: String,
@@ -39,6 +40,11 @@ pub struct PlanEstimate {
     pub source_bytes: u64,
     /// Each of its targets.
     pub targets: Vec<TargetEstimate>,
+    /// What thirty nights cost in all of them; `None` when a price of it is unknown.
+    pub total: Option<Between>,
+    /// What that is to the plan's budget, if it has one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub budget: Option<Judged>,
 }
 
 /// What will be copied into one target, and kept there.
@@ -138,11 +144,14 @@ pub async fn estimate<S: Service>(
         let sides = (live.as_slice(), &inventory);
         estimates.push(forecast(plan, target, sides, gone, prices, now));
     }
+    let total = budget::total(estimates.iter().map(|target| target.month.total));
     Ok(PlanEstimate {
         plan: plan.name.clone(),
         sources: count(live.len()),
         source_bytes: live.iter().map(|seen| seen.bytes).sum(),
         targets: estimates,
+        total,
+        budget: plan.budget.map(|budget| budget.judge(&plan.name, total)),
     })
 }
 

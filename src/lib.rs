@@ -10,7 +10,7 @@
 //! Deciding, without network or clock:
 //! - [`slot`] the scheduled instant; [`name`] the codec of backup names; [`retention`] what is due and why the rest stays;
 //!   [`approval`] whether all of it may go at once; [`certificate`] the second opinion before each DELETE;
-//!   [`limiter`] requests in flight.
+//!   [`limiter`] requests in flight; [`mod@estimate`] and [`price`] what it will cost, [`budget`] what it may.
 //!
 //! Doing:
 //! - [`mod@run`] drives [`listing`], [`backup`] (copy, compare, seal), [`coverage`] (whether to copy at all), [`verify`] and
@@ -24,6 +24,7 @@
 
 pub mod approval;
 pub mod backup;
+pub mod budget;
 pub mod certificate;
 pub mod clock;
 pub mod copying;
@@ -76,7 +77,7 @@ use crate::event::{Action, EventError, Request};
 use crate::journal::{Journal, JournalError, JournalUrl, OpenRuns, RunKey, RunRecord};
 use crate::name::Class;
 use crate::plan::{Encryption, Plan, Settings, Target};
-use crate::preflight::{Finding, Verdict, look_at};
+use crate::preflight::{Finding, Verdict, look_at, look_at_budget};
 use crate::report::{Report, Size};
 use crate::restore::{Asked, How, Kept, Remembered, RestoreReport};
 use crate::run::{Refused, Step, World, run};
@@ -475,7 +476,9 @@ impl Lifeboat {
             let look = look_at(plan, &connected.source, &connected.targets, &self.clock);
             async move {
                 let looked = timeout(time_left, look).boxed_local().await;
-                looked.unwrap_or_else(|_| vec![Finding::out_of_time(&plan.name)])
+                let mut found = looked.unwrap_or_else(|_| vec![Finding::out_of_time(&plan.name)]);
+                found.extend(look_at_budget(plan, &self.settings.prices.turbopuffer));
+                found
             }
         });
         Ok(join_all(looks).await.into_iter().flatten().collect())
@@ -498,6 +501,7 @@ impl Lifeboat {
             source: &connected.source,
             targets: &connected.targets,
             journal: self.journal.as_ref(),
+            prices: &self.settings.prices,
             clock: self.clock.clone(),
             report: size,
             watch,

@@ -9,6 +9,7 @@ use std::fmt;
 
 use globset::{Glob, GlobSet, GlobSetBuilder};
 
+use crate::budget::Budget;
 use crate::coverage::SkipUnchanged;
 use crate::journal::JournalUrl;
 use crate::name::{BackupName, BackupPrefix, Class, Namespace, ScratchName, legal_bytes};
@@ -18,6 +19,7 @@ use crate::secret::KeySource;
 use crate::service::Region;
 use crate::verify::Level;
 
+mod budget;
 mod clusters;
 mod document;
 mod environment;
@@ -157,6 +159,8 @@ pub struct Plan {
     pub skip_unchanged: Option<SkipUnchanged>,
     /// How closely a copy is compared before it is sealed; `count` at the least.
     pub verify: Level,
+    /// What it may cost.
+    pub budget: Option<Budget>,
 }
 
 /// Everything that is configured.

@@ -12,6 +12,7 @@ use crate::clock::Clock;
 use crate::listing::list_prefixes;
 use crate::name::{BackupName, Class, Namespace};
 use crate::plan::{Plan, Source, Target};
+use crate::price::TurbopufferPrices;
 use crate::service::{Metadata, Service, ServiceError};
 use crate::slot::Slot;
 
@@ -54,6 +55,30 @@ impl Finding {
     }
 }
 
+impl Finding {
+    /// What is unknown of the prices that a plan's budget is judged with.
+    #[must_use]
+    pub fn of_budget(plan: &str, unknown: &[String]) -> Self {
+        let (verdict, message) = if unknown.is_empty() {
+            (
+                Verdict::Good,
+                "every price that it takes is known".to_owned(),
+            )
+        } else {
+            let message = format!(
+                "it can't be judged and stops nothing, because the price table doesn't know {}; LIFEBOAT_PRICES names a table of yours",
+                unknown.join(", ")
+            );
+            (Verdict::Note, message)
+        };
+        Self {
+            verdict,
+            about: format!("{plan}, budget"),
+            message,
+        }
+    }
+}
+
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let verdict = match self.verdict {
@@ -84,6 +109,26 @@ pub async fn look_at<S: Service>(
     .await;
     findings.extend(others.into_iter().flatten());
     findings
+}
+
+/// Whether the plan's budget can be judged, if it has one.
+#[must_use]
+pub fn look_at_budget(plan: &Plan, prices: &TurbopufferPrices) -> Option<Finding> {
+    plan.budget?;
+    let sends = plan
+        .targets
+        .iter()
+        .any(|target| target.region != plan.source.region);
+    let taken = [
+        ("turbopuffer.copied_gb", prices.copied_gb, true),
+        ("turbopuffer.returned_gb", prices.returned_gb, sends),
+        ("turbopuffer.stored_gb_month", prices.stored_gb_month, true),
+    ];
+    let unknown = taken
+        .iter()
+        .filter(|(_, price, needed)| *needed && price.is_none())
+        .map(|(place, ..)| (*place).to_owned());
+    Some(Finding::of_budget(&plan.name, &unknown.collect::<Vec<_>>()))
 }
 
 /// Findings about one end of a plan.

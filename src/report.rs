@@ -9,11 +9,14 @@ use serde::Serialize;
 
 use crate::approval::PlanHash;
 use crate::backup::{JobRecord, JobState};
+use crate::budget::Judged;
+use crate::estimate::PlanEstimate;
 use crate::event::{Action, Request};
 use crate::name::{BackupName, Namespace};
 use crate::plan::{Plan, Target};
 use crate::prune::{Decided, Deletion, Inventory};
 use crate::retention::{Decision, Keep, Superseded, Verdict};
+use crate::service::Queried;
 use crate::slot::Slot;
 use crate::verify::{Cost, Drift, Finding, Level, Verified};
 
@@ -121,6 +124,9 @@ pub struct JobCounts {
     pub incomplete: u64,
     /// The source was deleted after it had been listed.
     pub vanished: u64,
+    /// Not copied, because the plan's hard budget is used up.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub over_budget: u64,
     /// Sealed although this invocation did not see the copy's end.
     pub adopted: u64,
     /// Sealed although the source was written meanwhile.
@@ -136,6 +142,7 @@ impl JobCounts {
             JobState::Failed => &mut self.failed,
             JobState::Incomplete => &mut self.incomplete,
             JobState::Vanished => &mut self.vanished,
+            JobState::OverBudget => &mut self.over_budget,
         };
         *counted += 1;
         self.adopted += u64::from(job.state == JobState::Sealed && job.adopted);
@@ -151,7 +158,13 @@ impl JobCounts {
             + self.failed
             + self.incomplete
             + self.vanished
+            + self.over_budget
     }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 impl AddAssign for JobCounts {
@@ -162,6 +175,7 @@ impl AddAssign for JobCounts {
         self.failed += other.failed;
         self.incomplete += other.incomplete;
         self.vanished += other.vanished;
+        self.over_budget += other.over_budget;
         self.adopted += other.adopted;
         self.drifted += other.drifted;
     }
@@ -395,6 +409,8 @@ pub struct Report {
     pub targets: Vec<TargetReport>,
     /// Local clock less the services', seconds, at its worst.
     pub clock_difference_seconds: i64,
+    /// What all queries of this invocation were billed with, counts and rows; beside what the copies were.
+    pub queried: Queried,
     /// HTTP requests sent, repeats included.
     pub requests: u64,
     /// How many of them were repeats.
@@ -421,6 +437,12 @@ pub struct Report {
     /// What reading rows cost, if any were read.
     #[serde(skip_serializing_if = "Cost::is_nothing")]
     pub rows_read: Cost,
+    /// What is expected to be copied, kept and spent: in a dry run of a backup.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub estimate: Option<PlanEstimate>,
+    /// What that is to the plan's budget, if it has one and something may be copied.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub budget: Option<Judged>,
     /// Failures for which more time is no remedy.
     #[serde(skip)]
     not_for_want_of_time: u64,
@@ -461,6 +483,7 @@ impl Report {
             pruning: PruneCounts::default(),
             targets: plan.targets.iter().map(TargetReport::of).collect(),
             clock_difference_seconds: 0,
+            queried: Queried::default(),
             requests: 0,
             retries: 0,
             failures: Bounded::of_at_most(list),
@@ -472,6 +495,8 @@ impl Report {
             verify: plan.verify,
             verified: Bounded::of_at_most(list),
             rows_read: Cost::default(),
+            estimate: None,
+            budget: None,
             not_for_want_of_time: 0,
             copying: 0,
         }

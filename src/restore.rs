@@ -46,7 +46,7 @@ use crate::plan::{Plan, Target};
 use crate::report::Size;
 use crate::resume::{Notes, Pasts};
 use crate::run::{READ_AT_ONCE, Refused, Step};
-use crate::service::{Patient, Service};
+use crate::service::{Patient, Queried, Service};
 use crate::slot::{CLOCK_MARGIN, LATEST_START, Slot};
 
 /// How long a `resume` waits for a copy that an earlier invocation started: one more look, not its end.
@@ -165,7 +165,7 @@ pub async fn restore<S: Service>(
         told: BTreeSet::new(),
         report,
     };
-    let before = restore.attempts();
+    let before = (restore.attempts(), restore.queried());
     let span =
         info_span!("restore", run_id, plan = world.plan.name, restore = %restore.report.restore);
     let work = async {
@@ -514,7 +514,11 @@ impl<S: Service> Restore<'_, '_, S> {
         (one.0 + other.0, one.1 + other.1)
     }
 
-    async fn close(mut self, before: (u64, u64)) -> RestoreReport {
+    fn queried(&self) -> Queried {
+        self.world.backups.queried() + self.world.destination.queried()
+    }
+
+    async fn close(mut self, (before, queried): ((u64, u64), Queried)) -> RestoreReport {
         if self.how != How::DryRun {
             self.add_what_ended_before();
         }
@@ -522,6 +526,7 @@ impl<S: Service> Restore<'_, '_, S> {
         let attempts = self.attempts();
         self.report.requests = attempts.0 - before.0;
         self.report.retries = attempts.1 - before.1;
+        self.report.queried = self.queried() - queried;
         self.report.finish(self.clock.now());
         info!(outcome = ?self.report.outcome, "restore ended");
         self.report

@@ -7,6 +7,7 @@ mod deleting;
 mod discarding;
 mod journaled;
 mod sides;
+mod spending;
 mod sweeping;
 mod verifying;
 
@@ -22,16 +23,18 @@ use tracing::{Instrument, info, info_span};
 
 use self::sides::{Live, Side};
 use crate::backup::{JobRecord, Jobs};
+use crate::budget::OverBudget;
 use crate::clock::Clock;
 use crate::event::{Action, Request};
 use crate::journal::{Journal, Lease};
 use crate::name::{Class, Namespace};
 use crate::plan::Plan;
+use crate::price::Prices;
 use crate::prune::Mode;
 use crate::report::{Report, Size};
 use crate::restore::RestoreRecord;
 use crate::resume::{Notes, Pasts};
-use crate::service::{Patient, Service};
+use crate::service::{Patient, Queried, Service};
 use crate::slot::{Slot, SlotError};
 
 /// How long a `resume` waits for a copy that an earlier invocation started: one more look, not its end.
@@ -49,6 +52,8 @@ pub struct World<'a, S> {
     pub targets: &'a [Patient<S>],
     /// Where long copies are remembered; without one, a run has one invocation.
     pub journal: Option<&'a Journal>,
+    /// What its cost is told with.
+    pub prices: &'a Prices,
     /// The local clock.
     pub clock: Clock,
     /// How long the report may be.
@@ -140,9 +145,10 @@ pub async fn run<S: Service>(
         notes: Notes::default(),
         pasts: Pasts::default(),
         compared: BTreeSet::new(),
+        over_budget: None,
         report,
     };
-    let before = run.attempts();
+    let before = (run.attempts(), run.queried());
     let span = info_span!("run", run_id, plan = world.plan.name, slot = %slot.instant());
     let work = async {
         if run.open().await {
@@ -172,6 +178,8 @@ struct Run<'a, 'w, S> {
     pasts: Pasts,
     /// Targets and sources whose backups a job of this invocation has compared.
     compared: BTreeSet<(usize, Namespace)>,
+    /// Why nothing new may be copied, if that is so.
+    over_budget: Option<OverBudget>,
     report: Report,
 }
 
@@ -202,6 +210,7 @@ impl<S: Service> Run<'_, '_, S> {
         let (live, mut sides) = self.list_sides(&[Class::Scheduled]).await;
         let Some(live) = live else { return };
         self.warn_about(&live);
+        self.look_at_the_cost().boxed_local().await;
         if !self.request.dry_run {
             self.run_jobs(&live, &mut sides).await;
         }
@@ -214,6 +223,7 @@ impl<S: Service> Run<'_, '_, S> {
         let (live, mut sides) = self.list_sides(&[Class::Manual]).await;
         let Some(live) = live else { return };
         self.warn_about(&live);
+        self.look_at_the_cost().boxed_local().await;
         if !self.request.dry_run {
             self.run_jobs(&live, &mut sides).await;
         }
@@ -274,6 +284,7 @@ impl<S: Service> Run<'_, '_, S> {
                     notes: &self.notes,
                     level: self.world.plan.verify,
                     readers: &readers,
+                    over_budget: self.over_budget.as_ref(),
                 };
                 (side, jobs)
             })
@@ -336,7 +347,13 @@ impl<S: Service> Run<'_, '_, S> {
             .fold((0, 0), |all, one| (all.0 + one.0, all.1 + one.1))
     }
 
-    async fn close(mut self, before: (u64, u64)) -> Report {
+    fn queried(&self) -> Queried {
+        let services = self.world.targets.iter().chain([self.world.source]);
+        let sums = services.map(Patient::queried);
+        sums.fold(Queried::default(), |all, one| all + one)
+    }
+
+    async fn close(mut self, (before, queried): ((u64, u64), Queried)) -> Report {
         self.report.clock_difference_seconds = self.clock.worst_difference_seconds();
         if !self.clock.agrees() {
             self.raise_clocks();
@@ -345,6 +362,7 @@ impl<S: Service> Run<'_, '_, S> {
         let attempts = self.attempts();
         self.report.requests = attempts.0 - before.0;
         self.report.retries = attempts.1 - before.1;
+        self.report.queried = self.queried() - queried;
         self.report.finish(self.clock.now());
         info!(outcome = ?self.report.outcome, "run ended");
         self.report

@@ -34,6 +34,24 @@ pub enum KeySource {
     },
 }
 
+impl KeySource {
+    /// Whether both are the same key, had from the same place.
+    #[must_use]
+    pub fn is_the_same(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Given(one), Self::Given(other)) => one.expose_secret() == other.expose_secret(),
+            (
+                Self::Secret { id, field },
+                Self::Secret {
+                    id: other,
+                    field: other_field,
+                },
+            ) => (id, field) == (other, other_field),
+            _ => false,
+        }
+    }
+}
+
 /// Why there is no key.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SecretError {

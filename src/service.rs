@@ -111,6 +111,41 @@ pub struct Rows {
     pub bytes_returned: u64,
 }
 
+/// What queries were billed with, counts among them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Queried {
+    /// Queries that were answered.
+    pub queries: u64,
+    /// Billed logical bytes that were looked through.
+    pub bytes_queried: u64,
+    /// Billed logical bytes that were sent.
+    pub bytes_returned: u64,
+}
+
+impl std::ops::Add for Queried {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self {
+            queries: self.queries + other.queries,
+            bytes_queried: self.bytes_queried + other.bytes_queried,
+            bytes_returned: self.bytes_returned + other.bytes_returned,
+        }
+    }
+}
+
+impl std::ops::Sub for Queried {
+    type Output = Self;
+
+    fn sub(self, before: Self) -> Self {
+        Self {
+            queries: self.queries - before.queries,
+            bytes_queried: self.bytes_queried - before.bytes_queried,
+            bytes_returned: self.bytes_returned - before.bytes_returned,
+        }
+    }
+}
+
 /// A copy to start at its destination.
 #[derive(Clone, Debug)]
 pub struct CopyOrder<'a> {
@@ -319,6 +354,11 @@ pub trait Service: Sync {
     /// The region, for messages.
     fn region(&self) -> &str;
 
+    /// What the queries that it answered so far were billed with, as far as it tells.
+    fn queried(&self) -> Queried {
+        Queried::default()
+    }
+
     /// One page of the names that begin with `prefix`.
     fn list(
         &self,
@@ -501,6 +541,10 @@ impl Pace {
 impl<S: Service> Service for Patient<S> {
     fn region(&self) -> &str {
         self.service.region()
+    }
+
+    fn queried(&self) -> Queried {
+        self.service.queried()
     }
 
     async fn list(&self, prefix: &str, cursor: Option<&str>) -> Result<Page, ServiceError> {

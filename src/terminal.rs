@@ -19,6 +19,7 @@ use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Unit};
 
 use crate::backup::JobState;
+use crate::budget::Budget;
 use crate::coverage::SkipUnchanged;
 use crate::event::Action;
 use crate::journal::RunRecord;
@@ -50,6 +51,12 @@ pub fn write_report(out: &mut impl Write, report: &Report) -> io::Result<()> {
     );
     if !by_name {
         write_pruning(out, report)?;
+    }
+    if let Some(estimate) = &report.estimate {
+        writeln!(out)?;
+        estimated::write_plan(out, estimate)?;
+    } else if let Some(judged) = &report.budget {
+        estimated::write_budget(out, judged)?;
     }
     write_verified(out, report)?;
     if report.action == Action::Discard {
@@ -120,6 +127,7 @@ fn write_jobs(out: &mut impl Write, report: &Report) -> io::Result<()> {
         (jobs.failed, "failed"),
         (jobs.incomplete, "incomplete"),
         (jobs.vanished, "deleted meanwhile"),
+        (jobs.over_budget, "not copied, over budget"),
         (jobs.adopted, "of them adopted"),
         (jobs.drifted, "of them written while copied"),
     ];
@@ -418,6 +426,9 @@ fn plan_table(plan: &Plan) -> Table {
         table.add_row(["unchanged", until.as_str()]);
     }
     table.add_row(["compared", level_in_words(plan.verify).as_str()]);
+    if let Some(budget) = &plan.budget {
+        table.add_row(["budget", budget_in_words(budget).as_str()]);
+    }
     let zone = plan.targets.first().map(|target| &target.retention.zone);
     let zone = zone.and_then(TimeZone::iana_name).unwrap_or("UTC");
     table.add_row(["time zone", zone]);
@@ -429,6 +440,14 @@ fn plan_table(plan: &Plan) -> Table {
         ),
     ]);
     table
+}
+
+fn budget_in_words(budget: &Budget) -> String {
+    let soft = budget.soft().map(|soft| format!("warns over {soft}"));
+    let hard = budget.hard();
+    let hard = hard.map(|hard| format!("copies nothing new over {hard}"));
+    let both: Vec<String> = [soft, hard].into_iter().flatten().collect();
+    format!("{} in thirty days", both.join(", "))
 }
 
 fn key_in_words(key: &KeySource) -> String {

@@ -12,8 +12,8 @@
 //!
 //! Restores, as a new cluster or of collections into one that exists, are [`mod@restore`]'s.
 //!
-//! [`client`] is the control plane asked with patience, [`transport`] one request, [`wire`] its JSON, [`account`] what a
-//! key sees, [`preflight`] what `check` finds out, [`mod@estimate`] what a month costs, [`report`] what a run says; `door` hangs it all onto [`crate::Lifeboat`].
+//! [`client`] is the control plane asked with patience and within its [`limits`], [`transport`] one request, [`wire`] its JSON, [`account`] what a
+//! key sees, [`preflight`] what `check` finds out, [`mod@estimate`] what a month costs (`spending` asks it of a run), [`report`] what a run says; `door` hangs it all onto [`crate::Lifeboat`].
 
 pub mod account;
 pub mod client;
@@ -21,6 +21,7 @@ pub mod copies;
 mod door;
 pub mod estimate;
 mod journaled;
+pub mod limits;
 mod manual;
 pub mod notes;
 pub mod policy;
@@ -30,6 +31,7 @@ pub mod refusals;
 pub mod report;
 pub mod restore;
 pub mod run;
+mod spending;
 pub mod transport;
 pub mod wire;
 

@@ -9,7 +9,7 @@
 //! | module | owns |
 //! |---|---|
 //! | `route`, `body`, `page`, `envelope` | reading a call, and how answers travel |
-//! | `access` | keys, their scope and role |
+//! | `access`, `rate` | keys, their scope and role, and how often they may be used |
 //! | `region`, `project`, `cluster` | the account |
 //! | `create`, `backup`, `target` | backups, and where copies may go |
 //! | `policy`, `schedule` | automatic backups, and when they run |
@@ -29,6 +29,7 @@ mod job;
 mod page;
 mod policy;
 mod project;
+mod rate;
 mod region;
 mod restore;
 mod route;
@@ -54,6 +55,7 @@ use self::envelope::{Refusal, Result};
 use self::job::Job;
 use self::page::Page;
 use self::project::Project;
+use self::rate::Recent;
 use self::route::{Op, Route};
 use self::timeline::Timeline;
 use crate::call::{Answer, Call};
@@ -76,6 +78,7 @@ pub(crate) struct Zilliz {
     /// Of request ids alone, so that looking at something changes nothing that comes after.
     requests: Random,
     keys: Keys,
+    recent: Recent,
     /// By id, as all of these.
     projects: BTreeMap<String, Project>,
     clusters: BTreeMap<String, Cluster>,
@@ -93,6 +96,7 @@ struct Asked<'a> {
     cluster: &'a str,
     /// Of a project, a backup or a job.
     id: &'a str,
+    region: &'a str,
     query: &'a str,
     body: &'a Json,
     now: Timestamp,
@@ -105,6 +109,7 @@ impl Zilliz {
             random: Random::new(seed ^ SEED),
             requests: Random::new(!seed),
             keys: Keys::default(),
+            recent: Recent::default(),
             projects: BTreeMap::new(),
             clusters: BTreeMap::new(),
             backups: BTreeMap::new(),
@@ -178,6 +183,11 @@ impl State {
         fault: &Fault,
     ) -> Result {
         let access = self.zilliz.keys.check(key)?;
+        if let Some(limit) = self.settings.zilliz.rate_limit
+            && !self.zilliz.recent.takes(key, route.op, limit, now)
+        {
+            return Err(Refusal::too_many());
+        }
         self.zilliz.bill.request(&access.organisation, route.op);
         let body = match call.body.as_slice() {
             [] => Json::Null,
@@ -188,6 +198,7 @@ impl State {
             access: &access,
             cluster: &route.cluster,
             id: &route.id,
+            region: &route.region,
             query: &call.query,
             body: &body,
             now,
@@ -203,6 +214,8 @@ impl State {
             Op::ListRegions => region::regions(asked.query),
             Op::ListProjects => Ok(project::list(zilliz, asked.access)),
             Op::DescribeProject => project::describe(zilliz, asked),
+            Op::BindRegions => project::bind(self, asked),
+            Op::UnbindRegion => project::unbind(self, asked),
             Op::ListClusters => cluster::list(zilliz, asked),
             Op::DescribeCluster => cluster::describe(zilliz, asked),
             Op::DropCluster => cluster::drop(self, asked),

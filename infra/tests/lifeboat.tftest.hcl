@@ -68,6 +68,15 @@ run "keeps_its_promises" {
   }
 }
 
+run "keeps_no_log_for_ever" {
+  assert {
+    condition = {
+      for rule in aws_s3_bucket_lifecycle_configuration.journal.rule : rule.filter[0].prefix => rule.expiration[0].days
+    } == { "lifeboat/runs/" = 30, "lifeboat/clusters/runs/" = 30 }
+    error_message = "What killed processes left goes, of namespaces and of clusters."
+  }
+}
+
 run "drills_only_when_asked" {
   assert {
     condition     = length(aws_scheduler_schedule.drill) == 0
@@ -99,13 +108,30 @@ run "drills_every_plan" {
   }
 }
 
+run "drills_no_clusters" {
+  variables {
+    plans          = { nightly = {}, prod = { drill = false } }
+    drill_schedule = "cron(30 10 ? * TUE *)"
+  }
+  assert {
+    condition     = keys(aws_scheduler_schedule.drill) == ["nightly"] && length(aws_scheduler_schedule.backup) == 2
+    error_message = "A plan of Zilliz Cloud is backed up and not drilled."
+  }
+}
+
 run "permits_what_the_template_permits" {
-  # The ARNs are spelt differently there, so what is compared is who may do what, by the statements' names.
+  variables {
+    more_secret_arns          = ["arn:aws:secretsmanager:us-east-1:123456789012:secret:lifeboat/backups-AbC123"]
+    zilliz_api_key_secret_arn = "arn:aws:secretsmanager:us-east-1:123456789012:secret:lifeboat/zilliz-AbC123"
+  }
+  # The ARNs are spelt differently there, so what is compared is who may do what, by the statements' names; some of the
+  # template's stand under a condition.
   assert {
     condition = {
-      for statement in jsondecode(aws_iam_role_policy.backup.policy).Statement : statement.Sid => statement.Action
+      for statement in jsondecode(aws_iam_role_policy.backup.policy).Statement : statement.Sid => flatten([statement.Action])
       } == {
-      for statement in jsondecode(file("../tests/aws/permissions.json")).BackupRole.Policies[0].PolicyDocument.Statement : statement.Sid => statement.Action if can(statement.Sid)
+      for statement in [for chosen in jsondecode(file("../tests/aws/permissions.json")).BackupRole.Policies[0].PolicyDocument.Statement : try(chosen["Fn::If"][1], chosen)] :
+      statement.Sid => flatten([statement.Action])
     }
     error_message = "The function's permissions differ from those of template.yaml."
   }
@@ -117,12 +143,42 @@ run "permits_what_the_template_permits" {
     }
     error_message = "The schedule's permissions differ from those of template.yaml."
   }
+}
+
+run "reads_one_secret_of_one_service" {
   assert {
     condition = [for statement in jsondecode(aws_iam_role_policy.backup.policy).Statement : statement.Resource] == [
       var.api_key_secret_arn, "${aws_s3_bucket.journal.arn}/lifeboat/*", aws_s3_bucket.journal.arn,
       "${aws_cloudwatch_log_group.backup.arn}:*", aws_sqs_queue.dead_letters.arn,
     ]
     error_message = "One secret, one bucket, one log group, one queue."
+  }
+}
+
+run "drives_clusters_alone" {
+  variables {
+    source_region             = ""
+    source_prefixes           = []
+    backup_region             = ""
+    api_key_secret_arn        = ""
+    zilliz_api_key_secret_arn = "arn:aws:secretsmanager:us-east-1:123456789012:secret:lifeboat/zilliz-AbC123"
+    document                  = "[plans.prod]\nprovider = \"zilliz\"\n"
+    plans                     = { prod = {} }
+  }
+  assert {
+    condition = {
+      for name, value in aws_lambda_function.backup.environment[0].variables : name => value if strcontains(name, "_API_KEY_SECRET")
+      } == {
+      ZILLIZ_API_KEY_SECRET       = var.zilliz_api_key_secret_arn
+      ZILLIZ_API_KEY_SECRET_FIELD = ""
+    }
+    error_message = "The function is told of one key, as an empty one is refused."
+  }
+  assert {
+    condition = [
+      for statement in jsondecode(aws_iam_role_policy.backup.policy).Statement : statement.Resource if statement.Action == "secretsmanager:GetSecretValue"
+    ] == [var.zilliz_api_key_secret_arn]
+    error_message = "And may read that one."
   }
 }
 
@@ -199,6 +255,25 @@ run "refuses_neither" {
   expect_failures = [aws_lambda_function.backup]
 }
 
+run "refuses_no_key" {
+  command = plan
+
+  variables {
+    api_key_secret_arn = ""
+  }
+  expect_failures = [aws_lambda_function.backup]
+}
+
+run "refuses_namespaces_with_the_key_of_clusters" {
+  command = plan
+
+  variables {
+    api_key_secret_arn        = ""
+    zilliz_api_key_secret_arn = "arn:aws:secretsmanager:us-east-1:123456789012:secret:lifeboat/zilliz-AbC123"
+  }
+  expect_failures = [aws_lambda_function.backup]
+}
+
 run "refuses_mistakes" {
   command = plan
 
@@ -211,8 +286,12 @@ run "refuses_mistakes" {
     retention_days     = -1
     api_key_secret_arn = "lifeboat/turbopuffer"
     base_url           = "http://turbopuffer.example"
+
+    zilliz_api_key_secret_arn = "lifeboat/zilliz"
+    zilliz_base_url           = "http://zilliz.example"
   }
   expect_failures = [
     var.source_region, var.source_prefixes, var.backup_prefix, var.schedule, var.drill_schedule, var.retention_days, var.api_key_secret_arn, var.base_url,
+    var.zilliz_api_key_secret_arn, var.zilliz_base_url,
   ]
 }

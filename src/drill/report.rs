@@ -12,6 +12,7 @@ use crate::event::Action;
 use crate::journal::JobLine;
 use crate::report::{Bounded, Outcome, Size};
 use crate::restore::{Order, Purpose, RestoreFailure, RestoreRecord, RestoreState, Route};
+use crate::service::Queried;
 use crate::slot::Slot;
 use crate::verify::{Cost, Digest, Level};
 
@@ -185,6 +186,8 @@ pub struct DrillReport {
     pub oldest_recovery_point_seconds: f64,
     /// What reading rows cost.
     pub rows_read: Cost,
+    /// What all queries of this invocation were billed with, counts and rows; beside what the copies were.
+    pub queried: Queried,
     /// HTTP requests sent, repeats included.
     pub requests: u64,
     /// How many of them were repeats.
@@ -244,6 +247,7 @@ impl DrillReport {
             longest_recovery_seconds: 0.0,
             oldest_recovery_point_seconds: 0.0,
             rows_read: Cost::default(),
+            queried: Queried::default(),
             requests: 0,
             retries: 0,
             drilled: Bounded::of_at_most(most),

@@ -10,6 +10,7 @@ use std::num::NonZeroU32;
 use jiff::{SignedDuration, Timestamp};
 
 use super::{Month, NIGHTS, TargetEstimate, Tonight};
+use crate::budget;
 use crate::coverage::SkipUnchanged;
 use crate::name::{BackupName, Class, Namespace};
 use crate::plan::{Plan, Target};
@@ -92,9 +93,7 @@ fn priced(mut month: Month, prices: &Prices) -> Month {
     month.copying = costs(asked.copied_gb, month.copied_bytes);
     month.sending = costs(asked.returned_gb, month.sent_bytes);
     month.storing = costs(asked.stored_gb_month, month.stored_bytes);
-    let parts = [month.copying, month.sending, month.storing];
-    let total = parts.into_iter().reduce(|sum, part| Some(sum?.plus(part?)));
-    month.total = total.flatten();
+    month.total = budget::total([month.copying, month.sending, month.storing]);
     month
 }
 
@@ -160,7 +159,9 @@ fn play(
     for (tonight, slot) in nights {
         let new = changes.by_the_next_night(tonight && written);
         let name = BackupName::of(&target.prefix, Class::Scheduled, source, slot);
+        // A run that is carried on has made some of tonight's already, and those are paid for.
         if let Ok(name) = name
+            && !standing.iter().any(|backup| backup.name == name)
             && (new || rule.is_none_or(|rule| is_too_old(&standing, slot, rule)))
         {
             standing.push(sealed(&name));

@@ -10,8 +10,10 @@ use jiff::civil::Time;
 use jiff::tz::TimeZone;
 use toml::de::DeValue;
 
+use super::budget::BUDGET;
 use super::walk::{Section, Table, Walk};
 use super::{Reported, parts};
+use crate::budget::Budget;
 use crate::secret::KeySource;
 use crate::service::Region;
 
@@ -33,6 +35,7 @@ const PLAN: Table = (
         "retention_days",
         "grace_hours",
         "drift",
+        "budget",
         "targets",
         "base_url",
         "api_key_secret",
@@ -78,6 +81,8 @@ pub struct ClusterPlan {
     pub drift: OnDrift,
     /// Regions that receive copies; at least one, each once.
     pub targets: Vec<CopyTarget>,
+    /// What it may cost.
+    pub budget: Option<Budget>,
 }
 
 /// A region that receives copies.
@@ -247,6 +252,7 @@ impl Walk<'_, '_> {
         let grace_hours = self.number(&plan, "grace_hours", GRACE);
         let drift = self.drift(&plan);
         let targets = self.copy_targets(&plan, &region, &weekdays);
+        let budget = self.budget(&plan);
         let base_url = self.zilliz_url(&plan, &targets);
         let api_key = self.zilliz_key(&plan);
         Ok(ClusterPlan {
@@ -262,6 +268,7 @@ impl Walk<'_, '_> {
             grace_hours: grace_hours?.unwrap_or(DEFAULT_GRACE),
             drift: drift?,
             targets: targets?,
+            budget: budget?,
         })
     }
 
@@ -280,6 +287,7 @@ impl Walk<'_, '_> {
             let message = match (key.as_str(), of_turbopuffer) {
                 ("api_key", _) => "is not read: keep keys out of the document; write the name of a secret that holds it as `api_key_secret`".to_owned(),
                 (key, _) if PLAN.1.contains(&key) => "is not known here; it belongs to the plan".to_owned(),
+                (key, _) if BUDGET.1.contains(&key) => "is not known here; it belongs to `budget`".to_owned(),
                 (_, true) => format!("is for plans of turbopuffer, and this one has `provider = \"zilliz\"`; leave it out. Known here: {}", known.join(", ")),
                 (key, false) => format!(
                     "is not known; did you mean `{}`? Known here: {}",

@@ -10,6 +10,7 @@ use std::ops::RangeInclusive;
 use jiff::tz::{self, TimeZone};
 use toml::de::{DeTable, DeValue, Error};
 
+use super::budget::BUDGET;
 use super::environment;
 use super::overlap::{End, Names, Overlap, overlaps, shared_beginning};
 use super::parts;
@@ -29,6 +30,7 @@ const PLAN: Table = (
     "the plan",
     &[
         "provider",
+        "budget",
         "time_zone",
         "concurrency",
         "copies",
@@ -70,7 +72,7 @@ const RETENTION: Table = (
         "days", "daily", "weekly", "monthly", "yearly", "min", "hold",
     ],
 );
-static TABLES: [Table; 5] = [TOP, PLAN, SOURCE, TARGET, RETENTION];
+static TABLES: [Table; 6] = [TOP, PLAN, SOURCE, TARGET, RETENTION, BUDGET];
 
 /// As many as days of the longest window.
 const PERIODS: RangeInclusive<u32> = parts::DAYS;
@@ -209,6 +211,7 @@ impl Walk<'_, '_> {
         let copies = self.number(&plan, "copies", parts::COPIES);
         let max_age_days = self.number(&plan, "max_age_days", parts::DAYS);
         let verify = self.level(&plan);
+        let budget = self.budget(&plan);
         let (selectors, source) = self.source(&plan);
         let targets = self.targets(&plan, &selectors, &zone.unwrap_or(TimeZone::UTC));
         Ok(Plan {
@@ -219,6 +222,7 @@ impl Walk<'_, '_> {
             copies: copies?.unwrap_or(parts::DEFAULT_COPIES),
             skip_unchanged: max_age_days?.and_then(SkipUnchanged::until_days_old),
             verify: verify?,
+            budget: budget?,
         })
     }
 

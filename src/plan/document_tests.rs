@@ -22,6 +22,10 @@ copies = 8
 verify = "sample:50"
 max_age_days = 30
 
+[plans.nightly.budget]
+soft_usd = 50
+hard_usd = "100.50"
+
 [plans.nightly.source]
 region = "aws-us-east-1"
 base_url = "https://private.us-east-1.example"
@@ -446,8 +450,8 @@ journal: `bucket/lifeboat` is not a URL; use s3://bucket/prefix, file:///directo
 journal: is empty; leave it out, or set it to what is meant
 jornal: is not known; did you mean `journal`? Known here: journal, plans
 LIFEBOAT_CONFIG: line 1, column 11: string values must be quoted, expected literal string; this is not TOML
-LIFEBOAT_CONFIG: line 11, column 22: unclosed table, expected `]`; this is not TOML
-LIFEBOAT_CONFIG: line 15, column 1: duplicate key; this is not TOML
+LIFEBOAT_CONFIG: line 15, column 22: unclosed table, expected `]`; this is not TOML
+LIFEBOAT_CONFIG: line 19, column 1: duplicate key; this is not TOML
 "#);
 }
 

@@ -141,6 +141,7 @@ impl<'a> Reader<'a> {
             copies: copies?,
             skip_unchanged: SkipUnchanged::until_days_old(max_age_days?),
             verify: verify?.unwrap_or_default(),
+            budget: None,
         })
     }
 

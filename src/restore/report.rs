@@ -11,6 +11,7 @@ use crate::event::Action;
 use crate::journal::JobLine;
 use crate::name::Namespace;
 use crate::report::{Bounded, Outcome, Size};
+use crate::service::Queried;
 use crate::verify::{Cost, Level};
 
 /// Restored namespaces by how they ended.
@@ -111,6 +112,8 @@ pub struct RestoreReport {
     /// What comparing rows cost, if any were read.
     #[serde(skip_serializing_if = "Cost::is_nothing")]
     pub rows_read: Cost,
+    /// What all queries of this invocation were billed with, counts and rows; beside what the copies were.
+    pub queried: Queried,
     /// HTTP requests sent, repeats included.
     pub requests: u64,
     /// How many of them were repeats.
@@ -172,6 +175,7 @@ impl RestoreReport {
             bytes_written: 0,
             bytes_returned: 0,
             rows_read: Cost::default(),
+            queried: Queried::default(),
             requests: 0,
             retries: 0,
             restored: Bounded::of_at_most(most),

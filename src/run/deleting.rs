@@ -127,7 +127,11 @@ impl<'w, S: Service> Run<'_, 'w, S> {
         }
         if foretells_jobs {
             let copied = live.difference(&covered);
-            plan_copies(side.target, copied, self.slot, self.clock.now(), inventory);
+            if self.over_budget.is_some() {
+                side.unsealed.extend(copied.cloned());
+            } else {
+                plan_copies(side.target, copied, self.slot, self.clock.now(), inventory);
+            }
         }
         let mode = if self.request.dry_run {
             Mode::Show

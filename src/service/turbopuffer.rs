@@ -12,14 +12,14 @@ use jiff::fmt::rfc2822;
 use reqwest::header::HeaderMap;
 use turbopuffer::types::{
     AggregateBy, CopyFromNamespaceOperation, CopyFromNamespaceOperationResult, Encryption, Filter,
-    Id, QueryConfigConsistency, QueryConfigConsistencyLevel, RankBy, RankByAttributeOrder, Vector,
-    VectorEncoding, WriteResult,
+    Id, QueryBilling, QueryConfigConsistency, QueryConfigConsistencyLevel, RankBy,
+    RankByAttributeOrder, Vector, VectorEncoding, WriteResult,
 };
 use turbopuffer::{ApiError, Client, Error};
 
 use super::{
-    Copied, CopyOrder, Metadata, Page, Progress, Region, Row, RowId, Rows, Service, ServiceError,
-    Started, Wanted,
+    Copied, CopyOrder, Metadata, Page, Progress, Queried, Region, Row, RowId, Rows, Service,
+    ServiceError, Started, Wanted,
 };
 use crate::certificate::DeletionCertificate;
 use crate::name::Namespace;
@@ -76,6 +76,7 @@ pub struct Turbopuffer {
     api_key: Arc<ApiKey>,
     copies: Option<CopySource>,
     client: Mutex<Option<(u64, Client)>>,
+    queried: Mutex<Queried>,
 }
 
 impl Turbopuffer {
@@ -95,7 +96,19 @@ impl Turbopuffer {
             api_key,
             copies,
             client: Mutex::new(None),
+            queried: Mutex::default(),
         }
+    }
+
+    /// Adds up what an answer says that it is billed with.
+    fn add_query(&self, billing: &QueryBilling) {
+        let mut sum = self.queried.lock().unwrap_or_else(PoisonError::into_inner);
+        *sum = *sum
+            + Queried {
+                queries: 1,
+                bytes_queried: billing.billable_logical_bytes_queried,
+                bytes_returned: billing.billable_logical_bytes_returned,
+            };
     }
 
     /// One attempt, or two when the key was refused and there is a newer one.
@@ -360,6 +373,10 @@ impl Service for Turbopuffer {
         &self.region
     }
 
+    fn queried(&self) -> Queried {
+        *self.queried.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     async fn list(&self, prefix: &str, cursor: Option<&str>) -> Result<Page, ServiceError> {
         self.attempt(async |client| {
             let mut request = client.namespaces().prefix(prefix).page_size(PAGE_SIZE);
@@ -421,6 +438,7 @@ impl Service for Turbopuffer {
         let Some(answer) = if_there(answer)? else {
             return Ok(None);
         };
+        self.add_query(&answer.billing);
         let rows = answer
             .aggregations
             .get("rows")
@@ -465,6 +483,7 @@ impl Service for Turbopuffer {
         let Some(answer) = if_there(answer)? else {
             return Ok(None);
         };
+        self.add_query(&answer.billing);
         let rows = answer.rows.into_iter().map(|row| self.row(row));
         Ok(Some(Rows {
             rows: rows.collect::<Result<_, _>>()?,

@@ -6,7 +6,7 @@ use comfy_table::{Cell, Table};
 use jiff::SignedDuration;
 
 use super::screen::{self, table};
-use super::{bytes, key_in_words};
+use super::{budget_in_words, bytes, estimated, key_in_words};
 use crate::event::Action;
 use crate::journal::JobLine;
 use crate::plan::{ClusterPlan, OnDrift, weekdays_in_words};
@@ -51,6 +51,12 @@ pub fn write_clusters(out: &mut impl Write, report: &ClusterReport) -> io::Resul
     }
     if !report.jobs.is_empty() {
         writeln!(out, "\n{}", jobs_table(&report.jobs.shown))?;
+    }
+    if let Some(estimate) = &report.estimate {
+        writeln!(out)?;
+        estimated::write_cluster_plan(out, estimate)?;
+    } else if let Some(judged) = &report.budget {
+        estimated::write_budget(out, judged)?;
     }
     for warning in &report.warnings.shown {
         writeln!(out, "warning: {warning}")?;
@@ -191,6 +197,9 @@ pub(super) fn plan_table(plan: &ClusterPlan) -> Table {
             plan.grace_hours
         ),
     ]);
+    if let Some(budget) = &plan.budget {
+        table.add_row(["budget", budget_in_words(budget).as_str()]);
+    }
     table
 }
 

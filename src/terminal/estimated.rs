@@ -7,6 +7,7 @@ use comfy_table::Cell;
 use indicatif::HumanDuration;
 
 use super::{bytes, table};
+use crate::budget::{Judged, State};
 use crate::estimate::{Estimated, PlanEstimate};
 use crate::price::Between;
 use crate::zilliz::estimate::ClusterEstimate;
@@ -17,7 +18,7 @@ pub fn write_estimate(out: &mut impl Write, estimated: &Estimated) -> io::Result
         write_plan(out, plan)?;
     }
     for plan in &estimated.clusters {
-        write_clusters(out, plan)?;
+        write_cluster_plan(out, plan)?;
     }
     if !estimated.clusters.is_empty() {
         writeln!(
@@ -40,7 +41,8 @@ pub fn write_estimate(out: &mut impl Write, estimated: &Estimated) -> io::Result
     Ok(())
 }
 
-fn write_plan(out: &mut impl Write, plan: &PlanEstimate) -> io::Result<()> {
+/// Writes what the next nights of one plan will bring.
+pub(super) fn write_plan(out: &mut impl Write, plan: &PlanEstimate) -> io::Result<()> {
     writeln!(
         out,
         "Plan `{}`: {} sources, {}\n",
@@ -75,10 +77,45 @@ fn write_plan(out: &mut impl Write, plan: &PlanEstimate) -> io::Result<()> {
             Cell::new(money(month.total)),
         ]);
     }
-    writeln!(out, "{table}\n")
+    writeln!(out, "{table}\n")?;
+    write_total(out, plan.total, plan.budget.as_ref())
 }
 
-fn write_clusters(out: &mut impl Write, plan: &ClusterEstimate) -> io::Result<()> {
+/// What all targets cost together, and what that is to the budget.
+fn write_total(
+    out: &mut impl Write,
+    total: Option<Between>,
+    budget: Option<&Judged>,
+) -> io::Result<()> {
+    writeln!(out, "In all: {}", money(total))?;
+    budget.map_or(Ok(()), |judged| write_budget(out, judged))?;
+    writeln!(out)
+}
+
+/// Writes what a budget allows and what is expected.
+pub(super) fn write_budget(out: &mut impl Write, judged: &Judged) -> io::Result<()> {
+    let limits = [("soft", judged.soft), ("hard", judged.hard)];
+    let limits = limits
+        .iter()
+        .filter_map(|(word, limit)| Some(format!("{word} {}", (*limit)?)));
+    let limits: Vec<String> = limits.collect();
+    let state = match judged.state {
+        State::Within => "within it",
+        State::OverSoft => "more than the soft one, so it is warned of",
+        State::PerhapsOverHard => "perhaps more than the hard one; copies go on",
+        State::OverHard => "more than the hard one, so nothing new is copied",
+        State::Unknown => "can't be judged; copies go on",
+    };
+    writeln!(
+        out,
+        "  budget of thirty days: {}; expected {}: {state}",
+        limits.join(", "),
+        money(judged.expected)
+    )
+}
+
+/// Writes what the thirty days of one plan of clusters will bring.
+pub(super) fn write_cluster_plan(out: &mut impl Write, plan: &ClusterEstimate) -> io::Result<()> {
     writeln!(
         out,
         "Plan `{}` on Zilliz Cloud: {} clusters, {}; {} backups each in thirty days, the largest made in about {}\n",
@@ -100,6 +137,7 @@ fn write_clusters(out: &mut impl Write, plan: &ClusterEstimate) -> io::Result<()
         ]);
     }
     writeln!(out, "{table}\n")?;
+    write_total(out, plan.total, plan.budget.as_ref())?;
     for cluster in &plan.of_unknown_size {
         writeln!(
             out,

@@ -81,9 +81,8 @@ pub(super) fn state(shown: &str) -> Cell {
     let colour = match shown.split(' ').next().unwrap_or_default() {
         "sealed" | "already_sealed" | "covered" | "restored" | "equal" | "yes" | "protected"
         | "in_force" | "available" => Color::Green,
-        "failed" | "damaged" | "differs" | "NO" | "missing" | "stale" | "copy_missing" => {
-            Color::Red
-        }
+        "failed" | "over_budget" | "damaged" | "differs" | "NO" | "missing" | "stale"
+        | "copy_missing" => Color::Red,
         "incomplete" | "drifted" | "unproven" | "vanished" | "due" | "no" | "?" | "in_making"
         | "applied" | "repaired" | "unknown" => Color::Yellow,
         _ => Color::Reset,

@@ -3,9 +3,9 @@
 //! Questions, and the policy that says the whole of what it wants, are asked again while a failure may pass. What it must
 //! never do: send a second request that makes a backup. Whether the first one was carried out is for the caller to see.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use backon::Retryable;
@@ -15,8 +15,9 @@ use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::timeout;
 
+use super::limits::Limits;
 use super::transport::{Answer, Call, Lost, Transport};
 use super::wire::{
     Backup, Cluster, Created, FoundPolicy, Job, JobItems, Project, RegionInfo, RestoredCluster,
@@ -30,17 +31,13 @@ use crate::service::{LONGEST_RETRY_AFTER, delays};
 
 /// One attempt. The service answers what it is asked at once, and does its work in the background.
 const ATTEMPT_DEADLINE: Duration = Duration::from_secs(30);
-/// The documented limit: so many requests a second for each user and endpoint (contract section 1).
-const REQUESTS: usize = 20;
-/// A little more than the second, because requests that were sent apart may arrive together.
-const WINDOW: Duration = Duration::from_millis(1_100);
 /// The most the service puts on one page.
 const PAGE_SIZE: usize = 100;
 /// A listing that changes while it is read is begun anew, so often at most.
 const LISTINGS: usize = 3;
 
 /// What is asked for. The rate limit counts each apart.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug)]
 enum Endpoint {
     Regions,
     Projects,
@@ -239,7 +236,7 @@ pub struct Client<T> {
     transport: T,
     api_key: Arc<ApiKey>,
     clock: Clock,
-    sent: Mutex<BTreeMap<Endpoint, VecDeque<Instant>>>,
+    limits: Arc<Limits>,
     requests: AtomicU64,
     retries: AtomicU64,
     /// The service's time less the local one, in seconds, as of its last answer.
@@ -265,12 +262,19 @@ impl<T: Transport> Client<T> {
             transport,
             api_key,
             clock,
-            sent: Mutex::default(),
+            limits: Arc::default(),
             requests: AtomicU64::new(0),
             retries: AtomicU64::new(0),
             ahead_seconds: AtomicI64::new(0),
             lists_no_jobs: AtomicBool::new(false),
         }
+    }
+
+    /// Keeps to the limit together with whoever else has the same key.
+    #[must_use]
+    pub fn sharing(mut self, limits: Arc<Limits>) -> Self {
+        self.limits = limits;
+        self
     }
 
     /// Attempts made so far, and how many of them were repeats.
@@ -576,7 +580,9 @@ impl<T: Transport> Client<T> {
     async fn once(&self, endpoint: Endpoint, call: &Call<'_>) -> Result<Value, ZillizError> {
         let key = self.api_key.current().await?;
         let refused = match self.send(endpoint, call, &key).await {
-            Err(error @ ZillizError::Unauthorized { .. }) => error,
+            Err(error @ (ZillizError::Unauthorized { .. } | ZillizError::Forbidden { .. })) => {
+                error
+            }
             answer => return answer,
         };
         match self.api_key.renewed(&key).await? {
@@ -591,7 +597,7 @@ impl<T: Transport> Client<T> {
         call: &Call<'_>,
         key: &Key,
     ) -> Result<Value, ZillizError> {
-        self.wait_for_room(endpoint).await;
+        self.limits.wait_for_room(endpoint.word()).await;
         self.requests.fetch_add(1, Ordering::Relaxed);
         let answer = timeout(
             ATTEMPT_DEADLINE,
@@ -613,24 +619,6 @@ impl<T: Transport> Client<T> {
             self.ahead_seconds.store(ahead, Ordering::Relaxed);
         }
         opened(&answer, key, endpoint)
-    }
-
-    /// Waits until one more request stays within the rate limit.
-    async fn wait_for_room(&self, endpoint: Endpoint) {
-        let at = {
-            let mut sent = self.sent.lock().unwrap_or_else(PoisonError::into_inner);
-            let sent = sent.entry(endpoint).or_default();
-            let now = Instant::now();
-            let at = match sent.len() {
-                REQUESTS.. => sent
-                    .pop_front()
-                    .map_or(now, |first| now.max(first + WINDOW)),
-                _ => now,
-            };
-            sent.push_back(at);
-            at
-        };
-        sleep_until(at).await;
     }
 }
 

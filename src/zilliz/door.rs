@@ -10,6 +10,7 @@ use tokio::time::{Instant, timeout};
 
 use super::client::Client;
 use super::estimate::{ClusterEstimate, estimate};
+use super::limits::Limits;
 use super::preflight::look_at;
 use super::report::ClusterReport;
 use super::restore::refuse_elsewhere;
@@ -35,13 +36,21 @@ pub(crate) fn connect(
     http: &reqwest::Client,
     clock: &Clock,
 ) -> Result<Clients, String> {
+    // Plans with one key are one user to the service, and one rotation renews all of them.
+    let mut users: Vec<(&ClusterPlan, Arc<ApiKey>, Arc<Limits>)> = Vec::new();
     let clients = settings.clusters.iter().map(|plan| {
         let transport = Https::new(http.clone(), &plan.base_url)?;
-        let key = Arc::new(ApiKey::new(plan.api_key.clone()));
-        Ok((
-            plan.name.clone(),
-            Client::new(transport, key, clock.clone()),
-        ))
+        let mut known = users.iter();
+        let same = known.find(|(other, ..)| {
+            other.base_url == plan.base_url && other.api_key.is_the_same(&plan.api_key)
+        });
+        let (key, limits) = match same {
+            Some((_, key, limits)) => (Arc::clone(key), Arc::clone(limits)),
+            None => (Arc::new(ApiKey::new(plan.api_key.clone())), Arc::default()),
+        };
+        users.push((plan, Arc::clone(&key), Arc::clone(&limits)));
+        let client = Client::new(transport, key, clock.clone());
+        Ok((plan.name.clone(), client.sharing(limits)))
     });
     clients.collect()
 }
@@ -112,6 +121,7 @@ impl Lifeboat {
             plans: &self.settings.clusters,
             client: self.client(plan),
             journal: journal.as_ref(),
+            prices: &self.settings.prices.zilliz,
             clock: self.clock.clone(),
             report: size,
         };
@@ -184,7 +194,8 @@ impl Lifeboat {
         let plans = self.settings.clusters.iter();
         let plans = plans.filter(|plan| is_meant(request, &plan.name));
         let looks = plans.map(|plan| {
-            let look = look_at(plan, &self.settings.clusters, self.client(plan));
+            let prices = &self.settings.prices.zilliz;
+            let look = look_at(plan, &self.settings.clusters, self.client(plan), prices);
             async move {
                 let looked = timeout(time_left, look).boxed_local().await;
                 looked.unwrap_or_else(|_| vec![Finding::out_of_time(&plan.name)])

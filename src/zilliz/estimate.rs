@@ -15,6 +15,7 @@ use super::account::Account;
 use super::client::{Client, ZillizError};
 use super::transport::Transport;
 use super::wire::{Backup, Cluster};
+use crate::budget::{self, Budget, Judged};
 use crate::plan::ClusterPlan;
 use crate::price::{Between, MicroDollars, ZillizPrices};
 use crate::service::Region;
@@ -43,6 +44,11 @@ pub struct ClusterEstimate {
     pub seconds: u64,
     /// Every region in which something is kept: the clusters' own, and the targets.
     pub regions: Vec<RegionEstimate>,
+    /// What thirty days cost in all of them, clusters of unknown size left out; `None` when a price of it is unknown.
+    pub total: Option<Between>,
+    /// What that is to the plan's budget, if it has one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub budget: Option<Judged>,
 }
 
 /// What is sent to one region and kept there.
@@ -99,6 +105,17 @@ pub async fn estimate<T: Transport>(
     now: Timestamp,
 ) -> Result<ClusterEstimate, ZillizError> {
     let account = Account::read(client).await?;
+    estimate_of(plan, &account, client, prices, now).await
+}
+
+/// The same for an account that was read already.
+pub(super) async fn estimate_of<T: Transport>(
+    plan: &ClusterPlan,
+    account: &Account,
+    client: &Client<T>,
+    prices: &ZillizPrices,
+    now: Timestamp,
+) -> Result<ClusterEstimate, ZillizError> {
     let looks = account.selected(plan).map(async |cluster| {
         let backups = client.backups(&cluster.cluster_id).await?;
         Ok::<_, ZillizError>((cluster, newest_size(&backups)))
@@ -153,14 +170,34 @@ fn add_up(
                 .add(kept, backups, prices);
         }
     }
+    let regions: Vec<RegionEstimate> = regions.into_values().collect();
+    let total = budget::total(regions.iter().map(|region| region.total));
     ClusterEstimate {
         plan: plan.name.clone(),
         clusters: u64::try_from(sizes.len()).unwrap_or(u64::MAX),
+        budget: plan
+            .budget
+            .map(|budget| judged(budget, plan, total, &unknown)),
         of_unknown_size: unknown,
         bytes,
         backups,
         seconds: largest.div_ceil(BACKUP_SPEED),
-        regions: regions.into_values().collect(),
+        regions,
+        total,
+    }
+}
+
+/// What is known may be too much already. It is never known to be little enough while the size of a cluster is not.
+fn judged(
+    budget: Budget,
+    plan: &ClusterPlan,
+    total: Option<Between>,
+    of_unknown_size: &[String],
+) -> Judged {
+    let judged = budget.judge(&plan.name, total);
+    match judged.refusal() {
+        None if !of_unknown_size.is_empty() => budget.judge(&plan.name, None),
+        _ => judged,
     }
 }
 

@@ -23,6 +23,7 @@ use super::notes::{Begun, Intent, Note, Past};
 use super::run::{Run, describe};
 use super::transport::Transport;
 use super::wire::{Backup, Cluster, Job, SentBackup, SentCollections, SentCopy};
+use crate::budget::OverBudget;
 use crate::clock::Clock;
 use crate::event::{Action, ByHand};
 use crate::journal::JobLine;
@@ -79,6 +80,7 @@ impl<T: Transport> Run<'_, '_, T> {
                 },
                 dry_run: self.request.dry_run,
                 resumes,
+                over_budget: self.over_budget.as_ref(),
             };
             let (refused, notes) = account.against(self.world.plan, self.world.plans, cluster);
             let refused = refused
@@ -157,6 +159,7 @@ struct Hand<'a, T> {
     until: Instant,
     dry_run: bool,
     resumes: bool,
+    over_budget: Option<&'a OverBudget>,
 }
 
 /// What came of asking for a backup.
@@ -193,8 +196,9 @@ fn in_doubt(unanswered: bool, error: &ZillizError) -> Asked {
     ))
 }
 
-fn planned(other: Option<String>) -> Asked {
+fn planned(other: Option<String>, over: Option<&OverBudget>) -> Asked {
     Asked::Planned(match other {
+        _ if over.is_some() => "would not be made, as the budget is used up".into(),
         Some(other) => format!("would wait for the backup that is being made ({other})"),
         None => "would be made now".into(),
     })
@@ -283,9 +287,14 @@ impl<T: Transport> Hand<'_, T> {
                     }
                 }
             }
+            // What a request has made is followed; what none was sent for is not begun.
+            if let (Some(over), false) = (self.over_budget, self.dry_run) {
+                let message = format!("no backup was asked for: {over}");
+                return Asked::Failed("over_budget", message);
+            }
             match (self.busy(&listed).await, self.dry_run) {
                 (Err(error), _) => return failed(&error),
-                (Ok(other), true) => return planned(other),
+                (Ok(other), true) => return planned(other, self.over_budget),
                 (Ok(Some(other)), false) => {
                     if !self.wait(pace.next()).await {
                         return Asked::Waits(format!(

@@ -1,5 +1,7 @@
 //! Asks Zilliz Cloud, before the first night, whether a plan can work: only reads, and changes nothing.
 
+use std::collections::BTreeSet;
+
 use futures_util::future::join_all;
 
 use super::account::Account;
@@ -9,12 +11,14 @@ use super::transport::Transport;
 use super::wire::Cluster;
 use crate::plan::ClusterPlan;
 use crate::preflight::{Finding, Verdict};
+use crate::price::ZillizPrices;
 
 /// Everything that can be told without writing.
 pub async fn look_at<T: Transport>(
     plan: &ClusterPlan,
     plans: &[ClusterPlan],
     client: &Client<T>,
+    prices: &ZillizPrices,
 ) -> Vec<Finding> {
     let finding = |verdict, about: String, message: String| Finding {
         verdict,
@@ -38,6 +42,7 @@ pub async fn look_at<T: Transport>(
             format!("the key lists; clusters selected: {}", clusters.len()),
         ));
     }
+    findings.extend(look_at_budget(plan, &clusters, prices));
     let wanted = Policy::of(plan, client.now());
     let policies = join_all(
         clusters
@@ -93,4 +98,32 @@ pub async fn look_at<T: Transport>(
     }
     findings.push(of_plan(Verdict::Note, "whether the key may set policies and make backups can't be tried without writing; the first run shows it".into()));
     findings
+}
+
+/// Whether the plan's budget can be judged, if it has one.
+fn look_at_budget(
+    plan: &ClusterPlan,
+    clusters: &[&Cluster],
+    prices: &ZillizPrices,
+) -> Option<Finding> {
+    plan.budget?;
+    let homes = clusters
+        .iter()
+        .filter_map(|cluster| cluster.region_id.as_deref());
+    let homes: BTreeSet<&str> = homes.collect();
+    let targets = plan.targets.iter().map(|target| target.region.as_str());
+    let mut unknown = Vec::new();
+    for region in homes.iter().copied().chain(targets.clone()) {
+        if prices.stored_gb_month(region).is_none() {
+            unknown.push(format!("zilliz.stored_gb_month of {region}"));
+        }
+    }
+    for home in &homes {
+        for target in targets.clone() {
+            if prices.sent_gb(home, target).is_none() {
+                unknown.push(format!("zilliz.sent_gb from {home} to {target}"));
+            }
+        }
+    }
+    Some(Finding::of_budget(&plan.name, &unknown))
 }

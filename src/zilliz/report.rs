@@ -4,9 +4,11 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::client::ZillizError;
+use super::estimate::ClusterEstimate;
 use super::policy::Drift;
 use super::recovery::{Protection, Standing};
 use super::wire::Cluster;
+use crate::budget::Judged;
 use crate::event::{Action, Request};
 use crate::journal::JobLine;
 use crate::plan::ClusterPlan;
@@ -25,6 +27,8 @@ pub enum PolicyState {
     Repaired,
     /// It is another one, and the plan says to report that, or this is a dry run.
     Drifted,
+    /// It is another one, and was not set, because the plan's hard budget is used up.
+    OverBudget,
     /// It could not be read, set or understood, or the cluster was refused.
     Failed,
 }
@@ -38,6 +42,7 @@ impl PolicyState {
             Self::Applied => "applied",
             Self::Repaired => "repaired",
             Self::Drifted => "drifted",
+            Self::OverBudget => "over_budget",
             Self::Failed => "failed",
         }
     }
@@ -158,6 +163,12 @@ pub struct ClusterReport {
     pub failures: Bounded<Failure>,
     /// What is worth a look and no failure.
     pub warnings: Bounded<String>,
+    /// What is expected to be sent, kept and spent: in a dry run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub estimate: Option<ClusterEstimate>,
+    /// What that is to the plan's budget, if it has one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub budget: Option<Judged>,
     /// Failures for which more time is no remedy.
     #[serde(skip)]
     not_for_want_of_time: u64,
@@ -199,6 +210,8 @@ impl ClusterReport {
             retries: 0,
             failures: Bounded::of_at_most(list),
             warnings: Bounded::of_at_most(list),
+            estimate: None,
+            budget: None,
             not_for_want_of_time: 0,
             for_want_of_time: 0,
         }
@@ -213,7 +226,7 @@ impl ClusterReport {
                 counts.policies_in_force += 1;
                 counts.policies_set += 1;
             }
-            PolicyState::Drifted => counts.policies_drifted += 1,
+            PolicyState::Drifted | PolicyState::OverBudget => counts.policies_drifted += 1,
             PolicyState::Failed => {}
         }
         let drifts: Vec<String> = line.drift.iter().map(ToString::to_string).collect();

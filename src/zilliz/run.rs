@@ -21,11 +21,13 @@ use super::recovery::{Placed, Protection, Standing, judge};
 use super::report::{ClusterReport, PolicyLine, PolicyState};
 use super::transport::Transport;
 use super::wire::{Backup, Cluster};
+use crate::budget::OverBudget;
 use crate::clock::Clock;
 use crate::event::{Action, ByHand, Request};
 use crate::journal::{JobLine, Journal, RunKey};
 use crate::name::Class;
 use crate::plan::{ClusterPlan, OnDrift};
+use crate::price::ZillizPrices;
 use crate::report::Size;
 use crate::restore::renew;
 use crate::slot::{CLOCK_MARGIN, Slot, SlotError};
@@ -45,6 +47,8 @@ pub struct World<'a, T> {
     pub client: &'a Client<T>,
     /// Where runs are remembered.
     pub journal: Option<&'a Journal>,
+    /// What its cost is told with.
+    pub prices: &'a ZillizPrices,
     /// The local clock.
     pub clock: Clock,
     /// How long the report may be.
@@ -74,6 +78,7 @@ pub async fn run<T: Transport>(
         until: Instant::now() + time_left.saturating_sub(time_left / 20),
         report: ClusterReport::begin(request, world.plan, slot, run_id.clone(), begun, size),
         lines: Vec::new(),
+        over_budget: None,
     };
     let before = world.client.attempts();
     let span = info_span!("run", run_id, plan = world.plan.name, slot = %slot.instant());
@@ -100,6 +105,8 @@ pub(super) struct Run<'a, 'w, T> {
     pub(super) report: ClusterReport,
     /// What the journal's history keeps.
     pub(super) lines: Vec<JobLine>,
+    /// Why nothing new may be asked for, if that is so.
+    pub(super) over_budget: Option<OverBudget>,
 }
 
 /// What one cluster came to.
@@ -169,6 +176,8 @@ impl<T: Transport> Run<'_, '_, T> {
             }
             Err(_) => return self.out_of_time(None),
         };
+        let looked = self.look_at_the_cost(&account);
+        looked.boxed_local().await;
         if self.request.manual {
             return self
                 .back_up_by_hand(&account, journaled, &of)
@@ -322,6 +331,11 @@ impl<T: Transport> Run<'_, '_, T> {
         }
         if self.world.plan.drift == OnDrift::Report || self.request.dry_run {
             return Ok(PolicyState::Drifted);
+        }
+        if let Some(over) = &self.over_budget {
+            line.state = PolicyState::OverBudget;
+            let message = format!("its policy is not the plan's, and was not set: {over}");
+            return Err(("over_budget", message));
         }
         client
             .set_policy(id, &wanted.sent())

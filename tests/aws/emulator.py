@@ -63,6 +63,15 @@ class Emulator:
         permissions = ["read", "write", "list", "admin"]
         self._control("keys", [{"key": key, "organisation": "org-a", "permissions": permissions} for key in accepted])
 
+    def seed_zilliz(self, what: str, *rows: dict[str, Any]) -> None:
+        """Puts projects, clusters or keys into the account at Zilliz Cloud."""
+        self._control(f"zilliz/{what}", list(rows))
+
+    def known_to_zilliz(self, what: str) -> list[dict[str, Any]]:
+        """What stands there."""
+        found: list[dict[str, Any]] = self._control(f"zilliz/{what}")
+        return found
+
     def faults(self, *rules: dict[str, Any]) -> None:
         """From now on this goes wrong, and nothing else."""
         self._control("faults", list(rules))

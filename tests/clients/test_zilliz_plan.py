@@ -222,6 +222,9 @@ def test_a_months_price_is_told_where_it_is_known(account: Account, keeper: Keep
     assert regions[NEAR]["sending"]["least"] == plan["backups"] * 7 * 20_000 == regions[NEAR]["storing"]["most"]
     shown = keeper("estimate", "--plan", "prod").stdout
     assert "Plan `prod` on Zilliz Cloud: 1 clusters" in shown and "$" in shown
+    dry_run = keeper.report("backup", "--dry-run")
+    assert dry_run["estimate"] == plan and plan["total"]["least"] > 0
+    assert "In all: $" in keeper("backup", "--dry-run").stdout
 
 
 def exactly_one_of_each(cli: Cli) -> None:

@@ -1,6 +1,7 @@
 //! Clusters of Zilliz Cloud: the emulator's control plane in this process, under virtual time. `restoring` brings them back.
 
 mod account;
+mod budgets;
 mod by_hand;
 mod histories;
 mod listings;
@@ -16,6 +17,7 @@ use lifeboat::clock::Clock;
 use lifeboat::event::{Action, Request};
 use lifeboat::journal::Journal;
 use lifeboat::plan::{ClusterPlan, Settings};
+use lifeboat::price::Prices;
 use lifeboat::report::Size;
 use lifeboat::secret::{ApiKey, Key, KeySource};
 use lifeboat::zilliz::ClusterReport;
@@ -127,6 +129,7 @@ struct Account {
     wire: Wire,
     plans: Vec<ClusterPlan>,
     journal: Option<Journal>,
+    prices: Prices,
 }
 
 impl Account {
@@ -148,6 +151,7 @@ impl Account {
             },
             plans: plans(document),
             journal: None,
+            prices: Prices::built_in().unwrap(),
         };
         account.seed(
             "projects",
@@ -295,6 +299,7 @@ impl Account {
             plans: &self.plans,
             client: &client,
             journal: self.journal.as_ref(),
+            prices: &self.prices.zilliz,
             clock,
             report: Size::Whole,
         };

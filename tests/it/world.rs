@@ -17,6 +17,7 @@ use lifeboat::event::{Action, Request};
 use lifeboat::journal::Journal;
 use lifeboat::name::Namespace;
 use lifeboat::plan::{Plan, Settings};
+use lifeboat::price::Prices;
 use lifeboat::report::{Report, Size};
 use lifeboat::restore::{self, How, Kept, RestoreReport};
 use lifeboat::run::{self, Refused};
@@ -91,6 +92,8 @@ pub(crate) struct World {
     pub(crate) journal: Option<Journal>,
     /// Names on one page of a listing.
     pub(crate) page_size: u32,
+    /// What things cost.
+    pub(crate) prices: Prices,
     /// Every change that was asked for, in order.
     pub(crate) asked: Arc<Mutex<Vec<Asked>>>,
     begin: (Instant, Timestamp),
@@ -112,6 +115,7 @@ impl World {
             source: SOURCE,
             journal: None,
             page_size: 1_000,
+            prices: Prices::built_in().unwrap(),
             asked: Arc::default(),
             begin: (Instant::now(), begin),
             skew: SignedDuration::ZERO,
@@ -197,6 +201,7 @@ impl World {
             source: &source,
             targets: &targets,
             journal: process.journal,
+            prices: &self.prices,
             clock,
             report: Size::Whole,
             watch: &|_| (),

@@ -12,7 +12,7 @@ import json
 import re
 import sys
 from pathlib import Path
-from typing import Any, Iterator
+from typing import Any, Iterable, Iterator
 
 from cfnlint.api import lint
 from samtranslator.model.exceptions import InvalidDocumentException
@@ -26,6 +26,7 @@ INPUT = {"action": "backup", "plan": "${Plan}", "scheduled_time": "<aws.schedule
 DRILL = {**INPUT, "action": "drill"}
 DEAD_LETTERS = {"Fn::GetAtt": ["DeadLetters", "Arn"]}
 SECRET = "arn:aws:secretsmanager:us-east-1:123456789012:secret:lifeboat/turbopuffer-AbC123"
+SECRET_OF_ZILLIZ = "arn:aws:secretsmanager:us-east-1:123456789012:secret:lifeboat/zilliz-AbC123"
 # Values of the parameters that must be given, as people will give them.
 EXAMPLES = {
     "SourceRegion": "aws-us-east-1",
@@ -35,6 +36,8 @@ EXAMPLES = {
     "MoreSecretArns": SECRET,
     "ApiKeySecretArn": SECRET,
     "PasswordSecretPrefix": "lifeboat/restored/",
+    "ZillizApiKeySecretArn": SECRET_OF_ZILLIZ,
+    "ZillizBaseUrl": "https://api.cloud.zilliz.com",
 }
 
 
@@ -70,6 +73,13 @@ def _is_a_parameters(value: Any) -> bool:
     return "Ref" in value or all("Ref" in chosen for chosen in value.get("Fn::If", [{}])[1:])
 
 
+def _chosen(items: Iterable[Any]) -> dict[str, str]:
+    """What is there under a condition: each parameter, and the condition."""
+    chosen = [item["Fn::If"] for item in items if "Fn::If" in item]
+    named = [(value.get("Resource", value), condition) for condition, value, _ in chosen]
+    return {named["Ref"]: condition for named, condition in named if "Ref" in named}
+
+
 def _broken_promises(expanded: dict[str, Any]) -> Iterator[str]:
     """Our own rules, which a linter can't know."""
 
@@ -90,6 +100,9 @@ def _broken_promises(expanded: dict[str, Any]) -> Iterator[str]:
     failures, target = only("AWS::Lambda::EventInvokeConfig"), schedule.get("Target", {})
     variables = function.get("Environment", {}).get("Variables", {})
     parameters = expanded.get("Parameters", {})
+    keys = {name: value for name, value in variables.items() if name.endswith("_API_KEY_SECRET")}
+    role = expanded["Resources"].get("BackupRole", {}).get("Properties", {})
+    readable = _chosen(role["Policies"][0]["PolicyDocument"]["Statement"]) if role else {}
     promises = [
         ("one run at a time", function.get("ReservedConcurrentExecutions") == 1),
         ("the function's log goes to our group", function.get("LoggingConfig", {}).get("LogGroup") == {"Ref": "Logs"}),
@@ -109,6 +122,9 @@ def _broken_promises(expanded: dict[str, Any]) -> Iterator[str]:
         ("nothing is drilled unless somebody asks for it", parameters["DrillSchedule"]["Default"] == ""),
         ("no secret is written unless somebody says which may be", parameters["PasswordSecretPrefix"]["Default"] == ""),
         ("the journal is in our bucket", variables.pop("LIFEBOAT_JOURNAL", None) == {"Fn::Sub": "s3://${Journal}/lifeboat"}),
+        ("a stack of either service names its key, and may read it, only if it was given one",
+         _chosen(keys.values()) == {"ApiKeySecretArn": "HasTurbopuffer", "ZillizApiKeySecretArn": "HasZilliz"}
+         and _chosen(keys.values()).items() <= readable.items()),
         ("nobody else sees the journal's bucket", len(bucket.get("PublicAccessBlockConfiguration", {})) == 4
          and all(bucket["PublicAccessBlockConfiguration"].values())),
         ("no environment value is written into the function but by a parameter",

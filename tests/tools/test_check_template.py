@@ -39,13 +39,23 @@ def misspell(*path: str, as_: str) -> Mutation:
     return mutate
 
 
+def reads_a_key(template: dict[str, Any]) -> dict[str, Any]:
+    """The statement that lets the function read turbopuffer's key."""
+    statement = template["Resources"]["BackupRole"]["Properties"]["Policies"][0]["PolicyDocument"]["Statement"][0]
+    permission: dict[str, Any] = statement["Fn::If"][1]
+    return permission
+
+
 def ask_for_other_secrets(template: dict[str, Any]) -> None:
-    template["Resources"]["BackupRole"]["Properties"]["Policies"][0]["PolicyDocument"]["Statement"][0]["Resource"] = "*"
+    reads_a_key(template)["Resource"] = "*"
 
 
 def invent_an_action(template: dict[str, Any]) -> None:
-    statement = template["Resources"]["BackupRole"]["Properties"]["Policies"][0]["PolicyDocument"]["Statement"][0]
-    statement["Action"] = "secretsmanager:GetSecretValues"
+    reads_a_key(template)["Action"] = "secretsmanager:GetSecretValues"
+
+
+def forbid_the_key_of_zilliz(template: dict[str, Any]) -> None:
+    template["Resources"]["BackupRole"]["Properties"]["Policies"][0]["PolicyDocument"]["Statement"][1]["Fn::If"][0] = "HasTurbopuffer"
 
 
 FUNCTION = ("Resources", "Backup", "Properties")
@@ -76,6 +86,10 @@ MISTAKES: dict[str, tuple[Mutation, str]] = {
     "a property that doesn't exist": (misspell(*FUNCTION, "MemorySize", as_="MemorySise"), "MemorySise"),
     # And our own promises.
     "every secret of the account": (ask_for_other_secrets, "permissions"),
+    "a key that it may not read": (forbid_the_key_of_zilliz, "may read it"),
+    "an empty secret for whoever has no key": (
+        change(*FUNCTION, "Environment", "Variables", "ZILLIZ_API_KEY_SECRET", to={"Ref": "ZillizApiKeySecretArn"}), "only if it was given one"
+    ),
     "two runs at once": (change(*FUNCTION, "ReservedConcurrentExecutions", to=2), "one run at a time"),
     "an event without the planned instant": (change(*SCHEDULED, "Input", to="{}"), "planned instant"),
     "open runs that nobody carries on with": (change(*RESUMED, "Input", to="{}"), "carried on"),

@@ -78,6 +78,11 @@ impl Refusal {
         }
     }
 
+    /// Unknown: what the service says over its rate limit; the official client looks for the status 429 or these words.
+    pub(crate) fn too_many() -> Self {
+        Self::plain(429, "rate limit exceeded")
+    }
+
     /// Unknown: how paths and methods that do not exist, and bodies that are no JSON, are refused.
     pub(crate) fn plain(status: u16, message: impl Into<String>) -> Self {
         Self {
@@ -112,6 +117,10 @@ pub(crate) enum Undocumented<'a> {
     CopyNeedsPlan,
     CopyToUnboundRegion(&'a str),
     CopyWithoutRegion,
+    RegionsNeedPlan,
+    RegionNotBound(&'a str),
+    RegionInUse(&'a str),
+    NoRegions,
     NoEnabled,
     NotAList(&'a str),
     NoIntegration,
@@ -149,10 +158,17 @@ impl Undocumented<'_> {
             Self::CopyNeedsPlan => {
                 "Cross-region backup needs the Business Critical plan or BYOC.".to_owned()
             }
-            Self::CopyToUnboundRegion(region) => {
+            Self::CopyToUnboundRegion(region) | Self::RegionNotBound(region) => {
                 format!("Region {region} is not bound to the project.")
             }
             Self::CopyWithoutRegion => "crossRegionCopies needs a regionId each.".to_owned(),
+            Self::RegionsNeedPlan => {
+                "More than one region needs the Business Critical plan.".to_owned()
+            }
+            Self::RegionInUse(region) => {
+                format!("Region {region} has clusters of the project.")
+            }
+            Self::NoRegions => "regionIds must name at least one region.".to_owned(),
             Self::NoEnabled => "enabled is required and must be a boolean.".to_owned(),
             Self::NotAList(field) => format!("{field} must be an array."),
             Self::NoIntegration => "integrationId is required.".to_owned(),

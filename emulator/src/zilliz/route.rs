@@ -13,6 +13,8 @@ pub(crate) enum Op {
     ListRegions,
     ListProjects,
     DescribeProject,
+    BindRegions,
+    UnbindRegion,
     ListClusters,
     DescribeCluster,
     DropCluster,
@@ -36,6 +38,8 @@ impl Op {
             Self::ListRegions => "zilliz.list_regions",
             Self::ListProjects => "zilliz.list_projects",
             Self::DescribeProject => "zilliz.describe_project",
+            Self::BindRegions => "zilliz.bind_regions",
+            Self::UnbindRegion => "zilliz.unbind_region",
             Self::ListClusters => "zilliz.list_clusters",
             Self::DescribeCluster => "zilliz.describe_cluster",
             Self::DropCluster => "zilliz.drop_cluster",
@@ -62,6 +66,8 @@ pub(crate) struct Route<'a> {
     pub(crate) cluster: Cow<'a, str>,
     /// Of a project, a backup or a job; empty where the path has none.
     pub(crate) id: Cow<'a, str>,
+    /// Empty where the path has none.
+    pub(crate) region: Cow<'a, str>,
 }
 
 /// Reads a path such as `/zilliz/v2/clusters/in01-0/backups/create`. Empty segments count: an empty cluster id is
@@ -72,11 +78,20 @@ pub(crate) fn route(method: Method, path: &str) -> Result<Route<'_>> {
     let segments: Vec<&str> = inside
         .map(|inside| inside.trim_end_matches('/').split('/').collect())
         .unwrap_or_default();
+    if let (Delete, ["projects", id, "regions", region]) = (method, segments.as_slice()) {
+        return Ok(Route {
+            op: Op::UnbindRegion,
+            cluster: Cow::Borrowed(""),
+            id: decode(id, false),
+            region: decode(region, false),
+        });
+    }
     let (op, cluster, id) = match (method, segments.as_slice()) {
         (Get, ["clouds"]) => (Op::ListClouds, "", ""),
         (Get, ["regions"]) => (Op::ListRegions, "", ""),
         (Get, ["projects"]) => (Op::ListProjects, "", ""),
         (Get, ["projects", id]) => (Op::DescribeProject, "", *id),
+        (Post, ["projects", id, "regions"]) => (Op::BindRegions, "", *id),
         (Get, ["clusters"]) => (Op::ListClusters, "", ""),
         (Get, ["clusters", cluster]) => (Op::DescribeCluster, *cluster, ""),
         (Delete, ["clusters", cluster, "drop"]) => (Op::DropCluster, *cluster, ""),
@@ -98,6 +113,7 @@ pub(crate) fn route(method: Method, path: &str) -> Result<Route<'_>> {
         op,
         cluster: decode(cluster, false),
         id: decode(id, false),
+        region: Cow::Borrowed(""),
     })
 }
 
@@ -126,6 +142,8 @@ mod tests {
             (Method::Get, "regions", Op::ListRegions),
             (Method::Get, "projects", Op::ListProjects),
             (Method::Get, "projects/p", Op::DescribeProject),
+            (Method::Post, "projects/p/regions", Op::BindRegions),
+            (Method::Delete, "projects/p/regions/r", Op::UnbindRegion),
             (Method::Get, "clusters", Op::ListClusters),
             (Method::Get, "clusters/c", Op::DescribeCluster),
             (Method::Delete, "clusters/c/drop", Op::DropCluster),

@@ -39,6 +39,8 @@ pub struct ZillizSettings {
     pub permanent_expiry: PermanentExpiry,
     /// Whether a deleted backup can still be described, as DELETED; otherwise it is not found.
     pub deleted_can_be_described: bool,
+    /// Requests a second that each key may send to each endpoint; any number where absent. The documentation says 20.
+    pub rate_limit: Option<usize>,
     /// Whether `GET /v2/jobs?type=BACKUP` lists backup jobs. Nothing public says that it does.
     pub jobs_can_be_listed: bool,
     /// Whether `restoreCluster` takes LOADED and `NOT_LOADED`, which is all that `zilliz-cli` 1.0.2 can send, for KEEP
@@ -60,6 +62,7 @@ impl Default for ZillizSettings {
             restore_bytes_per_second: 350_000_000,
             permanent_expiry: PermanentExpiry::Null,
             deleted_can_be_described: false,
+            rate_limit: None,
             jobs_can_be_listed: false,
             old_collection_status: false,
             bytes_per_gigabyte: 1_000_000_000,

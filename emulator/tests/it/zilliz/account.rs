@@ -42,6 +42,51 @@ fn projects_say_what_they_hold() {
 }
 
 #[test]
+fn regions_are_bound_to_a_business_critical_project_and_copies_may_go_there() {
+    let account = Account::new();
+    let regions = format!("projects/{PROJECT}/regions");
+    let to =
+        json!({"backupType": "CLUSTER", "crossRegionCopies": [{"regionId": "gcp-us-central1"}]});
+    let create = format!("clusters/{CLUSTER}/backups/create");
+    assert_eq!(account.refused_post(&create, &to), 96038);
+
+    let bound = account.post(&regions, &json!({"regionIds": ["gcp-us-central1", NEAR]}));
+    assert_eq!(bound["projectId"], PROJECT);
+    assert_eq!(
+        bound["regionIds"],
+        json!([FAR, "gcp-us-central1", NEAR, HOME])
+    );
+    account.post(&create, &to);
+
+    let left = account.delete(&format!("{regions}/gcp-us-central1"));
+    assert_eq!(left, json!([FAR, NEAR, HOME]));
+    let refused = |method, path: &str, body: &Value| account.refused(method, path, body);
+    for (path, what) in [
+        (HOME, "has a cluster"),
+        ("gcp-us-central1", "is bound no more"),
+    ] {
+        let path = format!("{regions}/{path}");
+        assert_eq!(
+            refused(Method::Delete, &path, &Value::Null),
+            96038,
+            "{what}"
+        );
+    }
+    for (body, code) in [
+        (json!({"regionIds": ["gcp-nowhere"]}), 96001),
+        (json!({"regionIds": []}), 96038),
+        (json!({"regionIds": "gcp-us-east4"}), 96038),
+    ] {
+        assert_eq!(refused(Method::Post, &regions, &body), code, "{body}");
+    }
+    let plain = format!("projects/{PLAIN_PROJECT}/regions");
+    assert_eq!(
+        refused(Method::Post, &plain, &json!({"regionIds": [NEAR]})),
+        96038
+    );
+}
+
+#[test]
 fn clusters_are_listed_by_page_and_region() {
     let account = Account::new();
     let more: Vec<Value> = (0..24)

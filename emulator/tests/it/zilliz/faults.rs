@@ -27,6 +27,29 @@ fn statuses_come_in_the_services_envelope() {
     }
 }
 
+/// Off unless it is switched on: the official command line does not wait between its requests.
+#[test]
+fn more_than_the_limit_in_a_second_is_refused_by_key_and_endpoint() {
+    let account = Account::new();
+    let ask = |what: &str| account.call(Method::Get, what, &Value::Null).status;
+    assert!((0..50).all(|_| ask("projects") == 200));
+
+    let got = account.0.post(
+        "/_emulator/settings",
+        &json!({"zilliz": {"rate_limit": 20}}),
+    );
+    assert_eq!(got.status, 200, "{got:?}");
+    account.pass(Duration::from_secs(1));
+    assert!((0..20).all(|_| ask("projects") == 200));
+    let refused = account.call(Method::Get, "projects", &Value::Null);
+    assert_eq!((refused.status, &refused.body["code"]), (429, &json!(429)));
+    assert_eq!(ask("clusters"), 200, "another endpoint counts apart");
+    account.pass(Duration::from_millis(999));
+    assert_eq!(ask("projects"), 429);
+    account.pass(Duration::from_millis(1));
+    assert!((0..20).all(|_| ask("projects") == 200));
+}
+
 #[test]
 fn a_create_that_was_slow_or_failed_may_have_happened() {
     let account = Account::new();

@@ -1,0 +1,209 @@
+//! What a budget stops of clusters' backups, and that nothing is ever disabled, changed or deleted for one.
+
+use std::time::Duration;
+
+use lifeboat::budget::{Budget, State};
+use lifeboat::event::Request;
+use lifeboat::price::{MicroDollars, Prices};
+use lifeboat::report::Outcome;
+use lifeboat::zilliz::ClusterReport;
+use serde_json::json;
+
+use super::{Account, CLUSTER, FAR, HOME, failures, states};
+
+/// The plan's policy, as the service shows it.
+const POLICY: &str = "1,2,3,4,5,6,7 02:00-04:00 7 gcp-europe-west3:7 gcp-us-east4:30";
+
+fn limit(account: &mut Account, soft: Option<u64>, hard: Option<u64>) {
+    let dollars = |amount: Option<u64>| amount.map(|dollars| MicroDollars(dollars * 1_000_000));
+    account.plans[0].budget = Budget::of(dollars(soft), dollars(hard)).ok();
+}
+
+fn state(report: &ClusterReport) -> State {
+    report.budget.as_ref().unwrap().state
+}
+
+/// A cluster whose first backups, of 7 GB, stand everywhere: a month costs about 22 dollars.
+async fn protected() -> Account {
+    let account = Account::new().with_journal();
+    account.back_up().await;
+    account.sleep(3).await;
+    let report = account.resume().await;
+    assert_eq!(states(&report), "protected protected protected");
+    account
+}
+
+fn by_hand() -> Request {
+    Request {
+        manual: true,
+        scheduled_time: Some(super::BEGIN.parse().unwrap()),
+        ..Request::default()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn over_the_soft_budget_everything_goes_on_with_a_warning() {
+    let mut account = protected().await;
+    limit(&mut account, Some(5), Some(1_000));
+    let report = account.back_up().await;
+    assert_eq!(
+        (report.outcome, state(&report)),
+        (Outcome::Succeeded, State::OverSoft)
+    );
+    assert!(
+        report.warnings.shown[0].contains("the soft budget is $5.00"),
+        "{:?}",
+        report.warnings
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn over_the_hard_budget_policies_are_left_as_they_are_and_the_run_fails() {
+    let mut account = protected().await;
+    limit(&mut account, None, Some(5));
+    let set = account.calls("zilliz.set_policy");
+    let report = account.back_up().await;
+    assert_eq!(
+        (report.outcome, failures(&report).as_str(), state(&report)),
+        (Outcome::Failed, "over_budget", State::OverHard)
+    );
+    assert_eq!(states(&report), "protected protected protected");
+    let message = &report.failures.shown[0].message;
+    assert!(
+        message.contains("more than the hard budget of $5.00") && message.contains("`hard_usd`"),
+        "{message}"
+    );
+    assert_eq!(account.policy(CLUSTER), POLICY);
+
+    // One that drifts stays as somebody made it: no new copy is asked for.
+    account.set_policy(
+        CLUSTER,
+        &json!({"enabled": true, "frequency": "1", "startTime": "02:00-04:00", "retentionDays": 7, "crossRegionCopies": []}),
+    );
+    let report = account.back_up().await;
+    assert_eq!(failures(&report), "over_budget over_budget");
+    assert_eq!(report.policies.shown[0].state.word(), "over_budget");
+    assert_eq!(report.counts.policies_drifted, 1);
+    assert_eq!(account.policy(CLUSTER), "1 02:00-04:00 7");
+    assert_eq!(
+        account.calls("zilliz.set_policy"),
+        set + 1,
+        "somebody else's"
+    );
+
+    limit(&mut account, None, Some(1_000));
+    let report = account.back_up().await;
+    assert_eq!(
+        (report.counts.policies_set, failures(&report)),
+        (1, String::new())
+    );
+    assert_eq!(account.policy(CLUSTER), POLICY);
+    assert_eq!(account.calls("zilliz.delete_backup"), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn over_the_hard_budget_no_backup_is_made_by_hand_and_one_that_was_begun_is_followed() {
+    let mut account = protected().await;
+    limit(&mut account, None, Some(5));
+    let planned = account
+        .run(Request {
+            dry_run: true,
+            ..by_hand()
+        })
+        .await;
+    assert!(
+        planned.jobs.shown[0]
+            .progress
+            .as_deref()
+            .unwrap()
+            .starts_with("would not be made"),
+        "{:?}",
+        planned.jobs
+    );
+    let report = account.run(by_hand()).await;
+    assert_eq!(
+        (report.outcome, failures(&report).as_str()),
+        (Outcome::Failed, "over_budget")
+    );
+    assert_eq!(account.calls("zilliz.create_backup"), 0);
+
+    assert!(!report.stays_open);
+
+    limit(&mut account, None, None);
+    let report = account.run_within(by_hand(), Duration::from_secs(3)).await;
+    assert!(report.stays_open, "{:?}", report.failures);
+    assert_eq!(account.calls("zilliz.create_backup"), 1);
+    limit(&mut account, None, Some(5));
+    account.sleep(1).await;
+    let report = account.resume().await;
+    assert_eq!(
+        (report.outcome, report.counts.made),
+        (Outcome::Succeeded, 3),
+        "{:?}",
+        report.failures
+    );
+    assert_eq!(account.calls("zilliz.create_backup"), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_costs_nobody_knows_how_much_goes_on() {
+    // A cluster without a backup has no size that anybody tells.
+    let mut account = Account::new();
+    limit(&mut account, Some(1), Some(1));
+    let report = account.back_up().await;
+    assert_eq!(
+        (report.counts.policies_set, state(&report)),
+        (1, State::Unknown)
+    );
+    assert!(report.warnings.shown[0].contains("the budget can't be judged"));
+
+    let mut account = protected().await;
+    account.prices = Prices::parse("as_of = \"2026-11-20\"").unwrap();
+    limit(&mut account, Some(1), Some(1));
+    let report = account.back_up().await;
+    assert_eq!(
+        (report.outcome, state(&report)),
+        (Outcome::Succeeded, State::Unknown)
+    );
+}
+
+/// What is known may be too much already, whatever the rest weighs.
+#[tokio::test(start_paused = true)]
+async fn a_cluster_of_unknown_size_never_makes_it_cheaper() {
+    let mut account = protected().await;
+    account.add_cluster("in01-0000", "new", &json!({}));
+    limit(&mut account, None, Some(5));
+    let report = account.back_up().await;
+    assert_eq!(state(&report), State::OverHard);
+    limit(&mut account, None, Some(1_000));
+    let report = account.back_up().await;
+    assert_eq!(state(&report), State::Unknown);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dry_run_shows_what_thirty_days_cost_and_changes_nothing() {
+    let mut account = protected().await;
+    limit(&mut account, None, Some(5));
+    let set = account.calls("zilliz.set_policy");
+    let dry_run = Request {
+        dry_run: true,
+        ..Request::default()
+    };
+    let report = account.run(dry_run).await;
+    assert_eq!(report.outcome, Outcome::Succeeded, "{:?}", report.failures);
+    let estimate = report.estimate.unwrap();
+    let regions: Vec<&str> = estimate
+        .regions
+        .iter()
+        .map(|line| line.region.as_str())
+        .collect();
+    assert!(regions.contains(&HOME) && regions.contains(&FAR));
+    assert_eq!(estimate.budget, report.budget);
+    assert!(estimate.total.unwrap().least > MicroDollars(5_000_000));
+    assert!(
+        report.warnings.shown[0].starts_with("no policy would be set and no backup asked for: "),
+        "{:?}",
+        report.warnings
+    );
+    assert_eq!(account.calls("zilliz.set_policy"), set);
+}
