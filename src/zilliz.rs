@@ -5,10 +5,11 @@
 //! is set, read back and compared on every run ([`mod@run`]); what stands in every region is judged by its age
 //! ([`recovery`]); what can't work is refused first ([`refusals`]).
 //!
-//! What it must never do: delete anything, send a second request that makes a backup, or call a region protected because
-//! nothing was said of it.
+//! What it must never do: delete anything but what the journal calls the plan's own, send a second request that makes a
+//! backup, or call a region protected because nothing was said of it.
 //!
 //! Backups by hand are asked for once, written down in [`notes`], and followed to their copies by [`copies`] (`manual`).
+//! [`tiers`] are made the same way for longer than a policy keeps its own, and are the only ones that are deleted.
 //!
 //! [`client`] is the control plane asked with patience, [`transport`] one request, [`wire`] its JSON, [`account`] what a
 //! key sees, [`preflight`] what `check` finds out, [`mod@estimate`] what a month costs, [`report`] what a run says; `door` hangs it all onto [`crate::Lifeboat`].
@@ -18,6 +19,7 @@ pub mod client;
 pub mod copies;
 mod door;
 pub mod estimate;
+mod facts;
 mod journaled;
 mod manual;
 pub mod notes;
@@ -27,6 +29,7 @@ pub mod recovery;
 pub mod refusals;
 pub mod report;
 pub mod run;
+pub mod tiers;
 pub mod transport;
 pub mod wire;
 

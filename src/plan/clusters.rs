@@ -10,6 +10,7 @@ use jiff::civil::Time;
 use jiff::tz::TimeZone;
 use toml::de::DeValue;
 
+use super::tiers::{TIERS, Tiers};
 use super::walk::{Section, Table, Walk};
 use super::{Reported, parts};
 use crate::secret::KeySource;
@@ -34,6 +35,7 @@ const PLAN: Table = (
         "grace_hours",
         "drift",
         "targets",
+        "tiers",
         "base_url",
         "api_key_secret",
         "api_key_secret_field",
@@ -78,6 +80,8 @@ pub struct ClusterPlan {
     pub drift: OnDrift,
     /// Regions that receive copies; at least one, each once.
     pub targets: Vec<CopyTarget>,
+    /// Backups that the plan has made itself, for longer than the policy keeps its own.
+    pub tiers: Option<Tiers>,
 }
 
 /// A region that receives copies.
@@ -195,6 +199,7 @@ pub(super) fn is_ours(key: &str) -> bool {
         "retention_days",
         "grace_hours",
         "drift",
+        "tiers",
     ]
     .contains(&key)
 }
@@ -247,6 +252,7 @@ impl Walk<'_, '_> {
         let grace_hours = self.number(&plan, "grace_hours", GRACE);
         let drift = self.drift(&plan);
         let targets = self.copy_targets(&plan, &region, &weekdays);
+        let tiers = self.tiers(&plan);
         let base_url = self.zilliz_url(&plan, &targets);
         let api_key = self.zilliz_key(&plan);
         Ok(ClusterPlan {
@@ -262,11 +268,12 @@ impl Walk<'_, '_> {
             grace_hours: grace_hours?.unwrap_or(DEFAULT_GRACE),
             drift: drift?,
             targets: targets?,
+            tiers: tiers?,
         })
     }
 
     /// A key of turbopuffer's plans would be ignored here, so it is refused by name.
-    fn refuse_unknown_to_zilliz(&mut self, section: &Section<'_>, (_, known): Table) {
+    pub(super) fn refuse_unknown_to_zilliz(&mut self, section: &Section<'_>, (_, known): Table) {
         let keys: Vec<String> = section
             .table
             .keys()
@@ -280,6 +287,7 @@ impl Walk<'_, '_> {
             let message = match (key.as_str(), of_turbopuffer) {
                 ("api_key", _) => "is not read: keep keys out of the document; write the name of a secret that holds it as `api_key_secret`".to_owned(),
                 (key, _) if PLAN.1.contains(&key) => "is not known here; it belongs to the plan".to_owned(),
+                (key, _) if TIERS.1.contains(&key) => "is not known here; it belongs to `tiers`, the table of a plan of Zilliz Cloud".to_owned(),
                 (_, true) => format!("is for plans of turbopuffer, and this one has `provider = \"zilliz\"`; leave it out. Known here: {}", known.join(", ")),
                 (key, false) => format!(
                     "is not known; did you mean `{}`? Known here: {}",

@@ -18,6 +18,7 @@ use tracing::{info, warn};
 use super::account::Account;
 use super::client::{Client, ZillizError};
 use super::copies::{Looks, Record, State};
+use super::facts::Facts;
 use super::journaled::Journaled;
 use super::notes::{Begun, Intent, Note, Past};
 use super::run::{Run, describe};
@@ -30,12 +31,12 @@ use crate::plan::ClusterPlan;
 use crate::service::{Pace, Region};
 
 /// Clusters that are followed at once.
-const AT_ONCE: usize = 16;
+pub(super) const AT_ONCE: usize = 16;
 /// From one look to the next.
 const FIRST_LOOK: Duration = Duration::from_secs(2);
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
 /// How long a `resume` looks after what an earlier invocation began: once more, and not until its end.
-const PATIENCE: Duration = Duration::from_secs(5);
+pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 /// How long the list is asked for what an unanswered request may have made, before it is taken for lost.
 const SETTLED_AFTER: SignedDuration = SignedDuration::from_secs(90);
 /// How far the time of an intent and that of what came of it may lie apart the wrong way: the service's are whole seconds.
@@ -44,10 +45,10 @@ const SECONDS_APART: SignedDuration = SignedDuration::from_secs(5);
 const MOST_REQUESTS: u32 = 3;
 
 /// What one cluster came to.
-struct Made {
-    lines: Vec<JobLine>,
-    failures: Vec<(Option<Region>, &'static str, String)>,
-    warnings: Vec<String>,
+pub(super) struct Made {
+    pub(super) lines: Vec<JobLine>,
+    pub(super) failures: Vec<(Option<Region>, &'static str, String)>,
+    pub(super) warnings: Vec<String>,
 }
 
 impl<T: Transport> Run<'_, '_, T> {
@@ -69,9 +70,10 @@ impl<T: Transport> Run<'_, '_, T> {
                 plan: self.world.plan,
                 client: self.world.client,
                 clock: &self.world.clock,
-                journaled,
+                facts: Facts::Run(journaled),
                 cluster,
                 of,
+                asks: true,
                 until: if resumes {
                     self.until.min(Instant::now() + PATIENCE)
                 } else {
@@ -147,16 +149,18 @@ fn chosen<'a>(
 }
 
 /// Whatever is needed for one cluster.
-struct Hand<'a, T> {
-    plan: &'a ClusterPlan,
-    client: &'a Client<T>,
-    clock: &'a Clock,
-    journaled: &'a Journaled,
-    cluster: &'a Cluster,
-    of: &'a ByHand,
-    until: Instant,
-    dry_run: bool,
-    resumes: bool,
+pub(super) struct Hand<'a, T> {
+    pub(super) plan: &'a ClusterPlan,
+    pub(super) client: &'a Client<T>,
+    pub(super) clock: &'a Clock,
+    pub(super) facts: Facts<'a>,
+    pub(super) cluster: &'a Cluster,
+    pub(super) of: &'a ByHand,
+    /// Whether a backup may be asked for; otherwise only what may have been made is looked for and followed.
+    pub(super) asks: bool,
+    pub(super) until: Instant,
+    pub(super) dry_run: bool,
+    pub(super) resumes: bool,
 }
 
 /// What came of asking for a backup.
@@ -218,7 +222,7 @@ fn had_failed(past: &Past, record: &Record) -> bool {
 }
 
 impl<T: Transport> Hand<'_, T> {
-    async fn make(&self, past: Past) -> Made {
+    pub(super) async fn make(&self, past: Past) -> Made {
         let mut warnings = Vec::new();
         let asked = match past.begun.clone() {
             Some(begun) => Asked::Begun(begun),
@@ -283,6 +287,10 @@ impl<T: Transport> Hand<'_, T> {
                     }
                 }
             }
+            if !self.asks {
+                let message = "nothing came of the request for it, and its time is over";
+                return Asked::Failed("no_backup", message.into());
+            }
             match (self.busy(&listed).await, self.dry_run) {
                 (Err(error), _) => return failed(&error),
                 (Ok(other), true) => return planned(other),
@@ -322,7 +330,7 @@ impl<T: Transport> Hand<'_, T> {
 
     /// Writes down what is about to be asked for, and asks for it, once.
     async fn send(&self, listed: &[Backup]) -> Sent {
-        if !self.journaled.is_ours(self.clock.now()) {
+        if !self.facts.is_ours(self.clock.now()) {
             let message = "another invocation has the plan's lease now, so no backup was asked for";
             return Sent::Answered(Asked::Failed("lease_lost", message.into()));
         }
@@ -332,8 +340,8 @@ impl<T: Transport> Hand<'_, T> {
             cluster: cluster.clone(),
             intent: intent.clone(),
         };
-        self.journaled.write(note).await;
-        if let Some(fault) = self.journaled.fault() {
+        self.facts.write(note).await;
+        if let Some(fault) = self.facts.fault() {
             return Sent::Answered(Asked::Failed(
                 fault.word(),
                 format!(
@@ -347,6 +355,7 @@ impl<T: Transport> Hand<'_, T> {
                     backup: created.backup_id,
                     job: created.job_id,
                     at: intent.at,
+                    adopted: false,
                 };
                 Sent::Answered(Asked::Begun(self.begun(begun).await))
             }
@@ -368,7 +377,7 @@ impl<T: Transport> Hand<'_, T> {
 
     async fn refused(&self) {
         let cluster = self.cluster.cluster_id.clone();
-        self.journaled.write(Note::Refused { cluster }).await;
+        self.facts.write(Note::Refused { cluster }).await;
     }
 
     async fn adopted(&self, found: Begun) -> Begun {
@@ -393,7 +402,7 @@ impl<T: Transport> Hand<'_, T> {
             cluster: self.cluster.cluster_id.clone(),
             begun: begun.clone(),
         };
-        self.journaled.write(note).await;
+        self.facts.write(note).await;
         begun
     }
 
@@ -434,6 +443,7 @@ impl<T: Transport> Hand<'_, T> {
                     backup: candidate.backup_id.clone(),
                     job: None,
                     at: candidate.create_time.unwrap_or(intent.at),
+                    adopted: true,
                 }));
             }
         }
@@ -534,7 +544,7 @@ impl<T: Transport> Hand<'_, T> {
                     .filter(|line| !past.lines.contains_key(&line.region))
                 {
                     if line.state == "incomplete" {
-                        self.journaled.ended(line.clone()).await;
+                        self.facts.ended(line.clone()).await;
                     }
                 }
                 return made;
@@ -646,7 +656,7 @@ impl<T: Transport> Hand<'_, T> {
                     region: region.clone(),
                     backup: backup.clone(),
                 };
-                self.journaled.write(note).await;
+                self.facts.write(note).await;
             }
             if at == 0 && record.state == State::Available {
                 seen.available_since.get_or_insert(now);
@@ -658,7 +668,7 @@ impl<T: Transport> Hand<'_, T> {
                 .is_some_and(|known| known.state == line.state);
             if line.state != "incomplete" && !known && !seen.told.contains(region) {
                 seen.told.push(region.clone());
-                self.journaled.ended(line).await;
+                self.facts.ended(line).await;
             }
         }
     }

@@ -21,6 +21,11 @@ pub enum Note {
         /// Which clusters or collections.
         of: ByHand,
     },
+    /// Policies and regions were judged, and looking again would tell the same: only tiers are left.
+    Judged {
+        /// Whether anything was not as it should be.
+        failed: bool,
+    },
     /// Written before the request that makes a backup.
     Intended {
         /// The cluster's id.
@@ -69,6 +74,9 @@ pub struct Begun {
     pub job: Option<String>,
     /// When it was begun, by the service's clock.
     pub at: Timestamp,
+    /// It was found after a request that nobody answered, so somebody else may have had it made.
+    #[serde(default)]
+    pub adopted: bool,
 }
 
 /// What earlier invocations of a run wrote down about one cluster.
@@ -89,6 +97,8 @@ pub struct Past {
 pub struct Pasts {
     /// What was asked for.
     pub wished: Option<ByHand>,
+    /// Whether policies and regions were judged, and if so, whether that failed.
+    pub judged: Option<bool>,
     clusters: BTreeMap<String, Past>,
 }
 
@@ -117,6 +127,7 @@ impl Pasts {
     fn note(&mut self, note: &Note) {
         match note {
             Note::Wished { of } => self.wished = Some(of.clone()),
+            Note::Judged { failed } => self.judged = Some(*failed),
             Note::Intended { cluster, intent } => self.at(cluster).intent = Some(intent.clone()),
             Note::Refused { cluster } => self.at(cluster).intent = None,
             Note::Begun { cluster, begun } => {
@@ -147,6 +158,7 @@ impl Pasts {
                     backup: backup.clone(),
                     job: None,
                     at,
+                    adopted: false,
                 });
             }
         }

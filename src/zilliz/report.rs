@@ -6,6 +6,7 @@ use serde::Serialize;
 use super::client::ZillizError;
 use super::policy::Drift;
 use super::recovery::{Protection, Standing};
+use super::tiers::told::TierReport;
 use super::wire::Cluster;
 use crate::event::{Action, Request};
 use crate::journal::JobLine;
@@ -148,6 +149,9 @@ pub struct ClusterReport {
     /// Backups that were made by hand: the original, and then one record for each target region.
     #[serde(skip_serializing_if = "Bounded::is_empty")]
     pub jobs: Bounded<JobLine>,
+    /// Tiers that were made and deleted, and that are due.
+    #[serde(skip_serializing_if = "TierReport::is_empty")]
+    pub tiers: TierReport,
     /// Local clock less the service's, seconds.
     pub clock_difference_seconds: i64,
     /// HTTP requests sent, repeats included.
@@ -164,6 +168,9 @@ pub struct ClusterReport {
     /// What more time is a remedy for.
     #[serde(skip)]
     for_want_of_time: u64,
+    /// A tier is being made, or may be, and is followed to its end whatever became of the rest.
+    #[serde(skip)]
+    pub tiers_are_open: bool,
 }
 
 impl ClusterReport {
@@ -194,6 +201,7 @@ impl ClusterReport {
             policies: Bounded::of_at_most(list),
             regions: Bounded::of_at_most(list),
             jobs: Bounded::of_at_most(list),
+            tiers: TierReport::of_at_most(list),
             clock_difference_seconds: 0,
             requests: 0,
             retries: 0,
@@ -201,6 +209,7 @@ impl ClusterReport {
             warnings: Bounded::of_at_most(list),
             not_for_want_of_time: 0,
             for_want_of_time: 0,
+            tiers_are_open: false,
         }
     }
 
@@ -308,7 +317,8 @@ impl ClusterReport {
     /// made by hand is followed to its end, whatever became of the rest.
     #[must_use]
     pub fn waits(&self) -> bool {
-        self.for_want_of_time > 0 && (self.manual || self.not_for_want_of_time == 0)
+        let passes = self.for_want_of_time > 0 && (self.manual || self.not_for_want_of_time == 0);
+        passes || self.tiers_are_open
     }
 
     /// How the run ends if nothing else happens.

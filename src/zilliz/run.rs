@@ -15,7 +15,8 @@ use tracing::{Instrument, info, info_span};
 use super::account::Account;
 use super::client::{Client, ZillizError};
 use super::journaled::{self, Journaled};
-use super::notes::Pasts;
+use super::manual;
+use super::notes::{Note, Pasts};
 use super::policy::Policy;
 use super::recovery::{Placed, Protection, Standing, judge};
 use super::report::{ClusterReport, PolicyLine, PolicyState};
@@ -32,6 +33,8 @@ use crate::slot::{CLOCK_MARGIN, Slot, SlotError};
 
 /// Clusters that are worked at at once. The service's limit on requests is what counts.
 const AT_ONCE: usize = 8;
+/// How long a scheduled run follows the tiers that it makes: as long as small clusters take.
+const PATIENCE: Duration = Duration::from_mins(3);
 /// Backups that are described at once, newest first, until each region has shown one.
 const LOOKS: usize = 8;
 
@@ -175,6 +178,39 @@ impl<T: Transport> Run<'_, '_, T> {
                 .boxed_local()
                 .await;
         }
+        if journaled.pasts.judged.is_some() && self.request.action == Action::Resume {
+            // Whatever was wrong was told when it was judged, and looking again would tell it every five minutes.
+            self.keep_lines(&journaled.pasts);
+        } else {
+            self.judge_all(&account).boxed_local().await;
+            self.judged(journaled).await;
+        }
+        self.tend_tiers(&account, journaled).boxed_local().await;
+    }
+
+    /// How long this invocation follows what it has begun: a tier takes its time, and `resume` looks again.
+    pub(super) fn patience(&self) -> Instant {
+        let patience = match self.request.action {
+            Action::Resume => manual::PATIENCE,
+            _ => PATIENCE,
+        };
+        self.until.min(Instant::now() + patience)
+    }
+
+    /// Writes down that only tiers are left, so that whoever carries on does not judge again.
+    async fn judged(&self, journaled: &Journaled) {
+        if self.world.plan.tiers.is_none() || self.report.waits() {
+            return;
+        }
+        for line in &self.lines {
+            journaled.ended(line.clone()).await;
+        }
+        let failed = !self.report.failures.is_empty();
+        journaled.write(Note::Judged { failed }).await;
+    }
+
+    /// Sees to every cluster's policy, and judges what stands.
+    async fn judge_all(&mut self, account: &Account) {
         let plan = self.world.plan;
         for entry in account.selecting_nothing(plan) {
             let message = format!(
@@ -187,7 +223,7 @@ impl<T: Transport> Run<'_, '_, T> {
         let looks = clusters.into_iter().map(|cluster| {
             let cluster_id = &cluster.cluster_id;
             let look = self
-                .cluster(&account, cluster)
+                .cluster(account, cluster)
                 .instrument(info_span!("cluster", cluster_id));
             let look = timeout_at(self.until, look.boxed_local());
             async move { (cluster, look.await) }.boxed_local()

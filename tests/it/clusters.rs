@@ -6,6 +6,7 @@ mod histories;
 mod listings;
 mod policies;
 mod protection;
+mod tiers;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,6 +21,7 @@ use lifeboat::secret::{ApiKey, Key, KeySource};
 use lifeboat::zilliz::ClusterReport;
 use lifeboat::zilliz::client::Client;
 use lifeboat::zilliz::run::{World, run};
+use lifeboat::zilliz::tiers::Deletable;
 use lifeboat::zilliz::transport::{Answer, Call, Lost, Transport};
 use lifeboat_emulator::{self as emulator, ClockMode, Delivery, Emulator, Method, Response};
 use object_store::memory::InMemory;
@@ -94,9 +96,28 @@ impl Transport for Wire {
             .iter()
             .map(|(name, value)| format!("{name}={value}"))
             .collect();
-        let path = format!("/zilliz/v2/{}", call.path.join("/"));
-        let body = call.body.unwrap_or_default().to_vec();
-        let answer = self.call(method, &path, &query.join("&"), key.expose(), body);
+        self.carry(method, call.path, &query.join("&"), key, call.body)
+            .await
+    }
+
+    async fn delete(&self, backup: &Deletable, key: &Key) -> Result<Answer, Lost> {
+        self.carry(Method::Delete, &backup.path(), "", key, None)
+            .await
+    }
+}
+
+impl Wire {
+    async fn carry(
+        &self,
+        method: Method,
+        path: &[&str],
+        query: &str,
+        key: &Key,
+        body: Option<&[u8]>,
+    ) -> Result<Answer, Lost> {
+        let path = format!("/zilliz/v2/{}", path.join("/"));
+        let body = body.unwrap_or_default().to_vec();
+        let answer = self.call(method, &path, query, key.expose(), body);
         tokio::time::sleep(answer.delay).await;
         match answer.delivery {
             Delivery::Whole(response) => Ok(read(response)),

@@ -1,0 +1,123 @@
+//! Tiers beyond the thirty days of a native policy: backups that the plan has made itself, and lets go itself.
+//!
+//! One of each cluster for each period of the finest rule, made like a backup by hand ([`making`]). What is the plan's own
+//! is what the journal says is ([`proof`]); what of it stays is decided by the planner that decides about namespaces
+//! ([`standing`]), and each deletion carries the same certificate ([`certified`], [`deleting`]).
+//!
+//! What it must never do: delete what the journal does not call the plan's own, what is not as it was made, or anything of
+//! a cluster whose newest tier is in doubt. Without a journal, or with one that can't be read, it does nothing.
+
+mod certified;
+mod deleting;
+mod making;
+mod proof;
+mod standing;
+pub mod told;
+
+use futures_util::FutureExt;
+use futures_util::stream::{self, StreamExt};
+use tracing::{Instrument, info_span};
+
+use self::making::{Making, Tended};
+use super::account::Account;
+use super::journaled::Journaled;
+use super::manual;
+use super::run::Run;
+use super::transport::Transport;
+use super::wire::Cluster;
+use crate::event::Action;
+use crate::journal::{Journal, Tier};
+
+pub use certified::Deletable;
+
+impl<T: Transport> Run<'_, '_, T> {
+    /// Makes what the present period lacks, and then deletes what is due.
+    pub(super) async fn tend_tiers(&mut self, account: &Account, journaled: &Journaled) {
+        let (Some(rules), Some(journal)) = (&self.world.plan.tiers, self.world.journal) else {
+            return;
+        };
+        if journaled.lease.is_none() && !self.request.dry_run {
+            // Why there is no lease was told when it was not to be had.
+            return;
+        }
+        let tiers = match journal.tiers(&self.world.plan.name).await {
+            Ok(tiers) => tiers,
+            Err(error) => {
+                let message = format!("no tier was made or deleted: {error}");
+                return self.report.fail(None, None, error.word(), message);
+            }
+        };
+        let clusters = self.of_no_other_plan(account);
+        let tended = self
+            .make_tiers(&clusters, tiers, journal, journaled)
+            .boxed_local()
+            .await;
+        for tended in &tended {
+            self.add_tended(tended);
+        }
+        self.prune_tiers(rules, &tended, journaled)
+            .boxed_local()
+            .await;
+    }
+
+    /// The clusters that nothing speaks against; what does was told with their policy.
+    fn of_no_other_plan<'a>(&self, account: &'a Account) -> Vec<&'a Cluster>
+    where
+        Self: 'a,
+    {
+        let (plan, plans) = (self.world.plan, self.world.plans);
+        let selected = account.selected(plan);
+        selected
+            .filter(|cluster| account.against(plan, plans, cluster).0.is_empty())
+            .collect()
+    }
+
+    async fn make_tiers<'a>(
+        &self,
+        clusters: &[&'a Cluster],
+        tiers: Vec<Tier>,
+        journal: &Journal,
+        journaled: &Journaled,
+    ) -> Vec<Tended<'a>> {
+        let work = clusters.iter().map(|cluster| {
+            let id = &cluster.cluster_id;
+            let of_it = tiers.iter().filter(|tier| tier.cluster == *id);
+            let of_it: Vec<Tier> = of_it.cloned().collect();
+            let making = Making {
+                plan: self.world.plan,
+                client: self.world.client,
+                clock: &self.world.clock,
+                journal,
+                lease: journaled.lease.as_deref(),
+                cluster,
+                slot: self.slot,
+                until: self.patience(),
+                dry_run: self.request.dry_run,
+                resumes: self.request.action == Action::Resume,
+            };
+            async move { making.tend(of_it).boxed_local().await }
+                .instrument(info_span!("cluster", cluster_id = id))
+                .boxed_local()
+        });
+        stream::iter(work).buffered(manual::AT_ONCE).collect().await
+    }
+
+    /// What this invocation and earlier ones of the run have made.
+    fn add_tended(&mut self, tended: &Tended<'_>) {
+        let id = &tended.cluster.cluster_id;
+        for warning in &tended.warnings {
+            let name = tended.cluster.shown();
+            self.report.warn(format!("{name}: {warning}"));
+        }
+        for (region, word, message) in &tended.failures {
+            self.report
+                .fail(Some(id), region.as_deref(), word, message.clone());
+        }
+        self.report.tiers_are_open |= tended.is_open;
+        self.report.tiers.made += tended.made();
+        for line in &tended.lines {
+            self.report.jobs.push(line.clone());
+        }
+        self.lines.extend(tended.history(self.slot));
+    }
+}
