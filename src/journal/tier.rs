@@ -167,3 +167,92 @@ impl Journal {
         self.store.path(["tiers", &tier.plan, &name])
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use jiff::Timestamp;
+    use object_store::memory::InMemory;
+
+    use super::*;
+
+    fn tier(state: TierState) -> Tier {
+        Tier {
+            plan: "prod".into(),
+            cluster: "in01-1".into(),
+            slot: Slot::of("2026-11-22T02:00:00Z".parse().unwrap()).unwrap(),
+            state,
+        }
+    }
+
+    fn owned(region: &str) -> Tier {
+        tier(TierState::Owned(Owned {
+            backups: BTreeMap::from([(region.to_owned(), "backup3_7".to_owned())]),
+            ..Owned::default()
+        }))
+    }
+
+    #[tokio::test]
+    async fn a_tier_is_changed_only_by_whoever_has_seen_it_and_has_the_lease() {
+        let journal = Journal::on(Arc::new(InMemory::new()), Path::from("journal"));
+        let now: Timestamp = "2026-11-22T02:00:00Z".parse().unwrap();
+        let lease = journal.acquire("prod", "run", now).await.unwrap();
+        let (first, then) = (
+            tier(TierState::BeingMade { facts: Vec::new() }),
+            owned("near"),
+        );
+        journal.write_tier(&lease, None, &first).await.unwrap();
+        assert_eq!(journal.tiers("prod").await.unwrap(), [first.clone()]);
+        assert!(journal.write_tier(&lease, None, &then).await.is_err());
+        assert!(
+            journal
+                .write_tier(&lease, Some(&then), &then)
+                .await
+                .is_err()
+        );
+        assert!(journal.forget_tier(&lease, &then).await.is_err());
+        journal
+            .write_tier(&lease, Some(&first), &then)
+            .await
+            .unwrap();
+        assert_eq!(journal.tiers("prod").await.unwrap(), [then.clone()]);
+        assert_eq!(journal.tiers("weekly").await.unwrap(), []);
+        journal
+            .store
+            .delete(vec![journal.store.path(["leases", "prod.json"])])
+            .await
+            .unwrap();
+        assert!(lease.renew(now).await.is_err());
+        assert!(
+            journal
+                .write_tier(&lease, Some(&then), &first)
+                .await
+                .is_err()
+        );
+        assert!(journal.forget_tier(&lease, &then).await.is_err());
+        assert_eq!(journal.tiers("prod").await.unwrap(), [then]);
+    }
+
+    #[tokio::test]
+    async fn one_object_that_is_no_tier_makes_all_of_them_unreadable() {
+        for (name, body) in [
+            ("in01-1-1763776800.json", "{}".to_owned()),
+            (
+                "in01-2-1763776800.json",
+                serde_json::to_string(&owned("near")).unwrap(),
+            ),
+        ] {
+            let journal = Journal::on(Arc::new(InMemory::new()), Path::from("journal"));
+            let path = journal.store.path(["tiers", "prod", name]);
+            journal
+                .store
+                .put(&path, body.as_bytes(), None)
+                .await
+                .unwrap();
+            let error = journal.tiers("prod").await.unwrap_err();
+            assert_eq!(error.word(), "journal_unreadable");
+            assert!(error.to_string().contains(name), "{error}");
+        }
+    }
+}

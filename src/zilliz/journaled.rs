@@ -125,8 +125,7 @@ impl Journaled {
                 Ok(())
             }
             (Some(log), Some(journal)) if fault.is_none() => {
-                let failed = self.pasts.judged == Some(true)
-                    || lines.iter().any(|line| line.state == "failed");
+                let failed = self.pasts.failed || lines.iter().any(|line| line.state == "failed");
                 let outcome = if failed {
                     Outcome::Failed
                 } else {

@@ -21,11 +21,8 @@ pub enum Note {
         /// Which clusters or collections.
         of: ByHand,
     },
-    /// Policies and regions were judged, and looking again would tell the same: only tiers are left.
-    Judged {
-        /// Whether anything was not as it should be.
-        failed: bool,
-    },
+    /// Something was wrong with policies or regions, for which more time is no remedy, and was told: only tiers are left.
+    Failed,
     /// Written before the request that makes a backup.
     Intended {
         /// The cluster's id.
@@ -97,8 +94,8 @@ pub struct Past {
 pub struct Pasts {
     /// What was asked for.
     pub wished: Option<ByHand>,
-    /// Whether policies and regions were judged, and if so, whether that failed.
-    pub judged: Option<bool>,
+    /// Whether something was wrong with policies or regions, and was told.
+    pub failed: bool,
     clusters: BTreeMap<String, Past>,
 }
 
@@ -127,7 +124,7 @@ impl Pasts {
     fn note(&mut self, note: &Note) {
         match note {
             Note::Wished { of } => self.wished = Some(of.clone()),
-            Note::Judged { failed } => self.judged = Some(*failed),
+            Note::Failed => self.failed = true,
             Note::Intended { cluster, intent } => self.at(cluster).intent = Some(intent.clone()),
             Note::Refused { cluster } => self.at(cluster).intent = None,
             Note::Begun { cluster, begun } => {

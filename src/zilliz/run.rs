@@ -27,7 +27,7 @@ use crate::event::{Action, ByHand, Request};
 use crate::journal::{JobLine, Journal, RunKey};
 use crate::name::Class;
 use crate::plan::{ClusterPlan, OnDrift};
-use crate::report::Size;
+use crate::report::{Outcome, Size};
 use crate::restore::renew;
 use crate::slot::{CLOCK_MARGIN, Slot, SlotError};
 
@@ -178,12 +178,14 @@ impl<T: Transport> Run<'_, '_, T> {
                 .boxed_local()
                 .await;
         }
-        if journaled.pasts.judged.is_some() && self.request.action == Action::Resume {
-            // Whatever was wrong was told when it was judged, and looking again would tell it every five minutes.
+        if journaled.pasts.failed && self.request.action == Action::Resume {
+            // Looking again would tell the same every five minutes.
+            let message = "what is wrong with policies and regions was told when this run judged them; only tiers are looked after";
+            self.report.warn(message.into());
             self.keep_lines(&journaled.pasts);
         } else {
             self.judge_all(&account).boxed_local().await;
-            self.judged(journaled).await;
+            self.note_failure(journaled).await;
         }
         self.tend_tiers(&account, journaled).boxed_local().await;
     }
@@ -197,16 +199,16 @@ impl<T: Transport> Run<'_, '_, T> {
         self.until.min(Instant::now() + patience)
     }
 
-    /// Writes down that only tiers are left, so that whoever carries on does not judge again.
-    async fn judged(&self, journaled: &Journaled) {
-        if self.world.plan.tiers.is_none() || self.report.waits() {
+    /// Writes down what is wrong, so that whoever carries on with a tier does not tell it again.
+    async fn note_failure(&self, journaled: &Journaled) {
+        let tells = self.report.outcome_so_far() == Outcome::Failed;
+        if self.world.plan.tiers.is_none() || !tells {
             return;
         }
         for line in &self.lines {
             journaled.ended(line.clone()).await;
         }
-        let failed = !self.report.failures.is_empty();
-        journaled.write(Note::Judged { failed }).await;
+        journaled.write(Note::Failed).await;
     }
 
     /// Sees to every cluster's policy, and judges what stands.
@@ -262,7 +264,7 @@ impl<T: Transport> Run<'_, '_, T> {
         Slot::of_run(Some(self.slot.instant()), self.world.clock.now()).is_err()
     }
 
-    fn out_of_time(&mut self, cluster: Option<&str>) {
+    pub(super) fn out_of_time(&mut self, cluster: Option<&str>) {
         let message = "time ran out; the next event looks again".to_owned();
         self.report.fail(cluster, None, "out_of_time", message);
     }

@@ -2,7 +2,7 @@
 //!
 //! One of each cluster for each period of the finest rule, made like a backup by hand ([`making`]). What is the plan's own
 //! is what the journal says is ([`proof`]); what of it stays is decided by the planner that decides about namespaces
-//! ([`standing`]), and each deletion carries the same certificate ([`certified`], [`deleting`]).
+//! ([`standing`], [`deleting`]), and each deletion carries the same certificate ([`certified`], [`sending`]).
 //!
 //! What it must never do: delete what the journal does not call the plan's own, what is not as it was made, or anything of
 //! a cluster whose newest tier is in doubt. Without a journal, or with one that can't be read, it does nothing.
@@ -11,6 +11,7 @@ mod certified;
 mod deleting;
 mod making;
 mod proof;
+mod sending;
 mod standing;
 pub mod told;
 
@@ -30,6 +31,9 @@ use crate::journal::{Journal, Tier};
 
 pub use certified::Deletable;
 
+/// Clusters that are named when their tiers are left alone.
+const ORPHANS_SHOWN: usize = 10;
+
 impl<T: Transport> Run<'_, '_, T> {
     /// Makes what the present period lacks, and then deletes what is due.
     pub(super) async fn tend_tiers(&mut self, account: &Account, journaled: &Journaled) {
@@ -48,6 +52,7 @@ impl<T: Transport> Run<'_, '_, T> {
             }
         };
         let clusters = self.of_no_other_plan(account);
+        self.tell_orphans(&clusters, &tiers);
         let tended = self
             .make_tiers(&clusters, tiers, journal, journaled)
             .boxed_local()
@@ -55,9 +60,37 @@ impl<T: Transport> Run<'_, '_, T> {
         for tended in &tended {
             self.add_tended(tended);
         }
-        self.prune_tiers(rules, &tended, journaled)
+        let judged = self
+            .prune_tiers(rules, &tended, journaled)
             .boxed_local()
             .await;
+        if let Some(approved) = self.request.approve.as_ref().filter(|_| !judged) {
+            let hashes = self.report.tiers.regions.iter();
+            let hashes: Vec<String> = hashes.map(|due| due.hash.to_string()).collect();
+            let message = format!(
+                "`{approved}` is not the hash of what is due now ({}), so no tier was deleted; run `lifeboat backup --dry-run`, read it, and approve the hash it prints",
+                hashes.join(", ")
+            );
+            self.report.fail(None, None, "not_approved", message);
+        }
+    }
+
+    /// Tiers of clusters that nobody looks after any more, so that they are not forgotten.
+    fn tell_orphans(&mut self, clusters: &[&Cluster], tiers: &[Tier]) {
+        let known = |tier: &&Tier| clusters.iter().any(|one| one.cluster_id == tier.cluster);
+        let orphans = tiers.iter().filter(|tier| !known(tier));
+        let mut of: Vec<&str> = orphans.map(|tier| tier.cluster.as_str()).collect();
+        let count = of.len();
+        of.sort_unstable();
+        of.dedup();
+        if count > 0 {
+            let shown: Vec<&str> = of.iter().take(ORPHANS_SHOWN).copied().collect();
+            self.report.warn(format!(
+                "{count} tiers of {} clusters that are gone, refused, or selected no more are left alone: {}; delete them by hand when nobody needs them",
+                of.len(),
+                shown.join(", ")
+            ));
+        }
     }
 
     /// The clusters that nothing speaks against; what does was told with their policy.

@@ -1,70 +1,61 @@
-//! Deletes what is due of a plan's tiers: one list for each region, judged as a whole, then one DELETE after the other.
+//! What is due of a plan's tiers: one list for each region, judged as a whole, and then deleted one by one.
 //!
-//! What it must never do: delete where the list of backups, the clock, the lease or what is being restored is in doubt, or
-//! more than a person has read. Before each DELETE it is written down that one may have been sent, and the service is read
-//! anew; after it, the list tells whether the backup is gone.
+//! What it must never do: delete where the list of backups, the clock or what is being restored is in doubt, or more than a
+//! person has read. The last word before each DELETE is the certificate's ([`super::sending`]).
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
-use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::stream::{self, StreamExt};
-use tokio::time::{timeout, timeout_at};
+use tokio::time::timeout_at;
 use tracing::{info, warn};
 
-use super::certified::{Circumstances, Deletable, Place, Seen, certify};
+use super::certified::Place;
 use super::making::Tended;
 use super::standing::{Decided, Own, Standing, in_words};
 use super::told::{DueInRegion, TierFate, TierLine};
 use crate::approval::{DueList, Leave};
-use crate::certificate::Lease as Leased;
-use crate::journal::{Holds, Journal, JournalError, Lease, Owned, Tier, TierState};
+use crate::journal::{Holds, JournalError, Lease, Owned, Tier};
 use crate::listing::ReadToTheEnd;
 use crate::plan::Tiers;
 use crate::service::Region;
 use crate::slot::CLOCK_MARGIN;
-use crate::zilliz::client::ZillizError;
 use crate::zilliz::journaled::Journaled;
 use crate::zilliz::manual;
 use crate::zilliz::run::Run;
 use crate::zilliz::transport::Transport;
 use crate::zilliz::wire::{Backup, Cluster};
 
-/// How long a DELETE with its repeats may take: less than a lease must still last when its certificate is given.
-const DELETE_WITHIN: Duration = Duration::from_secs(45);
-
 /// A cluster whose tiers may be looked at, and its list of backups, which is complete.
-struct Looked<'a> {
-    cluster: &'a Cluster,
-    tiers: Vec<Tier>,
+pub(super) struct Looked<'a> {
+    pub(super) cluster: &'a Cluster,
+    pub(super) tiers: Vec<Tier>,
     listed: Vec<Backup>,
-    complete: ReadToTheEnd,
+    pub(super) complete: ReadToTheEnd,
     /// A dry run: one more would be made.
     would_make: bool,
 }
 
 /// One due tier, and whose it is.
-struct Due {
+pub(super) struct Due {
     /// Which of the clusters.
     at: usize,
-    own: Own,
-    standing: Rc<Standing>,
+    pub(super) own: Own,
+    pub(super) standing: Rc<Standing>,
 }
 
-/// Why a due tier stays: a short, stable word, and what happened.
-type Why = (&'static str, String);
-
 impl<T: Transport> Run<'_, '_, T> {
-    /// Looks at everything that is the plan's own, and deletes what is due.
+    /// Looks at everything that is the plan's own, and deletes what is due. Whether any list may go at all, by the brake or by
+    /// what was approved.
     pub(super) async fn prune_tiers(
         &mut self,
         rules: &Tiers,
         tended: &[Tended<'_>],
         journaled: &Journaled,
-    ) {
+    ) -> bool {
         let Some(journal) = self.world.journal else {
-            return;
+            return false;
         };
         let owned = tended.iter().flat_map(|tended| &tended.tiers);
         let owned = owned
@@ -73,7 +64,7 @@ impl<T: Transport> Run<'_, '_, T> {
         self.report.tiers.owned = u64::try_from(owned.sum::<usize>()).unwrap_or(u64::MAX);
         let mut looked = self.look_at_lists(tended).boxed_local().await;
         if looked.is_empty() || !self.clocks_agree() {
-            return;
+            return false;
         }
         let holds = match journal.holds(self.world.clock.now()).await {
             Ok(holds) => holds,
@@ -81,7 +72,8 @@ impl<T: Transport> Run<'_, '_, T> {
                 let message = format!(
                     "what is being restored could not be read, so no tier was deleted: {error}"
                 );
-                return self.report.fail(None, None, error.word(), message);
+                self.report.fail(None, None, error.word(), message);
+                return false;
             }
         };
         let lease = journaled.lease.as_deref();
@@ -108,19 +100,19 @@ impl<T: Transport> Run<'_, '_, T> {
         }
         self.delete_lists(rules, &mut looked, due, tended, lease)
             .boxed_local()
-            .await;
+            .await
     }
 
     /// The lists of all clusters that may be looked at.
     async fn look_at_lists<'a>(&mut self, tended: &[Tended<'a>]) -> Vec<Looked<'a>> {
-        let client = self.world.client;
+        let (client, until) = (self.world.client, self.until);
         let may = tended.iter().filter(|tended| {
             !tended.lacks_one && tended.tiers.iter().any(|tier| tier.owned().is_some())
         });
         let looks = may.map(|tended| {
             async move {
-                let listed = client.backups_to_the_end(&tended.cluster.cluster_id).await;
-                (tended, listed)
+                let listed = client.backups_to_the_end(&tended.cluster.cluster_id);
+                (tended, timeout_at(until, listed).await)
             }
             .boxed_local()
         });
@@ -131,14 +123,15 @@ impl<T: Transport> Run<'_, '_, T> {
         let mut looked = Vec::new();
         for (tended, listed) in lists {
             match listed {
-                Ok((listed, complete)) => looked.push(Looked {
+                Ok(Ok((listed, complete))) => looked.push(Looked {
                     cluster: tended.cluster,
                     tiers: tended.tiers.clone(),
                     listed,
                     complete,
                     would_make: tended.would_make,
                 }),
-                Err(error) => {
+                Err(_) => self.out_of_time(Some(&tended.cluster.cluster_id)),
+                Ok(Err(error)) => {
                     let message = format!("none of its tiers was deleted: {error}");
                     let id = Some(tended.cluster.cluster_id.as_str());
                     self.report.fail(id, None, error.word(), message);
@@ -305,8 +298,8 @@ impl<T: Transport> Run<'_, '_, T> {
         due: BTreeMap<Region, (u64, Vec<Due>)>,
         tended: &[Tended<'_>],
         lease: Option<&Lease>,
-    ) {
-        let (mut approved_one, mut hashes) = (false, Vec::new());
+    ) -> bool {
+        let mut approved_one = false;
         for (region, (backups, due)) in due {
             if due.is_empty() {
                 continue;
@@ -324,7 +317,6 @@ impl<T: Transport> Run<'_, '_, T> {
             };
             let leave = list.leave(self.request.approve.as_deref());
             approved_one |= leave == Leave::Delete;
-            hashes.push(list.hash().to_string());
             self.tell_list(&region, &list, &leave);
             let Some(lease) = lease.filter(|_| leave == Leave::Delete && !self.request.dry_run)
             else {
@@ -338,13 +330,7 @@ impl<T: Transport> Run<'_, '_, T> {
                 }
             }
         }
-        if let Some(approved) = self.request.approve.as_ref().filter(|_| !approved_one) {
-            let message = format!(
-                "`{approved}` is not the hash of what is due now ({}), so no tier was deleted; run `lifeboat backup --dry-run`, read it, and approve the hash it prints",
-                hashes.join(", ")
-            );
-            self.report.fail(None, None, "not_approved", message);
-        }
+        approved_one
     }
 
     fn tell_list(&mut self, region: &Region, list: &DueList<'_>, leave: &Leave) {
@@ -421,161 +407,6 @@ impl<T: Transport> Run<'_, '_, T> {
         self.report.tiers.lines.push(line);
     }
 
-    /// Reads the candidate and those that make it superfluous once more, has the deletion certified, and sees it done.
-    async fn delete(
-        &self,
-        rules: &Tiers,
-        looked: &mut Looked<'_>,
-        at: usize,
-        region: &Region,
-        due: &Due,
-        lease: &Lease,
-    ) -> Result<(), Why> {
-        let Some(tier) = looked.tiers.get_mut(at) else {
-            return Err(("no_tier", "nobody knows it".into()));
-        };
-        let leaving = |owned: &mut Owned| {
-            owned.leaving.insert(region.clone());
-        };
-        self.rewrite(lease, tier, leaving)
-            .await
-            .map_err(|error| (error.word(), error.to_string()))?;
-        let place = place(looked.cluster, region);
-        let id = due.own.id.as_deref().unwrap_or_default();
-        match self.certified(rules, looked, place, due, lease).await {
-            Ok(Some(deletable)) => self.send(&deletable, place, id).await,
-            Ok(None) => self.is_gone(place, id, None).await,
-            Err(why) => {
-                if let Some(tier) = looked.tiers.get_mut(at) {
-                    let stays = |owned: &mut Owned| {
-                        owned.leaving.remove(region);
-                    };
-                    // What stays marked is only told less exactly when somebody else deletes it one day.
-                    let _ = self.rewrite(lease, tier, stays).await;
-                }
-                Err(why)
-            }
-        }
-    }
-
-    /// The right to delete it; `None` when it is gone already.
-    async fn certified(
-        &self,
-        rules: &Tiers,
-        looked: &Looked<'_>,
-        place: Place<'_>,
-        due: &Due,
-        lease: &Lease,
-    ) -> Result<Option<Deletable>, Why> {
-        let read = |error: ZillizError| (error.word(), error.to_string());
-        let (client, plan) = (self.world.client, self.world.plan);
-        let id = due.own.id.as_deref().unwrap_or_default();
-        let name = due.own.name.to_string();
-        let policy = due.standing.policy(rules, &plan.zone);
-        let vouching = due
-            .standing
-            .vouching(&due.own, &policy, self.world.clock.now());
-        let mut siblings = Vec::new();
-        for (name, id) in vouching {
-            siblings.extend(Seen::read(client, place, &name, &id).await.map_err(read)?);
-        }
-        let Some(candidate) = Seen::read(client, place, &name, id).await.map_err(read)? else {
-            return Ok(None);
-        };
-        let now = self.world.clock.now();
-        let holds = match self.world.journal {
-            Some(journal) => journal.holds(now).await.ok(),
-            None => None,
-        };
-        let around = Circumstances {
-            place,
-            rules,
-            zone: &plan.zone,
-            is_of_the_plan: self.has(looked.cluster, place.region),
-            being_restored: holds.map(|holds| holds.holder(place.region, id).is_some()),
-            lease: Leased::Until(lease.until()),
-            listing: &looked.complete,
-            now: self.world.clock.now(),
-        };
-        let certified = certify(&candidate, &siblings, &around);
-        certified
-            .map(Some)
-            .map_err(|refusal| ("deletion_refused", format!("not deleted: {refusal}")))
-    }
-
-    /// Whether the plan selects the cluster and has the region.
-    fn has(&self, cluster: &Cluster, region: &Region) -> bool {
-        let plan = self.world.plan;
-        let name = cluster.cluster_name.as_deref().unwrap_or_default();
-        let project = cluster.project_id.as_deref();
-        let mut targets = plan.targets.iter();
-        let in_region = cluster.region_id.as_ref() == Some(region)
-            || targets.any(|target| target.region == *region);
-        in_region && plan.clusters.selects(&cluster.cluster_id, name, project)
-    }
-
-    async fn send(&self, deletable: &Deletable, place: Place<'_>, id: &str) -> Result<(), Why> {
-        let sent = timeout(DELETE_WITHIN, self.world.client.delete(deletable)).await;
-        let refused = match sent {
-            Ok(Ok(())) => None,
-            Ok(Err(error)) => Some(error),
-            Err(_) => Some(ZillizError::NoAnswer {
-                message: format!("nothing came within {} seconds", DELETE_WITHIN.as_secs()),
-            }),
-        };
-        self.is_gone(place, id, refused).await
-    }
-
-    /// Whether the list shows it no more, whatever was answered.
-    ///
-    /// Unknown (contract section 1.1): what a DELETE of a backup that is not there is answered with. So no refusal is taken
-    /// for a yes or a no; the list decides.
-    async fn is_gone(
-        &self,
-        place: Place<'_>,
-        id: &str,
-        refused: Option<ZillizError>,
-    ) -> Result<(), Why> {
-        let listed = self.world.client.backups(place.cluster).await;
-        let listed = listed.map_err(|error| {
-            let message =
-                format!("whether it is gone could not be seen: {error}; the next run looks again");
-            (error.word(), message)
-        })?;
-        if !listed.iter().any(|listed| listed.backup_id == id) {
-            return Ok(());
-        }
-        Err(match refused {
-            Some(error) => (error.word(), error.to_string()),
-            None => (
-                "still_there",
-                "the service answered the deletion and still lists it; the next run tries again"
-                    .into(),
-            ),
-        })
-    }
-
-    /// Writes down what changes of a tier, or forgets it when nothing is left.
-    async fn rewrite(
-        &self,
-        lease: &Lease,
-        tier: &mut Tier,
-        change: impl FnOnce(&mut Owned),
-    ) -> Result<(), JournalError> {
-        let (Some(journal), TierState::Owned(owned)) = (self.world.journal, &tier.state) else {
-            return Ok(());
-        };
-        let mut owned = owned.clone();
-        change(&mut owned);
-        let is = Tier {
-            state: TierState::Owned(owned.clone()),
-            ..tier.clone()
-        };
-        write(journal, lease, tier, &is, owned.backups.is_empty()).await?;
-        *tier = is;
-        Ok(())
-    }
-
     fn told(&mut self, written: Result<(), JournalError>) {
         if let Err(error) = written {
             let message = format!("what became of a tier could not be written down: {error}");
@@ -584,20 +415,7 @@ impl<T: Transport> Run<'_, '_, T> {
     }
 }
 
-async fn write(
-    journal: &Journal,
-    lease: &Lease,
-    was: &Tier,
-    is: &Tier,
-    nothing_is_left: bool,
-) -> Result<(), JournalError> {
-    if nothing_is_left {
-        return journal.forget_tier(lease, was).await;
-    }
-    journal.write_tier(lease, Some(was), is).await
-}
-
-fn place<'a>(cluster: &'a Cluster, region: &'a Region) -> Place<'a> {
+pub(super) fn place<'a>(cluster: &'a Cluster, region: &'a Region) -> Place<'a> {
     Place {
         cluster: &cluster.cluster_id,
         region,

@@ -18,7 +18,7 @@ use crate::event::ByHand;
 use crate::journal::{JobLine, Journal, Lease, Owned, Tier, TierState};
 use crate::plan::{ClusterPlan, Tiers};
 use crate::service::Region;
-use crate::slot::Slot;
+use crate::slot::{CLOCK_MARGIN, Slot};
 use crate::zilliz::client::{Client, ZillizError};
 use crate::zilliz::facts::{Facts, Record};
 use crate::zilliz::journaled::Journaled;
@@ -136,6 +136,12 @@ impl<'a, 'c, T: Transport> Making<'a, 'c, T> {
             lacks_one: false,
             would_make: false,
         };
+        if self.cluster.region_id.is_none() {
+            let message = "the service does not say its region, so its tiers are left alone";
+            tended.failures.push((None, "no_region", message.into()));
+            (tended.tiers, tended.lacks_one) = (tiers, true);
+            return tended;
+        }
         for tier in tiers {
             if tier.is_being_made() && self.dry_run {
                 let of = tier.slot.instant();
@@ -326,9 +332,14 @@ impl<'a, 'c, T: Transport> Making<'a, 'c, T> {
             );
             return Err((None, "being_made", why));
         }
-        if begun.adopted {
+        let is_older = |backup: &Backup| {
+            let made_at = backup.create_time;
+            backup.backup_id == begun.backup
+                && made_at.is_none_or(|at| at + CLOCK_MARGIN < begun.at)
+        };
+        if begun.adopted || described.iter().any(is_older) {
             let warning = format!(
-                "the backup {} was found after a request that was not answered, so somebody else may have had it made: it is kept for ever, with its copies; delete it by hand when nobody needs it",
+                "the backup {} was found after a request that was not answered, or is older than its request, so somebody else may have had it made: it is kept for ever, with its copies; delete it by hand when nobody needs it",
                 begun.backup
             );
             let state = TierState::Adopted { backups };

@@ -197,3 +197,107 @@ pub(super) fn in_words(reasons: &[Keep]) -> String {
     };
     reasons.iter().map(word).collect::<Vec<_>>().join("; ")
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+    use std::num::NonZeroU32;
+
+    use super::*;
+    use crate::journal::{Owned, TierState};
+    use crate::retention::Periods;
+
+    const NOW: &str = "2026-11-22T12:00:00Z";
+
+    /// Tiers of these days of November in the region, by `day` and what is odd about it: `l` not in the list, `a` automatic,
+    /// `c` of collections, `b` being made, `o` of another cluster, `e` elsewhere, `t` made ten days late, `n` without a copy
+    /// here, `u` of nobody.
+    fn decided(told: &[&str], hold: &str, restored: &str) -> Vec<String> {
+        let region = "far".to_owned();
+        let place = Place {
+            cluster: "in01-1",
+            region: &region,
+        };
+        let (mut tiers, mut listed) = (Vec::new(), Vec::new());
+        for told in told {
+            let (day, odd) = told.split_at(2);
+            let at: Timestamp = format!("2026-11-{day}T02:00:00Z").parse().unwrap();
+            let id = format!("b{day}");
+            let backups = BTreeMap::from([(region.clone(), id.clone())]);
+            let owned = Owned {
+                backups: if odd.contains('n') {
+                    BTreeMap::new()
+                } else {
+                    backups.clone()
+                },
+                ..Owned::default()
+            };
+            tiers.push(Tier {
+                plan: "prod".into(),
+                cluster: "in01-1".into(),
+                slot: Slot::of(at).unwrap(),
+                state: if odd.contains('u') {
+                    TierState::Adopted { backups }
+                } else {
+                    TierState::Owned(owned)
+                },
+            });
+            let word = |flag: char, yes: &str, no: &str| {
+                Some(if odd.contains(flag) { yes } else { no }.to_owned())
+            };
+            let late = if odd.contains('t') { 10 * 24 } else { 0 };
+            listed.extend((!odd.contains('l')).then(|| wire::Backup {
+                backup_id: id,
+                cluster_id: word('o', "in01-2", "in01-1"),
+                create_time: Some(at + jiff::SignedDuration::from_hours(late)),
+                status: word('b', "CREATING", "AVAILABLE"),
+                creation_method: word('a', "AUTO", "MANUAL"),
+                backup_type: word('c', "COLLECTION", "CLUSTER"),
+                region_id: odd.contains('e').then(|| "near".to_owned()),
+                ..wire::Backup::default()
+            }));
+        }
+        let rules = Tiers {
+            periods: Periods {
+                daily: 2,
+                ..Periods::default()
+            },
+            min: NonZeroU32::MIN,
+            hold: BTreeSet::from([hold.to_owned()]),
+        };
+        let standing = Standing::of(place, &tiers, &listed, None);
+        let held = |id: &str| (id == restored).then(|| "r".to_owned());
+        let decided = standing.decide(&rules, &TimeZone::UTC, NOW.parse().unwrap(), held);
+        let due = decided.iter().filter(|decided| decided.is_due());
+        due.filter_map(|decided| decided.own.id.clone()).collect()
+    }
+
+    #[test]
+    fn only_what_is_surely_replaced_is_due() {
+        for (told, due) in [
+            (vec![], ""),
+            (vec!["22"], ""),
+            (vec!["19", "20", "21", "22"], "b19 b20"),
+            // What replaces it must be good, and here.
+            (vec!["20", "21", "22b"], ""),
+            (vec!["20", "21", "22a"], ""),
+            (vec!["20", "21", "22c"], ""),
+            (vec!["20", "21", "22o"], ""),
+            (vec!["20", "21", "22e"], ""),
+            (vec!["20", "21", "22n"], ""),
+            // What is set aside, not in the list, or nobody's replaces nothing and is never due.
+            (vec!["20", "21", "22u"], "b20"),
+            (vec!["20", "21u", "22"], ""),
+            (vec!["19u", "20", "21", "22"], "b20"),
+            (vec!["19l", "20", "21", "22"], "b20"),
+            (vec!["19b", "20", "21", "22"], "b20"),
+            (vec!["05t", "20", "21", "22"], "b20"),
+            (vec!["19n", "20", "21", "22"], "b20"),
+        ] {
+            assert_eq!(decided(&told, "", "").join(" "), due, "{told:?}");
+        }
+        let told = ["18", "19", "20", "21", "22"];
+        assert_eq!(decided(&told, "b19", "").join(" "), "b18 b20");
+        assert_eq!(decided(&told, "", "b18").join(" "), "b19 b20");
+    }
+}

@@ -76,7 +76,7 @@ pub struct DueInRegion {
 /// Everything that a run says of tiers.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct TierReport {
-    /// Backups and copies of tiers that are there now and were not before.
+    /// Backups and copies that are there, of the tiers that this invocation had made or followed.
     pub made: u64,
     /// Backups and copies that are the plan's own at the end.
     pub owned: u64,
