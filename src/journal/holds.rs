@@ -63,6 +63,13 @@ impl Holds {
         let held = self.held.get(&(region.to_owned(), name.to_owned()));
         held.map(String::as_str)
     }
+
+    /// The restore that holds a backup whose name or id is nobody else's, in whatever region.
+    #[must_use]
+    pub fn holder_anywhere(&self, id: &str) -> Option<&str> {
+        let mut held = self.held.iter().filter(|((_, name), _)| name == id);
+        held.next().map(|(_, restore)| restore.as_str())
+    }
 }
 
 impl Journal {

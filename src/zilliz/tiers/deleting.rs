@@ -249,7 +249,7 @@ impl<T: Transport> Run<'_, '_, T> {
         rules: &Tiers,
         holds: &Holds,
     ) -> Vec<Own> {
-        let held = |id: &str| holds.holder(region, id).map(str::to_owned);
+        let held = |id: &str| holds.holder_anywhere(id).map(str::to_owned);
         let now = self.world.clock.now();
         let decided = standing.decide(rules, &self.world.plan.zone, now, held);
         if self.request.dry_run {

@@ -95,7 +95,7 @@ impl<T: Transport> Run<'_, '_, T> {
             rules,
             zone: &plan.zone,
             is_of_the_plan: self.has(looked.cluster, place.region),
-            being_restored: holds.map(|holds| holds.holder(place.region, id).is_some()),
+            being_restored: holds.map(|holds| holds.holder_anywhere(id).is_some()),
             lease: Leased::Until(lease.until()),
             listing: &looked.complete,
             now: self.world.clock.now(),

@@ -602,6 +602,46 @@ async fn a_held_one_stays_until_it_is_taken_off_the_list() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn one_that_is_being_restored_stays_as_long_and_what_is_held_must_be_readable() {
+    let objects = Arc::new(InMemory::new());
+    let account = with_tiers("daily = 1").with_journal_in(&objects);
+    night(&account).await;
+    let backup = standing(&account)
+        .remove(NEAR)
+        .unwrap()
+        .into_keys()
+        .next()
+        .unwrap();
+    let hold = Path::from("journal/holds/one.json");
+    let until = account.wire.now() + SignedDuration::from_hours(30);
+    let held = json!({"restore": "one", "region": NEAR, "backups": [backup], "expires_at": until});
+    objects.put(&hold, held.to_string().into()).await.unwrap();
+    account.sleep(24).await;
+    let report = night(&account).await;
+    assert_eq!(
+        (report.outcome, report.tiers.deleted),
+        (Outcome::Succeeded, 2),
+        "{:?}",
+        report.failures
+    );
+    assert_eq!(days(&account, NEAR).len(), 2);
+    objects.put(&hold, "{}".into()).await.unwrap();
+    account.sleep(24).await;
+    assert_eq!(failures(&night(&account).await), "journal_unreadable");
+    assert_eq!(
+        [HOME, NEAR].map(|region| days(&account, region).len()),
+        [2, 3]
+    );
+    objects.delete(&hold).await.unwrap();
+    account.sleep(24).await;
+    assert_eq!(night(&account).await.outcome, Outcome::Succeeded);
+    assert_eq!(
+        [HOME, NEAR].map(|region| days(&account, region).len()),
+        [1, 1]
+    );
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_dry_run_says_what_would_be_made_and_deleted_and_does_neither() {
     let account = with_tiers("daily = 1");
     night(&account).await;
