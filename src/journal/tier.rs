@@ -170,6 +170,7 @@ impl Journal {
 
 #[cfg(test)]
 mod tests {
+    use std::slice::from_ref;
     use std::sync::Arc;
 
     use jiff::Timestamp;
@@ -203,7 +204,7 @@ mod tests {
             owned("near"),
         );
         journal.write_tier(&lease, None, &first).await.unwrap();
-        assert_eq!(journal.tiers("prod").await.unwrap(), [first.clone()]);
+        assert_eq!(journal.tiers("prod").await.unwrap(), from_ref(&first));
         assert!(journal.write_tier(&lease, None, &then).await.is_err());
         assert!(
             journal
@@ -216,7 +217,7 @@ mod tests {
             .write_tier(&lease, Some(&first), &then)
             .await
             .unwrap();
-        assert_eq!(journal.tiers("prod").await.unwrap(), [then.clone()]);
+        assert_eq!(journal.tiers("prod").await.unwrap(), from_ref(&then));
         assert_eq!(journal.tiers("weekly").await.unwrap(), []);
         journal
             .store

@@ -5,7 +5,7 @@
 //! end across invocations. What it must never do: send the request again without having looked, or call a copy made that is
 //! not in the list.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use futures_util::FutureExt;
@@ -65,6 +65,17 @@ impl<T: Transport> Run<'_, '_, T> {
             Err((word, message)) => return self.report.fail(None, None, word, message),
         };
         self.report.counts.clusters = u64::try_from(clusters.len()).unwrap_or(u64::MAX);
+        // What is kept for ever must not be one that a plan lets go.
+        let others = match self.ids_of_tiers().await {
+            Ok(others) => others,
+            Err(error) => {
+                let message = format!(
+                    "which backups are tiers could not be read, so nothing was done: {error}"
+                );
+                self.report.fail(None, None, error.word(), message);
+                return self.stay_open(journaled);
+            }
+        };
         let work = clusters.into_iter().map(|cluster| {
             let hand = Hand {
                 plan: self.world.plan,
@@ -73,6 +84,7 @@ impl<T: Transport> Run<'_, '_, T> {
                 facts: Facts::Run(journaled),
                 cluster,
                 of,
+                others: &others,
                 asks: true,
                 until: if resumes {
                     self.until.min(Instant::now() + PATIENCE)
@@ -156,6 +168,8 @@ pub(super) struct Hand<'a, T> {
     pub(super) facts: Facts<'a>,
     pub(super) cluster: &'a Cluster,
     pub(super) of: &'a ByHand,
+    /// Backups that are known to be another one's, and never the answer to this request.
+    pub(super) others: &'a BTreeSet<String>,
     /// Whether a backup may be asked for; otherwise only what may have been made is looked for and followed.
     pub(super) asks: bool,
     pub(super) until: Instant,
@@ -433,6 +447,7 @@ impl<T: Transport> Hand<'_, T> {
                     .create_time
                     .is_some_and(|at| at + SECONDS_APART >= intent.at)
                 && !intent.there.contains(&backup.backup_id)
+                && !self.others.contains(&backup.backup_id)
         };
         let mut candidates: Vec<&Backup> = listed.iter().filter(could_be_it).collect();
         candidates.sort_by_key(|backup| backup.create_time);

@@ -168,9 +168,6 @@ pub struct ClusterReport {
     /// What more time is a remedy for.
     #[serde(skip)]
     for_want_of_time: u64,
-    /// A tier is being made, or may be, and is followed to its end whatever became of the rest.
-    #[serde(skip)]
-    pub tiers_are_open: bool,
 }
 
 impl ClusterReport {
@@ -209,7 +206,6 @@ impl ClusterReport {
             warnings: Bounded::of_at_most(list),
             not_for_want_of_time: 0,
             for_want_of_time: 0,
-            tiers_are_open: false,
         }
     }
 
@@ -318,7 +314,7 @@ impl ClusterReport {
     #[must_use]
     pub fn waits(&self) -> bool {
         let passes = self.for_want_of_time > 0 && (self.manual || self.not_for_want_of_time == 0);
-        passes || self.tiers_are_open
+        passes || self.tiers.is_open
     }
 
     /// How the run ends if nothing else happens.

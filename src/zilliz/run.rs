@@ -164,11 +164,7 @@ impl<T: Transport> Run<'_, '_, T> {
             Ok(Err(error)) => {
                 self.report
                     .fail(None, None, error.word(), error.to_string());
-                if self.request.manual && journaled.pasts != Pasts::default() {
-                    let message = "what was begun could not be looked at; `resume` looks again";
-                    self.report.fail(None, None, "being_made", message.into());
-                }
-                return;
+                return self.stay_open(journaled);
             }
             Err(_) => return self.out_of_time(None),
         };
@@ -188,6 +184,14 @@ impl<T: Transport> Run<'_, '_, T> {
             self.note_failure(journaled).await;
         }
         self.tend_tiers(&account, journaled).boxed_local().await;
+    }
+
+    /// What was begun by hand is looked at again, whatever kept this invocation from it.
+    pub(super) fn stay_open(&mut self, journaled: &Journaled) {
+        if self.request.manual && journaled.pasts != Pasts::default() {
+            let message = "what was begun could not be looked at; `resume` looks again";
+            self.report.fail(None, None, "being_made", message.into());
+        }
     }
 
     /// How long this invocation follows what it has begun: a tier takes its time, and `resume` looks again.

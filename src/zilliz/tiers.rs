@@ -15,6 +15,8 @@ mod sending;
 mod standing;
 pub mod told;
 
+use std::collections::BTreeSet;
+
 use futures_util::FutureExt;
 use futures_util::stream::{self, StreamExt};
 use tracing::{Instrument, info_span};
@@ -27,7 +29,7 @@ use super::run::Run;
 use super::transport::Transport;
 use super::wire::Cluster;
 use crate::event::Action;
-use crate::journal::{Journal, Tier};
+use crate::journal::{Journal, JournalError, Tier};
 
 pub use certified::Deletable;
 
@@ -93,6 +95,17 @@ impl<T: Transport> Run<'_, '_, T> {
         }
     }
 
+    /// Ids of everything that is known to be a tier.
+    pub(super) async fn ids_of_tiers(&self) -> Result<BTreeSet<String>, JournalError> {
+        match (self.world.journal, &self.world.plan.tiers) {
+            (Some(journal), Some(_)) => {
+                let tiers = journal.tiers(&self.world.plan.name).await?;
+                Ok(tiers.iter().flat_map(making::ids).collect())
+            }
+            _ => Ok(BTreeSet::new()),
+        }
+    }
+
     /// The clusters that nothing speaks against; what does was told with their policy.
     fn of_no_other_plan<'a>(&self, account: &'a Account) -> Vec<&'a Cluster>
     where
@@ -146,7 +159,7 @@ impl<T: Transport> Run<'_, '_, T> {
             self.report
                 .fail(Some(id), region.as_deref(), word, message.clone());
         }
-        self.report.tiers_are_open |= tended.is_open;
+        self.report.tiers.is_open |= tended.is_open;
         self.report.tiers.made += tended.made();
         for line in &tended.lines {
             self.report.jobs.push(line.clone());

@@ -315,10 +315,10 @@ impl<T: Transport> Run<'_, '_, T> {
                 backups,
                 sealed: made_in(tended, &region),
             };
-            let leave = list.leave(self.request.approve.as_deref());
-            approved_one |= leave == Leave::Delete;
-            self.tell_list(&region, &list, &leave);
-            let Some(lease) = lease.filter(|_| leave == Leave::Delete && !self.request.dry_run)
+            let allowed = list.leave(self.request.approve.as_deref());
+            approved_one |= allowed == Leave::Delete;
+            self.tell_list(&region, &list, &allowed);
+            let Some(lease) = lease.filter(|_| allowed == Leave::Delete && !self.request.dry_run)
             else {
                 continue;
             };

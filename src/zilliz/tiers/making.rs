@@ -23,13 +23,17 @@ use crate::zilliz::client::{Client, ZillizError};
 use crate::zilliz::facts::{Facts, Record};
 use crate::zilliz::journaled::Journaled;
 use crate::zilliz::manual::{Hand, Made};
-use crate::zilliz::notes::{Begun, Past};
+use crate::zilliz::notes::{Begun, Past, Pasts};
 use crate::zilliz::run::describe;
 use crate::zilliz::transport::Transport;
 use crate::zilliz::wire::{Backup, Cluster};
 
 /// Where a failure lies, its word, and what happened.
 pub(super) type Failure = (Option<Region>, &'static str, String);
+
+/// One tier is settled before the next is asked for, so no other one can be its answer; and what a person had made may be,
+/// because what is found so is never deleted.
+static NOBODYS: BTreeSet<String> = BTreeSet::new();
 
 /// Whatever is needed for one cluster.
 pub(super) struct Making<'a, 'c, T> {
@@ -71,6 +75,21 @@ fn is_due(rules: &Tiers, zone: &TimeZone, tiers: &[Tier], slot: Slot) -> bool {
         tier.slot >= slot || (!failed && period(tier.slot) == period(slot))
     };
     !tiers.iter().any(covers)
+}
+
+/// Ids of everything that is known of a tier.
+pub(super) fn ids(tier: &Tier) -> Vec<String> {
+    match &tier.state {
+        TierState::Owned(Owned { backups, .. }) | TierState::Adopted { backups } => {
+            backups.values().cloned().collect()
+        }
+        TierState::BeingMade { facts } => {
+            let past = Pasts::of(facts, None).of_cluster(&tier.cluster);
+            let begun = past.begun.map(|begun| begun.backup);
+            begun.into_iter().chain(past.copies.into_values()).collect()
+        }
+        TierState::Failed { .. } => Vec::new(),
+    }
 }
 
 impl Tended<'_> {
@@ -252,6 +271,7 @@ impl<'a, 'c, T: Transport> Making<'a, 'c, T> {
             facts,
             cluster: self.cluster,
             of,
+            others: &NOBODYS,
             asks,
             until: self.until,
             dry_run: self.dry_run,

@@ -266,8 +266,8 @@ mod tests {
             hold: BTreeSet::from([hold.to_owned()]),
         };
         let standing = Standing::of(place, &tiers, &listed, None);
-        let held = |id: &str| (id == restored).then(|| "r".to_owned());
-        let decided = standing.decide(&rules, &TimeZone::UTC, NOW.parse().unwrap(), held);
+        let reads = |id: &str| (id == restored).then(|| "r".to_owned());
+        let decided = standing.decide(&rules, &TimeZone::UTC, NOW.parse().unwrap(), reads);
         let due = decided.iter().filter(|decided| decided.is_due());
         due.filter_map(|decided| decided.own.id.clone()).collect()
     }

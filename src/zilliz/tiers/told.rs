@@ -89,6 +89,9 @@ pub struct TierReport {
     /// What was deleted or stays although it is due; in a dry run all of them.
     #[serde(skip_serializing_if = "Bounded::is_empty")]
     pub lines: Bounded<TierLine>,
+    /// One is being made, or may be, and is followed to its end whatever became of the rest.
+    #[serde(skip)]
+    pub is_open: bool,
 }
 
 impl TierReport {
@@ -102,6 +105,7 @@ impl TierReport {
             deleted: 0,
             regions: Vec::new(),
             lines: Bounded::of_at_most(most),
+            is_open: false,
         }
     }
 

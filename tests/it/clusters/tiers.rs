@@ -198,6 +198,46 @@ async fn what_somebody_else_or_a_person_had_made_is_never_deleted() {
     assert_eq!(account.calls("zilliz.delete_backup"), 11 * 3);
 }
 
+/// A backup by hand whose request never arrived must not take the next tier for what came of it: that one goes one day.
+#[tokio::test(start_paused = true)]
+async fn a_backup_by_hand_never_takes_a_tier_for_its_own() {
+    let account = with_tiers("daily = 1");
+    night(&account).await;
+    account.sleep(24).await;
+    let by_hand = Request {
+        manual: true,
+        ..Request::default()
+    };
+    account.faults(json!([{"match": {"operation": "zilliz.create_backup"}, "fault": {"reset": "before"}, "times": 1}]));
+    let killed = tokio::time::timeout(Duration::from_secs(1), account.run(by_hand)).await;
+    assert!(killed.is_err());
+    tokio::time::sleep(Duration::from_mins(5)).await;
+    let report = account.back_up().await;
+    assert_eq!(
+        (report.outcome, report.tiers.made),
+        (Outcome::Succeeded, 3),
+        "{:?}",
+        report.failures
+    );
+    let report = account.resume().await;
+    let made: BTreeSet<String> = report
+        .jobs
+        .shown
+        .iter()
+        .filter_map(|job| job.backup.clone())
+        .collect();
+    account.sleep(1).await;
+    let made = family(&account, made.first().unwrap());
+    account.resume().await;
+    for _ in 0..3 {
+        account.sleep(24).await;
+        assert_eq!(night(&account).await.outcome, Outcome::Succeeded);
+    }
+    assert_eq!(made.len(), 3);
+    all_stand(&account, &made);
+    assert_eq!(days(&account, FAR).len(), 2);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_journal_that_is_lost_makes_nothing_be_deleted_and_new_tiers_are_owned_from_then_on() {
     let mut account = with_tiers("daily = 2");
