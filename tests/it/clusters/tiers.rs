@@ -654,8 +654,12 @@ async fn one_that_is_being_restored_stays_as_long_and_what_is_held_must_be_reada
         .unwrap();
     let hold = Path::from("journal/holds/one.json");
     let until = account.wire.now() + SignedDuration::from_hours(30);
-    let held = json!({"restore": "one", "region": NEAR, "backups": [backup], "expires_at": until});
-    objects.put(&hold, held.to_string().into()).await.unwrap();
+    let written =
+        json!({"restore": "one", "region": NEAR, "backups": [backup], "expires_at": until});
+    objects
+        .put(&hold, written.to_string().into())
+        .await
+        .unwrap();
     account.sleep(24).await;
     let report = night(&account).await;
     assert_eq!(
