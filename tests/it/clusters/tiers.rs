@@ -815,3 +815,15 @@ async fn a_failed_backup_leaves_its_night_without_one_and_the_next_makes_it() {
         .filter(|job| job.progress.as_deref() == Some("a tier"));
     assert_eq!(tiers.count(), 3);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_late_event_of_an_older_period_makes_nothing_beside_a_newer_one() {
+    let account = with_tiers("daily = 3");
+    let report = night(&account).await;
+    let late = Request {
+        scheduled_time: Some(report.slot - SignedDuration::from_hours(48)),
+        ..Request::default()
+    };
+    assert_eq!(account.run(late).await.tiers.made, 0);
+    assert_eq!(account.calls("zilliz.create_backup"), 1);
+}
