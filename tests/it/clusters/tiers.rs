@@ -312,33 +312,48 @@ async fn what_was_found_after_silence_is_no_second_one_and_stays_for_ever() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn where_a_copy_failed_the_older_one_stays_until_there_is_a_newer() {
-    let account = with_tiers("weekly = 1");
+async fn where_a_copy_failed_all_older_ones_stay_until_there_is_a_newer() {
+    let account = with_tiers("weekly = 2");
     // A Monday.
     account.sleep(24).await;
     night(&account).await;
+    account.sleep(7 * 24).await;
+    night(&account).await;
     let first = days(&account, FAR);
+    assert_eq!(first.len(), 2);
     account.sleep(7 * 24).await;
     account.faults(json!([{"match": {"operation": "zilliz.copy", "region": FAR}, "fault": {"fail_operation": true}}]));
     let report = night(&account).await;
-    assert!(
-        failures(&report).contains("copy_failed") || failures(&report).contains("copy_missing"),
-        "{}",
-        failures(&report)
-    );
+    assert!(failures(&report).contains("copy_"), "{:?}", report.failures);
     account.faults(json!([]));
     for _ in 0..6 {
         account.sleep(24).await;
         night(&account).await;
-        assert_eq!(days(&account, FAR), first, "the only one there");
-        assert_eq!(days(&account, NEAR).len(), 1);
+        assert_eq!(days(&account, FAR), first, "there is no newer one");
+        assert_eq!(days(&account, NEAR).len(), 2);
         assert_ne!(days(&account, NEAR), first);
     }
     account.sleep(24).await;
     night(&account).await;
-    assert_eq!(days(&account, FAR).len(), 1);
-    assert_ne!(days(&account, FAR), first);
-    assert_eq!(account.calls("zilliz.create_backup"), 3);
+    assert_eq!(days(&account, FAR)[0], first[1]);
+    assert_eq!(days(&account, FAR).len(), 2);
+    assert_eq!(account.calls("zilliz.create_backup"), 4);
+}
+
+#[tokio::test(start_paused = true)]
+async fn in_a_night_whose_own_failed_nothing_is_deleted() {
+    let mut account = with_tiers("daily = 3");
+    for _ in 0..3 {
+        night(&account).await;
+        account.sleep(24).await;
+    }
+    account.plans = plans(&tiered("daily = 1"));
+    account.faults(json!([{"match": {"operation": "zilliz.create_backup"}, "fault": {"fail_operation": true}}]));
+    night(&account).await;
+    assert_eq!(account.calls("zilliz.delete_backup"), 0);
+    account.faults(json!([]));
+    account.sleep(24).await;
+    assert_eq!(night(&account).await.tiers.deleted, 9);
 }
 
 #[tokio::test(start_paused = true)]
