@@ -99,6 +99,13 @@ impl Tended<'_> {
         u64::try_from(there.count()).unwrap_or(u64::MAX)
     }
 
+    /// The size of a backup, if this invocation saw it.
+    fn bytes_of(&self, backup: Option<&String>) -> u64 {
+        let mut lines = self.lines.iter();
+        let line = lines.find(|line| backup.is_some() && line.backup.as_ref() == backup);
+        line.map_or(0, |line| line.bytes_written)
+    }
+
     /// What a run's history keeps of the tier of its slot.
     pub(super) fn history(&self, slot: Slot) -> Vec<JobLine> {
         let of_slot = self.tiers.iter().find(|tier| tier.slot == slot);
@@ -112,7 +119,7 @@ impl Tended<'_> {
             backup: backup.cloned(),
             state: if why.is_some() { "failed" } else { "available" }.to_owned(),
             rows: 0,
-            bytes_written: 0,
+            bytes_written: self.bytes_of(backup),
             bytes_returned: 0,
             started_at: Some(slot.instant()),
             ended_at: None,
