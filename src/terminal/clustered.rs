@@ -44,7 +44,6 @@ pub fn write_clusters(out: &mut impl Write, report: &ClusterReport) -> io::Resul
         write!(out, ", {count} {what}")?;
     }
     writeln!(out)?;
-    write_tiers(out, &report.tiers, report.dry_run)?;
     if !report.policies.is_empty() {
         writeln!(out, "\n{}", policies_table(&report.policies.shown))?;
     }
@@ -54,6 +53,7 @@ pub fn write_clusters(out: &mut impl Write, report: &ClusterReport) -> io::Resul
     if !report.jobs.is_empty() {
         writeln!(out, "\n{}", jobs_table(&report.jobs.shown))?;
     }
+    write_tiers(out, &report.tiers, report.dry_run)?;
     for warning in &report.warnings.shown {
         writeln!(out, "warning: {warning}")?;
     }

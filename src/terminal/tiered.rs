@@ -26,7 +26,7 @@ pub(super) fn write_tiers(
     let counted: Vec<String> = counted
         .map(|(count, what)| format!("{count} {what}"))
         .collect();
-    writeln!(out, "  tiers: {}", counted.join(", "))?;
+    writeln!(out, "\nTiers: {}", counted.join(", "))?;
     for region in &tiers.regions {
         let (name, due, of, hash) = (&region.region, region.due, region.backups, &region.hash);
         match region.stopped {

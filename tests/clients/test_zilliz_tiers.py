@@ -92,7 +92,8 @@ def test_one_a_night_stands_in_every_region_and_a_backup_of_the_command_line_is_
 
     for days_ago in (2, 1):
         report = nights.night(days_ago)
-        assert (report["outcome"], report["tiers"]["deleted"]) == ("succeeded", 3), report
+        tiers = report["tiers"]
+        assert (report["outcome"], tiers["deleted"], tiers["owned"]) == ("succeeded", 3, 3), report
 
     after = by_hand(cli)
     assert theirs < after.keys() and not before.keys() & after.keys()
@@ -104,7 +105,7 @@ def test_one_a_night_stands_in_every_region_and_a_backup_of_the_command_line_is_
 
     shown = nights.keeper("backup", "--dry-run")
     assert shown.code == 0
-    assert "tiers: 3 of the plan's own, 3 due" in shown.stdout
+    assert "Tiers: 3 of the plan's own, 3 due" in shown.stdout
     assert "no rule keeps it" in shown.stdout and "(to be made)" in shown.stdout
     (newest, *_) = nights.keeper.report("jobs")["runs"]
     tiers = {job["backup"] for job in newest["jobs"] if job["progress"] == "a tier"}

@@ -230,6 +230,7 @@ impl<T: Transport> Run<'_, '_, T> {
                 let of = Some(cluster.cluster_id.as_str());
                 self.report.fail(of, Some(region), "vanished", message);
             }
+            self.report.tiers.owned = self.report.tiers.owned.saturating_sub(1);
             self.report.tiers.lines.push(line);
             if let Some(lease) = lease {
                 let changed = self
@@ -388,6 +389,7 @@ impl<T: Transport> Run<'_, '_, T> {
         let (fate, why) = match deleted {
             Ok(()) => {
                 info!(backup = id, region = region.as_str(), %slot, "a tier was deleted");
+                self.report.tiers.owned = self.report.tiers.owned.saturating_sub(1);
                 self.report.tiers.deleted += 1;
                 let disowned = self
                     .rewrite(lease, tier, |owned| disown(owned, region))

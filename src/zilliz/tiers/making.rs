@@ -173,6 +173,7 @@ impl<'a, 'c, T: Transport> Making<'a, 'c, T> {
                 let of = tier.slot.instant();
                 let told = format!("the tier of {of} is being made; `resume` looks again");
                 tended.warnings.push(told);
+                tended.is_open = true;
                 tended.tiers.push(tier);
             } else if tier.is_being_made() {
                 let record = self.record(Some(tier));
