@@ -1,7 +1,8 @@
 //! The journal: a small object store that makes long copies resumable and remembers how runs ended.
 //!
-//! What it must never do: decide about data. What may be deleted rests on the service's own evidence alone, so losing
-//! the journal at any moment, whole or in part, loses no backup and weakens no rule of deletion.
+//! What it must never do: decide about data. What may be deleted rests on the service's own evidence, so losing
+//! the journal at any moment, whole or in part, loses no backup and weakens no rule of deletion. Only backups of clusters bear
+//! nothing that says whose they are; there what is not in the journal is never deleted.
 //!
 //! It is a bucket, a directory or memory, and holds small JSON objects under one root:
 //!
@@ -16,6 +17,7 @@
 //! | `drills/…` | the first four for drills | as above |
 //! | `clusters/…` | the first five for plans of Zilliz Cloud | as above |
 //! | `clusters/restores/…` | the first four for restores of clusters, each under its identity | as above |
+//! | `clusters/tiers/{plan}/{cluster}-{slot}.json` | which backups a plan has had made itself, the only ones it may delete there | only if it is as it was read |
 //!
 //! `{slot}` has `-manual` behind it for a run that makes manual backups. A fence is a number that grows with every
 //! taking of a plan's lease; the first is the Unix time, so that even after an operator has deleted a lease the next
@@ -30,6 +32,7 @@ mod s3;
 mod store;
 #[cfg(test)]
 mod tests;
+mod tier;
 
 use std::fmt;
 use std::path::PathBuf;
@@ -54,6 +57,7 @@ pub use holds::{HOLD_TIME, Hold, Holds, RENEW_HOLD_EVERY};
 pub use lease::{LEASE_TIME, Lease, LeaseError, RENEW_EVERY};
 pub use log::RunLog;
 use store::Store;
+pub use tier::{Owned, Tier, TierState};
 
 /// Where the journal is kept: `s3://bucket/prefix`, `file:///directory` or `memory://`.
 ///

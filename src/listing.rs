@@ -14,6 +14,13 @@ const MOST_EMPTY_PAGES: u32 = 3;
 #[derive(Debug)]
 pub struct ReadToTheEnd(());
 
+impl ReadToTheEnd {
+    /// The proof for a listing all of whose pages told of the same total: as many entries were shown, none of them twice.
+    pub(crate) fn of_total(distinct: usize, shown: usize, total: usize) -> Option<Self> {
+        (distinct == total && shown == total).then_some(Self(()))
+    }
+}
+
 #[cfg(test)]
 impl ReadToTheEnd {
     pub(crate) fn for_tests() -> Self {
@@ -165,6 +172,20 @@ fn broken<S: Service>(service: &S, prefix: &str, fault: String) -> ListingError 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_total_is_proof_only_of_as_many_entries_each_shown_once() {
+        for (distinct, shown, total, proves) in [
+            (0, 0, 0, true),
+            (3, 3, 3, true),
+            (2, 3, 3, false),
+            (2, 2, 3, false),
+            (3, 3, 2, false),
+        ] {
+            let proof = ReadToTheEnd::of_total(distinct, shown, total);
+            assert_eq!(proof.is_some(), proves, "{distinct} {shown} {total}");
+        }
+    }
 
     #[test]
     fn a_prefix_inside_another_is_listed_once() {

@@ -25,12 +25,14 @@ mod document;
 mod environment;
 mod overlap;
 mod parts;
+mod tiers;
 mod walk;
 
 pub use clusters::{
     ClusterPlan, ClusterSelectors, CopyTarget, OnDrift, cloud_of, longest_gap_days,
     weekdays_in_words,
 };
+pub use tiers::Tiers;
 
 /// Which namespaces are sources.
 #[derive(Clone, Debug)]

@@ -86,7 +86,7 @@ pub enum Period {
 
 impl Period {
     /// The first day of the period that `date` lies in, which stands for the period.
-    fn first_day(self, date: Date) -> Date {
+    pub(crate) fn first_day(self, date: Date) -> Date {
         match self {
             Self::Daily => date,
             Self::Weekly => {
@@ -113,7 +113,7 @@ impl Period {
     }
 
     /// How people and the ISO call the period that begins on `first_day`.
-    fn label(self, first_day: Date) -> String {
+    pub(crate) fn label(self, first_day: Date) -> String {
         match self {
             Self::Daily => first_day.to_string(),
             Self::Weekly => {

@@ -8,6 +8,7 @@ mod drilled;
 mod estimated;
 mod restored;
 mod screen;
+mod tiered;
 
 use std::collections::BTreeMap;
 use std::io::{self, IsTerminal, Write};

@@ -5,10 +5,11 @@
 //! is set, read back and compared on every run ([`mod@run`]); what stands in every region is judged by its age
 //! ([`recovery`]); what can't work is refused first ([`refusals`]).
 //!
-//! What it must never do: delete anything, send a second request that makes a backup or a cluster, or call a region protected because
-//! nothing was said of it.
+//! What it must never do: delete anything but what the journal calls the plan's own, send a second request that makes a
+//! backup or a cluster, or call a region protected because nothing was said of it.
 //!
 //! Backups by hand are asked for once, written down in [`notes`], and followed to their copies by [`copies`] (`manual`).
+//! [`tiers`] are made the same way for longer than a policy keeps its own, and are the only ones that are deleted.
 //!
 //! Restores, as a new cluster or of collections into one that exists, are [`mod@restore`]'s.
 //!
@@ -20,6 +21,7 @@ pub mod client;
 pub mod copies;
 mod door;
 pub mod estimate;
+mod facts;
 mod journaled;
 pub mod limits;
 mod manual;
@@ -32,6 +34,7 @@ pub mod report;
 pub mod restore;
 pub mod run;
 mod spending;
+pub mod tiers;
 pub mod transport;
 pub mod wire;
 

@@ -67,6 +67,13 @@ impl Holds {
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.held.keys().map(|(_, name)| name.as_str())
     }
+
+    /// The restore that holds a backup whose name or id is nobody else's, in whatever region.
+    #[must_use]
+    pub fn holder_anywhere(&self, id: &str) -> Option<&str> {
+        let mut held = self.held.iter().filter(|((_, name), _)| name == id);
+        held.next().map(|(_, restore)| restore.as_str())
+    }
 }
 
 impl Journal {

@@ -11,6 +11,7 @@ use jiff::tz::TimeZone;
 use toml::de::DeValue;
 
 use super::budget::BUDGET;
+use super::tiers::{TIERS, Tiers};
 use super::walk::{Section, Table, Walk};
 use super::{Reported, parts};
 use crate::budget::Budget;
@@ -37,6 +38,7 @@ const PLAN: Table = (
         "drift",
         "budget",
         "targets",
+        "tiers",
         "base_url",
         "api_key_secret",
         "api_key_secret_field",
@@ -83,6 +85,8 @@ pub struct ClusterPlan {
     pub targets: Vec<CopyTarget>,
     /// What it may cost.
     pub budget: Option<Budget>,
+    /// Backups that the plan has made itself, for longer than the policy keeps its own.
+    pub tiers: Option<Tiers>,
 }
 
 /// A region that receives copies.
@@ -200,6 +204,7 @@ pub(super) fn is_ours(key: &str) -> bool {
         "retention_days",
         "grace_hours",
         "drift",
+        "tiers",
     ]
     .contains(&key)
 }
@@ -253,6 +258,7 @@ impl Walk<'_, '_> {
         let drift = self.drift(&plan);
         let targets = self.copy_targets(&plan, &region, &weekdays);
         let budget = self.budget(&plan);
+        let tiers = self.tiers(&plan);
         let base_url = self.zilliz_url(&plan, &targets);
         let api_key = self.zilliz_key(&plan);
         Ok(ClusterPlan {
@@ -269,11 +275,12 @@ impl Walk<'_, '_> {
             drift: drift?,
             targets: targets?,
             budget: budget?,
+            tiers: tiers?,
         })
     }
 
     /// A key of turbopuffer's plans would be ignored here, so it is refused by name.
-    fn refuse_unknown_to_zilliz(&mut self, section: &Section<'_>, (_, known): Table) {
+    pub(super) fn refuse_unknown_to_zilliz(&mut self, section: &Section<'_>, (_, known): Table) {
         let keys: Vec<String> = section
             .table
             .keys()
@@ -288,6 +295,7 @@ impl Walk<'_, '_> {
                 ("api_key", _) => "is not read: keep keys out of the document; write the name of a secret that holds it as `api_key_secret`".to_owned(),
                 (key, _) if PLAN.1.contains(&key) => "is not known here; it belongs to the plan".to_owned(),
                 (key, _) if BUDGET.1.contains(&key) => "is not known here; it belongs to `budget`".to_owned(),
+                (key, _) if TIERS.1.contains(&key) => "is not known here; it belongs to `tiers`, the table of a plan of Zilliz Cloud".to_owned(),
                 (_, true) => format!("is for plans of turbopuffer, and this one has `provider = \"zilliz\"`; leave it out. Known here: {}", known.join(", ")),
                 (key, false) => format!(
                     "is not known; did you mean `{}`? Known here: {}",

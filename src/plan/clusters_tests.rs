@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::plan::{Faults, Settings};
+use crate::retention::Period;
 
 const SMALL: &str = r#"[plans.prod]
 provider = "zilliz"
@@ -252,4 +253,82 @@ fn the_readmes_example_is_read() {
     assert!(all != example);
     let settings = read_with(&all, &[]).unwrap();
     assert_eq!(settings.clusters[0].region.as_deref(), Some("gcp-us-west1"));
+}
+
+#[test]
+fn tiers_are_read_as_retention_is_and_what_asks_for_nothing_is_refused() {
+    let journal = "journal = \"memory://\"\n";
+    let read = |tiers: &str| {
+        read_with(
+            &format!("{journal}{SMALL}[plans.prod.tiers]\n{tiers}\n"),
+            &[],
+        )
+    };
+    let settings = read("weekly = 8\nyearly = 7\nmin = 2\nhold = [\"backup3_7\"]").unwrap();
+    let tiers = settings.clusters[0].tiers.clone().unwrap();
+    assert_eq!(tiers.in_words(), "weekly = 8, yearly = 7");
+    assert_eq!((tiers.finest(), tiers.min.get()), (Period::Weekly, 2));
+    assert!(tiers.hold.contains("backup3_7"));
+    let without = read_with(SMALL, &[]).unwrap();
+    assert_eq!(without.clusters[0].tiers, None);
+    for (tiers, place, says) in [
+        ("", "plans.prod.tiers", "asks for no backup"),
+        ("min = 3", "plans.prod.tiers", "asks for no backup"),
+        ("daily = 0", "plans.prod.tiers.daily", "from 1 to 36500"),
+        (
+            "monthly = -1",
+            "plans.prod.tiers.monthly",
+            "from 1 to 36500",
+        ),
+        (
+            "monthly = \"12\"",
+            "plans.prod.tiers.monthly",
+            "without quotes",
+        ),
+        ("monthly = 12\nmin = 0", "plans.prod.tiers.min", "from 1 to"),
+        (
+            "monthly = 12\nhold = \"backup3_7\"",
+            "plans.prod.tiers.hold",
+            "a list",
+        ),
+        (
+            "montly = 12",
+            "plans.prod.tiers.montly",
+            "did you mean `monthly`",
+        ),
+        (
+            "monthly = 12\ndays = 30",
+            "plans.prod.tiers.days",
+            "for plans of turbopuffer",
+        ),
+    ] {
+        let told = faults(&format!("{journal}{SMALL}[plans.prod.tiers]\n{tiers}\n"));
+        assert!(
+            told.contains(&format!("{place}: ")) && told.contains(says),
+            "{tiers}: {told}"
+        );
+    }
+    let told = faults(&format!(
+        "{journal}{}",
+        SMALL.replace("start", "monthly = 12\nstart")
+    ));
+    assert!(told.contains("it belongs to `tiers`"), "{told}");
+    let told = faults(&format!(
+        "{journal}{}",
+        SMALL.replace("start", "tiers = 12\nstart")
+    ));
+    assert!(
+        told.contains("plans.prod.tiers: is the number `12`; it must be a table"),
+        "{told}"
+    );
+}
+
+#[test]
+fn tiers_need_a_journal_and_that_is_told_beside_every_other_fault() {
+    let tiers = "[plans.prod.tiers]\nmonthly = 12\n";
+    let told = faults(&format!("{SMALL}{tiers}").replace("02:00", "2 o'clock"));
+    assert!(told.contains("plans.prod.tiers: needs a journal"), "{told}");
+    assert!(told.contains("plans.prod.start: "), "{told}");
+    let journal = [("LIFEBOAT_JOURNAL", "memory://")];
+    assert!(read_with(&format!("{SMALL}{tiers}"), &journal).is_ok());
 }

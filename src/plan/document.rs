@@ -111,6 +111,7 @@ pub(super) fn settings(
     walk.refuse_unknown(&top, TOP);
     let journal = walk.journal(&top, journal);
     let plans = walk.plans(&top);
+    walk.refuse_tiers_without_a_journal(&top, &journal);
     walk.refuse_overlaps();
     let (plans, clusters) = plans?;
     Ok((plans, clusters, journal?))

@@ -6,6 +6,7 @@ use comfy_table::{Cell, Table};
 use jiff::SignedDuration;
 
 use super::screen::{self, table};
+use super::tiered::write_tiers;
 use super::{budget_in_words, bytes, estimated, key_in_words};
 use crate::event::Action;
 use crate::journal::JobLine;
@@ -52,6 +53,7 @@ pub fn write_clusters(out: &mut impl Write, report: &ClusterReport) -> io::Resul
     if !report.jobs.is_empty() {
         writeln!(out, "\n{}", jobs_table(&report.jobs.shown))?;
     }
+    write_tiers(out, &report.tiers, report.dry_run)?;
     if let Some(estimate) = &report.estimate {
         writeln!(out)?;
         estimated::write_cluster_plan(out, estimate)?;
@@ -182,6 +184,17 @@ pub(super) fn plan_table(plan: &ClusterPlan) -> Table {
             format!("copied to {}", target.region),
             days_in_words(target.retention_days),
         ]);
+    }
+    if let Some(tiers) = &plan.tiers {
+        let kept = format!(
+            "{}, and the {} newest of each cluster, in every region",
+            tiers.in_words(),
+            tiers.min
+        );
+        table.add_row(["tiers", &kept]);
+        for id in &tiers.hold {
+            table.add_row(["  held", id]);
+        }
     }
     table.add_row([
         "another policy",

@@ -1,7 +1,8 @@
 //! Zilliz Cloud's control plane, asked with patience: the envelope, the rate limit, refused keys, retries, pages.
 //!
 //! Questions, and the policy that says the whole of what it wants, are asked again while a failure may pass. What it must
-//! never do: send a second request that makes a backup. Whether the first one was carried out is for the caller to see.
+//! never do: send a second request that makes a backup, or a DELETE without a certificate. Whether a request was carried out
+//! is for the caller to see.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -18,12 +19,14 @@ use serde_json::Value;
 use tokio::time::timeout;
 
 use super::limits::Limits;
+use super::tiers::Deletable;
 use super::transport::{Answer, Call, Lost, Transport};
 use super::wire::{
     Backup, Cluster, Created, FoundPolicy, Job, JobItems, Project, RegionInfo, RestoredCluster,
     RestoringCollections, SentBackup, SentCollectionRestore, SentPolicy, SentRestore,
 };
 use crate::clock::Clock;
+use crate::listing::ReadToTheEnd;
 use crate::secret::{ApiKey, Key, SecretError};
 use crate::service::Region;
 use crate::service::turbopuffer::shown;
@@ -37,7 +40,7 @@ const PAGE_SIZE: usize = 100;
 const LISTINGS: usize = 3;
 
 /// What is asked for. The rate limit counts each apart.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Endpoint {
     Regions,
     Projects,
@@ -47,6 +50,7 @@ enum Endpoint {
     Policy,
     SetPolicy,
     Create,
+    Delete,
     Job,
     Jobs,
     Cluster,
@@ -65,6 +69,7 @@ impl Endpoint {
             Self::Policy => "describe_policy",
             Self::SetPolicy => "set_policy",
             Self::Create => "create_backup",
+            Self::Delete => "delete_backup",
             Self::Job => "describe_job",
             Self::Jobs => "list_jobs",
             Self::Cluster => "describe_cluster",
@@ -245,6 +250,16 @@ pub struct Client<T> {
     lists_no_jobs: AtomicBool,
 }
 
+/// What is sent.
+#[derive(Clone, Copy)]
+enum What<'a> {
+    Call(&'a Call<'a>),
+    Deletion(&'a Deletable),
+}
+
+/// What an answer holds, and its time by the service's clock.
+type Dated = (Value, Option<Timestamp>);
+
 /// What every answer is wrapped in.
 #[derive(Deserialize)]
 struct Envelope {
@@ -316,14 +331,23 @@ impl<T: Transport> Client<T> {
 
     /// Every backup of a cluster that is there or being made, copies in other regions among them, in no certain order.
     pub async fn backups(&self, cluster: &str) -> Result<Vec<Backup>, ZillizError> {
+        let (listed, _) = self.backups_to_the_end(cluster).await?;
+        Ok(listed)
+    }
+
+    /// The same with the proof that there are no others.
+    pub async fn backups_to_the_end(
+        &self,
+        cluster: &str,
+    ) -> Result<(Vec<Backup>, ReadToTheEnd), ZillizError> {
         let query = [("clusterId", cluster.to_owned())];
         let id = |backup: &Backup| backup.backup_id.clone();
-        let listed = self
-            .listing(Endpoint::Backups, "backups", &query, id)
+        let (listed, complete) = self
+            .proven(Endpoint::Backups, "backups", &query, id)
             .await?;
         // Whoever ignored the filter would have us take another cluster's backups for this one's.
         let of_it = |backup: &Backup| backup.cluster_id.as_deref().is_none_or(|of| of == cluster);
-        Ok(listed.into_iter().filter(of_it).collect())
+        Ok((listed.into_iter().filter(of_it).collect(), complete))
     }
 
     /// Every backup in the key's scope that is there or being made, of clusters that were dropped, too.
@@ -385,11 +409,32 @@ impl<T: Transport> Client<T> {
     ///
     /// Unknown (contract section 1.1): no code is documented for that, so any plain refusal is taken for it.
     pub async fn backup(&self, cluster: &str, backup: &str) -> Result<Option<Backup>, ZillizError> {
+        let dated = self.backup_dated(cluster, backup).await?;
+        Ok(dated.map(|(backup, _)| backup))
+    }
+
+    /// The same with the time at which the service answered, if it told it.
+    pub async fn backup_dated(
+        &self,
+        cluster: &str,
+        backup: &str,
+    ) -> Result<Option<(Backup, Option<Timestamp>)>, ZillizError> {
         let path = ["clusters", cluster, "backups", backup];
-        let described = self.get::<Backup>(Endpoint::Backup, &path, &[]).await;
+        let call = Call {
+            path: &path,
+            query: &[],
+            body: None,
+        };
+        let answered = self.patiently_with(Endpoint::Backup, || {
+            self.once_dated(Endpoint::Backup, What::Call(&call))
+        });
+        let described = match answered.await {
+            Ok((data, at)) => read::<Backup>(data).map(|backup| (backup, at)),
+            Err(error) => Err(error),
+        };
         match described {
-            Ok(backup) if backup.status.as_deref() == Some("DELETED") => Ok(None),
-            Ok(backup) => Ok(Some(backup)),
+            Ok((backup, _)) if backup.status.as_deref() == Some("DELETED") => Ok(None),
+            Ok(dated) => Ok(Some(dated)),
             Err(ZillizError::Refused { .. }) => Ok(None),
             Err(error) => Err(error),
         }
@@ -424,6 +469,14 @@ impl<T: Transport> Client<T> {
         };
         let answered = self.once(Endpoint::Create, &call).boxed_local().await?;
         read(answered)
+    }
+
+    /// Deletes a backup. Sent again while a failure may pass: what is gone is not deleted twice. Whether it is gone, the
+    /// list tells; an answer alone, of either kind, is no proof.
+    pub async fn delete(&self, backup: &Deletable) -> Result<(), ZillizError> {
+        let sent = || self.once_dated(Endpoint::Delete, What::Deletion(backup));
+        let answered = self.patiently_with(Endpoint::Delete, sent).await;
+        answered.map(drop)
     }
 
     /// A job; `None` when the service knows it no more (96026).
@@ -495,6 +548,17 @@ impl<T: Transport> Client<T> {
         query: &[(&str, String)],
         id: impl Fn(&D) -> String,
     ) -> Result<Vec<D>, ZillizError> {
+        let (listed, _) = self.proven(endpoint, what, query, id).await?;
+        Ok(listed)
+    }
+
+    async fn proven<D: DeserializeOwned>(
+        &self,
+        endpoint: Endpoint,
+        what: &'static str,
+        query: &[(&str, String)],
+        id: impl Fn(&D) -> String,
+    ) -> Result<(Vec<D>, ReadToTheEnd), ZillizError> {
         let mut message = String::new();
         for _ in 0..LISTINGS {
             match self.read_to_the_end(endpoint, what, query, &id).await? {
@@ -511,7 +575,7 @@ impl<T: Transport> Client<T> {
         what: &'static str,
         query: &[(&str, String)],
         id: &impl Fn(&D) -> String,
-    ) -> Result<Result<Vec<D>, String>, ZillizError> {
+    ) -> Result<Result<(Vec<D>, ReadToTheEnd), String>, ZillizError> {
         let (mut listed, mut seen, mut total) = (Vec::new(), BTreeSet::new(), None);
         for page in 1_usize.. {
             let mut query = query.to_vec();
@@ -540,8 +604,10 @@ impl<T: Transport> Client<T> {
                 }
                 listed.push(item);
             }
+            if let Some(complete) = ReadToTheEnd::of_total(seen.len(), listed.len(), count) {
+                return Ok(Ok((listed, complete)));
+            }
             match listed.len() {
-                all if all == count => return Ok(Ok(listed)),
                 more if more > count => {
                     return Ok(Err(format!("there were more than the {count} it told of")));
                 }
@@ -552,18 +618,29 @@ impl<T: Transport> Client<T> {
         Ok(Err("it has no end".into()))
     }
 
-    /// Attempts until one succeeds, the error will not pass, or there have been enough.
     fn patiently<'a>(
         &'a self,
         endpoint: Endpoint,
         call: &'a Call<'a>,
     ) -> LocalBoxFuture<'a, Result<Value, ZillizError>> {
+        self.patiently_with(endpoint, move || self.once(endpoint, call))
+    }
+
+    /// Attempts until one succeeds, the error will not pass, or there have been enough.
+    fn patiently_with<'a, D: 'a, F>(
+        &'a self,
+        endpoint: Endpoint,
+        ask: impl FnMut() -> F + 'a,
+    ) -> LocalBoxFuture<'a, Result<D, ZillizError>>
+    where
+        F: Future<Output = Result<D, ZillizError>> + 'a,
+    {
         let patience =
             |error: &ZillizError, ours: Option<Duration>| match (ours?, error.retry_after()) {
                 (_, Some(theirs)) if theirs > LONGEST_RETRY_AFTER => None,
                 (ours, theirs) => Some(theirs.unwrap_or(ours)),
             };
-        let asked = (move || self.once(endpoint, call))
+        let asked = ask
             .retry(delays())
             .when(ZillizError::passes)
             .adjust(patience)
@@ -578,15 +655,20 @@ impl<T: Transport> Client<T> {
 
     /// One attempt, or two when the key was refused, in which case nothing was done, and there is a newer one.
     async fn once(&self, endpoint: Endpoint, call: &Call<'_>) -> Result<Value, ZillizError> {
+        let (data, _) = self.once_dated(endpoint, What::Call(call)).await?;
+        Ok(data)
+    }
+
+    async fn once_dated(&self, endpoint: Endpoint, what: What<'_>) -> Result<Dated, ZillizError> {
         let key = self.api_key.current().await?;
-        let refused = match self.send(endpoint, call, &key).await {
+        let refused = match self.send(endpoint, what, &key).await {
             Err(error @ (ZillizError::Unauthorized { .. } | ZillizError::Forbidden { .. })) => {
                 error
             }
             answer => return answer,
         };
         match self.api_key.renewed(&key).await? {
-            Some(newer) => self.send(endpoint, call, &newer).await,
+            Some(newer) => self.send(endpoint, what, &newer).await,
             None => Err(refused),
         }
     }
@@ -594,16 +676,16 @@ impl<T: Transport> Client<T> {
     async fn send(
         &self,
         endpoint: Endpoint,
-        call: &Call<'_>,
+        what: What<'_>,
         key: &Key,
-    ) -> Result<Value, ZillizError> {
+    ) -> Result<Dated, ZillizError> {
         self.limits.wait_for_room(endpoint.word()).await;
         self.requests.fetch_add(1, Ordering::Relaxed);
-        let answer = timeout(
-            ATTEMPT_DEADLINE,
-            self.transport.send(call, key).boxed_local(),
-        )
-        .await;
+        let sent = match what {
+            What::Call(call) => self.transport.send(call, key).boxed_local(),
+            What::Deletion(backup) => self.transport.delete(backup, key).boxed_local(),
+        };
+        let answer = timeout(ATTEMPT_DEADLINE, sent).await;
         let answer = answer.unwrap_or_else(|_| {
             let seconds = ATTEMPT_DEADLINE.as_secs();
             Err(Lost::NoAnswer(format!(
@@ -618,7 +700,7 @@ impl<T: Transport> Client<T> {
             let ahead = answered_at.as_second() - self.clock.now().as_second();
             self.ahead_seconds.store(ahead, Ordering::Relaxed);
         }
-        opened(&answer, key, endpoint)
+        Ok((opened(&answer, key, endpoint)?, answer.answered_at))
     }
 }
 

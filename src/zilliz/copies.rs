@@ -258,6 +258,7 @@ mod tests {
             backup: "b".into(),
             job: Some("job".into()),
             at: now() - SignedDuration::from_hours(1),
+            adopted: false,
         };
         let listed: Vec<Backup> = listed.iter().map(|told| backup(told)).collect();
         let job = job.map(|status| Job {

@@ -94,10 +94,10 @@ impl Lifeboat {
             }
             .into());
         }
-        if request.approve.is_some() {
+        if request.approve.is_some() && plan.tiers.is_none() {
             return Err(EventError::Pointless {
                 field: "approve",
-                why: "approves deletions, and a plan of Zilliz Cloud deletes nothing",
+                why: "approves deletions, and a plan of Zilliz Cloud without `tiers` deletes nothing",
             }
             .into());
         }

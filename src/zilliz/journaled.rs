@@ -125,7 +125,7 @@ impl Journaled {
                 Ok(())
             }
             (Some(log), Some(journal)) if fault.is_none() => {
-                let failed = lines.iter().any(|line| line.state == "failed");
+                let failed = self.pasts.failed || lines.iter().any(|line| line.state == "failed");
                 let outcome = if failed {
                     Outcome::Failed
                 } else {
@@ -143,7 +143,7 @@ impl Journaled {
                     opened_at: log.opened_at(),
                     closed_at: now,
                     jobs: lines,
-                    deleted: 0,
+                    deleted: report.tiers.deleted,
                 };
                 journal.close_run(log, record).await
             }

@@ -5,7 +5,7 @@
 //! end across invocations. What it must never do: send the request again without having looked, or call a copy made that is
 //! not in the list.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use futures_util::FutureExt;
@@ -18,6 +18,7 @@ use tracing::{info, warn};
 use super::account::Account;
 use super::client::{Client, ZillizError};
 use super::copies::{Looks, Record, State};
+use super::facts::Facts;
 use super::journaled::Journaled;
 use super::notes::{Begun, Intent, Note, Past};
 use super::run::{Run, describe};
@@ -31,12 +32,12 @@ use crate::plan::ClusterPlan;
 use crate::service::{Pace, Region};
 
 /// Clusters that are followed at once.
-const AT_ONCE: usize = 16;
+pub(super) const AT_ONCE: usize = 16;
 /// From one look to the next.
 const FIRST_LOOK: Duration = Duration::from_secs(2);
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
 /// How long a `resume` looks after what an earlier invocation began: once more, and not until its end.
-const PATIENCE: Duration = Duration::from_secs(5);
+pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 /// How long the list is asked for what an unanswered request may have made, before it is taken for lost.
 const SETTLED_AFTER: SignedDuration = SignedDuration::from_secs(90);
 /// How far the time of an intent and that of what came of it may lie apart the wrong way: the service's are whole seconds.
@@ -45,10 +46,10 @@ const SECONDS_APART: SignedDuration = SignedDuration::from_secs(5);
 const MOST_REQUESTS: u32 = 3;
 
 /// What one cluster came to.
-struct Made {
-    lines: Vec<JobLine>,
-    failures: Vec<(Option<Region>, &'static str, String)>,
-    warnings: Vec<String>,
+pub(super) struct Made {
+    pub(super) lines: Vec<JobLine>,
+    pub(super) failures: Vec<(Option<Region>, &'static str, String)>,
+    pub(super) warnings: Vec<String>,
 }
 
 impl<T: Transport> Run<'_, '_, T> {
@@ -65,14 +66,27 @@ impl<T: Transport> Run<'_, '_, T> {
             Err((word, message)) => return self.report.fail(None, None, word, message),
         };
         self.report.counts.clusters = u64::try_from(clusters.len()).unwrap_or(u64::MAX);
+        // What is kept for ever must not be one that a plan lets go.
+        let others = match self.ids_of_tiers().await {
+            Ok(others) => others,
+            Err(error) => {
+                let message = format!(
+                    "which backups are tiers could not be read, so nothing was done: {error}"
+                );
+                self.report.fail(None, None, error.word(), message);
+                return self.stay_open(journaled);
+            }
+        };
         let work = clusters.into_iter().map(|cluster| {
             let hand = Hand {
                 plan: self.world.plan,
                 client: self.world.client,
                 clock: &self.world.clock,
-                journaled,
+                facts: Facts::Run(journaled),
                 cluster,
                 of,
+                others: &others,
+                asks: true,
                 until: if resumes {
                     self.until.min(Instant::now() + PATIENCE)
                 } else {
@@ -149,17 +163,21 @@ fn chosen<'a>(
 }
 
 /// Whatever is needed for one cluster.
-struct Hand<'a, T> {
-    plan: &'a ClusterPlan,
-    client: &'a Client<T>,
-    clock: &'a Clock,
-    journaled: &'a Journaled,
-    cluster: &'a Cluster,
-    of: &'a ByHand,
-    until: Instant,
-    dry_run: bool,
-    resumes: bool,
-    over_budget: Option<&'a OverBudget>,
+pub(super) struct Hand<'a, T> {
+    pub(super) plan: &'a ClusterPlan,
+    pub(super) client: &'a Client<T>,
+    pub(super) clock: &'a Clock,
+    pub(super) facts: Facts<'a>,
+    pub(super) cluster: &'a Cluster,
+    pub(super) of: &'a ByHand,
+    /// Backups that are known to be another one's, and never the answer to this request.
+    pub(super) others: &'a BTreeSet<String>,
+    /// Whether a backup may be asked for; otherwise only what may have been made is looked for and followed.
+    pub(super) asks: bool,
+    pub(super) until: Instant,
+    pub(super) dry_run: bool,
+    pub(super) resumes: bool,
+    pub(super) over_budget: Option<&'a OverBudget>,
 }
 
 /// What came of asking for a backup.
@@ -222,7 +240,7 @@ fn had_failed(past: &Past, record: &Record) -> bool {
 }
 
 impl<T: Transport> Hand<'_, T> {
-    async fn make(&self, past: Past) -> Made {
+    pub(super) async fn make(&self, past: Past) -> Made {
         let mut warnings = Vec::new();
         let asked = match past.begun.clone() {
             Some(begun) => Asked::Begun(begun),
@@ -287,6 +305,10 @@ impl<T: Transport> Hand<'_, T> {
                     }
                 }
             }
+            if !self.asks {
+                let message = "nothing came of the request for it, and its time is over";
+                return Asked::Failed("no_backup", message.into());
+            }
             // What a request has made is followed; what none was sent for is not begun.
             if let (Some(over), false) = (self.over_budget, self.dry_run) {
                 let message = format!("no backup was asked for: {over}");
@@ -331,7 +353,7 @@ impl<T: Transport> Hand<'_, T> {
 
     /// Writes down what is about to be asked for, and asks for it, once.
     async fn send(&self, listed: &[Backup]) -> Sent {
-        if !self.journaled.is_ours(self.clock.now()) {
+        if !self.facts.is_ours(self.clock.now()) {
             let message = "another invocation has the plan's lease now, so no backup was asked for";
             return Sent::Answered(Asked::Failed("lease_lost", message.into()));
         }
@@ -341,8 +363,8 @@ impl<T: Transport> Hand<'_, T> {
             cluster: cluster.clone(),
             intent: intent.clone(),
         };
-        self.journaled.write(note).await;
-        if let Some(fault) = self.journaled.fault() {
+        self.facts.write(note).await;
+        if let Some(fault) = self.facts.fault() {
             return Sent::Answered(Asked::Failed(
                 fault.word(),
                 format!(
@@ -356,6 +378,7 @@ impl<T: Transport> Hand<'_, T> {
                     backup: created.backup_id,
                     job: created.job_id,
                     at: intent.at,
+                    adopted: false,
                 };
                 Sent::Answered(Asked::Begun(self.begun(begun).await))
             }
@@ -377,7 +400,7 @@ impl<T: Transport> Hand<'_, T> {
 
     async fn refused(&self) {
         let cluster = self.cluster.cluster_id.clone();
-        self.journaled.write(Note::Refused { cluster }).await;
+        self.facts.write(Note::Refused { cluster }).await;
     }
 
     async fn adopted(&self, found: Begun) -> Begun {
@@ -402,7 +425,7 @@ impl<T: Transport> Hand<'_, T> {
             cluster: self.cluster.cluster_id.clone(),
             begun: begun.clone(),
         };
-        self.journaled.write(note).await;
+        self.facts.write(note).await;
         begun
     }
 
@@ -433,6 +456,7 @@ impl<T: Transport> Hand<'_, T> {
                     .create_time
                     .is_some_and(|at| at + SECONDS_APART >= intent.at)
                 && !intent.there.contains(&backup.backup_id)
+                && !self.others.contains(&backup.backup_id)
         };
         let mut candidates: Vec<&Backup> = listed.iter().filter(could_be_it).collect();
         candidates.sort_by_key(|backup| backup.create_time);
@@ -443,6 +467,7 @@ impl<T: Transport> Hand<'_, T> {
                     backup: candidate.backup_id.clone(),
                     job: None,
                     at: candidate.create_time.unwrap_or(intent.at),
+                    adopted: true,
                 }));
             }
         }
@@ -543,7 +568,7 @@ impl<T: Transport> Hand<'_, T> {
                     .filter(|line| !past.lines.contains_key(&line.region))
                 {
                     if line.state == "incomplete" {
-                        self.journaled.ended(line.clone()).await;
+                        self.facts.ended(line.clone()).await;
                     }
                 }
                 return made;
@@ -655,7 +680,7 @@ impl<T: Transport> Hand<'_, T> {
                     region: region.clone(),
                     backup: backup.clone(),
                 };
-                self.journaled.write(note).await;
+                self.facts.write(note).await;
             }
             if at == 0 && record.state == State::Available {
                 seen.available_since.get_or_insert(now);
@@ -667,7 +692,7 @@ impl<T: Transport> Hand<'_, T> {
                 .is_some_and(|known| known.state == line.state);
             if line.state != "incomplete" && !known && !seen.told.contains(region) {
                 seen.told.push(region.clone());
-                self.journaled.ended(line).await;
+                self.facts.ended(line).await;
             }
         }
     }

@@ -21,6 +21,8 @@ pub enum Note {
         /// Which clusters or collections.
         of: ByHand,
     },
+    /// Something was wrong with policies or regions, for which more time is no remedy, and was told: only tiers are left.
+    Failed,
     /// Written before the request that makes a backup.
     Intended {
         /// The cluster's id.
@@ -69,6 +71,9 @@ pub struct Begun {
     pub job: Option<String>,
     /// When it was begun, by the service's clock.
     pub at: Timestamp,
+    /// It was found after a request that nobody answered, so somebody else may have had it made.
+    #[serde(default)]
+    pub adopted: bool,
 }
 
 /// What earlier invocations of a run wrote down about one cluster.
@@ -89,6 +94,8 @@ pub struct Past {
 pub struct Pasts {
     /// What was asked for.
     pub wished: Option<ByHand>,
+    /// Whether something was wrong with policies or regions, and was told.
+    pub failed: bool,
     clusters: BTreeMap<String, Past>,
 }
 
@@ -117,6 +124,7 @@ impl Pasts {
     fn note(&mut self, note: &Note) {
         match note {
             Note::Wished { of } => self.wished = Some(of.clone()),
+            Note::Failed => self.failed = true,
             Note::Intended { cluster, intent } => self.at(cluster).intent = Some(intent.clone()),
             Note::Refused { cluster } => self.at(cluster).intent = None,
             Note::Begun { cluster, begun } => {
@@ -147,6 +155,7 @@ impl Pasts {
                     backup: backup.clone(),
                     job: None,
                     at,
+                    adopted: false,
                 });
             }
         }

@@ -7,6 +7,7 @@ use super::client::ZillizError;
 use super::estimate::ClusterEstimate;
 use super::policy::Drift;
 use super::recovery::{Protection, Standing};
+use super::tiers::told::TierReport;
 use super::wire::Cluster;
 use crate::budget::Judged;
 use crate::event::{Action, Request};
@@ -153,6 +154,9 @@ pub struct ClusterReport {
     /// Backups that were made by hand: the original, and then one record for each target region.
     #[serde(skip_serializing_if = "Bounded::is_empty")]
     pub jobs: Bounded<JobLine>,
+    /// Tiers that were made and deleted, and that are due.
+    #[serde(skip_serializing_if = "TierReport::is_empty")]
+    pub tiers: TierReport,
     /// Local clock less the service's, seconds.
     pub clock_difference_seconds: i64,
     /// HTTP requests sent, repeats included.
@@ -205,6 +209,7 @@ impl ClusterReport {
             policies: Bounded::of_at_most(list),
             regions: Bounded::of_at_most(list),
             jobs: Bounded::of_at_most(list),
+            tiers: TierReport::of_at_most(list),
             clock_difference_seconds: 0,
             requests: 0,
             retries: 0,
@@ -321,7 +326,8 @@ impl ClusterReport {
     /// made by hand is followed to its end, whatever became of the rest.
     #[must_use]
     pub fn waits(&self) -> bool {
-        self.for_want_of_time > 0 && (self.manual || self.not_for_want_of_time == 0)
+        let passes = self.for_want_of_time > 0 && (self.manual || self.not_for_want_of_time == 0);
+        passes || self.tiers.is_open
     }
 
     /// How the run ends if nothing else happens.

@@ -15,7 +15,8 @@ use tracing::{Instrument, info, info_span};
 use super::account::Account;
 use super::client::{Client, ZillizError};
 use super::journaled::{self, Journaled};
-use super::notes::Pasts;
+use super::manual;
+use super::notes::{Note, Pasts};
 use super::policy::Policy;
 use super::recovery::{Placed, Protection, Standing, judge};
 use super::report::{ClusterReport, PolicyLine, PolicyState};
@@ -28,12 +29,14 @@ use crate::journal::{JobLine, Journal, RunKey};
 use crate::name::Class;
 use crate::plan::{ClusterPlan, OnDrift};
 use crate::price::ZillizPrices;
-use crate::report::Size;
+use crate::report::{Outcome, Size};
 use crate::restore::renew;
 use crate::slot::{CLOCK_MARGIN, Slot, SlotError};
 
 /// Clusters that are worked at at once. The service's limit on requests is what counts.
 const AT_ONCE: usize = 8;
+/// How long a scheduled run follows the tiers that it makes: as long as small clusters take.
+const PATIENCE: Duration = Duration::from_mins(3);
 /// Backups that are described at once, newest first, until each region has shown one.
 const LOOKS: usize = 8;
 
@@ -168,11 +171,7 @@ impl<T: Transport> Run<'_, '_, T> {
             Ok(Err(error)) => {
                 self.report
                     .fail(None, None, error.word(), error.to_string());
-                if self.request.manual && journaled.pasts != Pasts::default() {
-                    let message = "what was begun could not be looked at; `resume` looks again";
-                    self.report.fail(None, None, "being_made", message.into());
-                }
-                return;
+                return self.stay_open(journaled);
             }
             Err(_) => return self.out_of_time(None),
         };
@@ -184,6 +183,49 @@ impl<T: Transport> Run<'_, '_, T> {
                 .boxed_local()
                 .await;
         }
+        if journaled.pasts.failed && self.request.action == Action::Resume {
+            // Looking again would tell the same every five minutes.
+            let message = "what is wrong with policies and regions was told when this run judged them; only tiers are looked after";
+            self.report.warn(message.into());
+            self.keep_lines(&journaled.pasts);
+        } else {
+            self.judge_all(&account).boxed_local().await;
+            self.note_failure(journaled).await;
+        }
+        self.tend_tiers(&account, journaled).boxed_local().await;
+    }
+
+    /// What was begun by hand is looked at again, whatever kept this invocation from it.
+    pub(super) fn stay_open(&mut self, journaled: &Journaled) {
+        if self.request.manual && journaled.pasts != Pasts::default() {
+            let message = "what was begun could not be looked at; `resume` looks again";
+            self.report.fail(None, None, "being_made", message.into());
+        }
+    }
+
+    /// How long this invocation follows what it has begun: a tier takes its time, and `resume` looks again.
+    pub(super) fn patience(&self) -> Instant {
+        let patience = match self.request.action {
+            Action::Resume => manual::PATIENCE,
+            _ => PATIENCE,
+        };
+        self.until.min(Instant::now() + patience)
+    }
+
+    /// Writes down what is wrong, so that whoever carries on with a tier does not tell it again.
+    async fn note_failure(&self, journaled: &Journaled) {
+        let tells = self.report.outcome_so_far() == Outcome::Failed;
+        if self.world.plan.tiers.is_none() || !tells {
+            return;
+        }
+        for line in &self.lines {
+            journaled.ended(line.clone()).await;
+        }
+        journaled.write(Note::Failed).await;
+    }
+
+    /// Sees to every cluster's policy, and judges what stands.
+    async fn judge_all(&mut self, account: &Account) {
         let plan = self.world.plan;
         for entry in account.selecting_nothing(plan) {
             let message = format!(
@@ -196,7 +238,7 @@ impl<T: Transport> Run<'_, '_, T> {
         let looks = clusters.into_iter().map(|cluster| {
             let cluster_id = &cluster.cluster_id;
             let look = self
-                .cluster(&account, cluster)
+                .cluster(account, cluster)
                 .instrument(info_span!("cluster", cluster_id));
             let look = timeout_at(self.until, look.boxed_local());
             async move { (cluster, look.await) }.boxed_local()
@@ -235,7 +277,7 @@ impl<T: Transport> Run<'_, '_, T> {
         Slot::of_run(Some(self.slot.instant()), self.world.clock.now()).is_err()
     }
 
-    fn out_of_time(&mut self, cluster: Option<&str>) {
+    pub(super) fn out_of_time(&mut self, cluster: Option<&str>) {
         let message = "time ran out; the next event looks again".to_owned();
         self.report.fail(cluster, None, "out_of_time", message);
     }

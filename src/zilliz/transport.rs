@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use reqwest::Method;
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderValue};
 
+use super::tiers::Deletable;
 use crate::secret::Key;
 use crate::service::turbopuffer::{answered_at, innermost, retry_after};
 
@@ -61,6 +62,9 @@ pub enum Lost {
 pub trait Transport {
     /// Sends it once. The key goes into a header and nowhere else.
     fn send(&self, call: &Call<'_>, key: &Key) -> impl Future<Output = Result<Answer, Lost>>;
+
+    /// Sends a DELETE once, for which there is no other way than this.
+    fn delete(&self, backup: &Deletable, key: &Key) -> impl Future<Output = Result<Answer, Lost>>;
 }
 
 /// The service itself, at one address.
@@ -82,28 +86,10 @@ impl Https {
             .ok_or_else(|| format!("`{base_url}` is no URL"))
     }
 
-    fn url(&self, call: &Call<'_>) -> reqwest::Url {
-        let mut url = self.base_url.clone();
-        if let Ok(mut path) = url.path_segments_mut() {
-            path.pop_if_empty().push("v2").extend(call.path);
-        }
-        if !call.query.is_empty() {
-            url.query_pairs_mut().extend_pairs(call.query);
-        }
-        url
-    }
-}
-
-impl Transport for Https {
-    async fn send(&self, call: &Call<'_>, key: &Key) -> Result<Answer, Lost> {
+    async fn carry(&self, method: Method, call: &Call<'_>, key: &Key) -> Result<Answer, Lost> {
         let bearer = HeaderValue::try_from(format!("Bearer {}", key.expose()));
         let mut bearer = bearer.map_err(|_| Lost::Unreachable("the key is no header".into()))?;
         bearer.set_sensitive(true);
-        let method = if call.body.is_some() {
-            Method::POST
-        } else {
-            Method::GET
-        };
         let mut request = self
             .http
             .request(method, self.url(call))
@@ -135,6 +121,37 @@ impl Transport for Https {
         let body = answer.bytes().await.map_err(|error| lost(&error))?;
         read.body = body.into();
         Ok(read)
+    }
+
+    fn url(&self, call: &Call<'_>) -> reqwest::Url {
+        let mut url = self.base_url.clone();
+        if let Ok(mut path) = url.path_segments_mut() {
+            path.pop_if_empty().push("v2").extend(call.path);
+        }
+        if !call.query.is_empty() {
+            url.query_pairs_mut().extend_pairs(call.query);
+        }
+        url
+    }
+}
+
+impl Transport for Https {
+    async fn send(&self, call: &Call<'_>, key: &Key) -> Result<Answer, Lost> {
+        let method = if call.body.is_some() {
+            Method::POST
+        } else {
+            Method::GET
+        };
+        self.carry(method, call, key).await
+    }
+
+    async fn delete(&self, backup: &Deletable, key: &Key) -> Result<Answer, Lost> {
+        let call = Call {
+            path: &backup.path(),
+            query: &[],
+            body: None,
+        };
+        self.carry(Method::DELETE, &call, key).await
     }
 }
 

@@ -174,7 +174,7 @@ def test_check_shows_the_plan_and_asks_the_account(account: Account, keeper: Kee
         ({"action": "prune", "plan": "prod"}, "plan `prod` is of Zilliz Cloud, where `prune` is not to be had"),
         ({"action": "restore", "all": True}, "with a plan of Zilliz Cloud it is `cluster`"),
         ({"action": "backup", "plan": "prd"}, "did you mean `prod`?"),
-        ({"action": "backup", "approve": "1f0c9a4be27d3356"}, "a plan of Zilliz Cloud deletes nothing"),
+        ({"action": "backup", "approve": "1f0c9a4be27d3356"}, "a plan of Zilliz Cloud without `tiers` deletes nothing"),
     ],
     ids=["prune", "restore", "plan", "approve"],
 )

@@ -8,10 +8,12 @@ mod listings;
 mod policies;
 mod protection;
 mod restoring;
+mod tiers;
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::StreamExt;
 use jiff::{SignedDuration, Timestamp};
 use lifeboat::clock::Clock;
 use lifeboat::event::{Action, Request};
@@ -23,10 +25,12 @@ use lifeboat::secret::{ApiKey, Key, KeySource};
 use lifeboat::zilliz::ClusterReport;
 use lifeboat::zilliz::client::Client;
 use lifeboat::zilliz::run::{World, run};
+use lifeboat::zilliz::tiers::Deletable;
 use lifeboat::zilliz::transport::{Answer, Call, Lost, Transport};
 use lifeboat_emulator::{self as emulator, ClockMode, Delivery, Emulator, Method, Response};
 use object_store::memory::InMemory;
 use object_store::path::Path;
+use object_store::{ObjectStore, ObjectStoreExt};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
@@ -59,6 +63,8 @@ region = "gcp-europe-west3"
 struct Wire {
     emulator: Emulator,
     begin: (Instant, Timestamp),
+    /// The journal's objects, to see that nothing is deleted which it does not call the plan's own.
+    objects: Option<Arc<InMemory>>,
 }
 
 impl Wire {
@@ -97,9 +103,59 @@ impl Transport for Wire {
             .iter()
             .map(|(name, value)| format!("{name}={value}"))
             .collect();
-        let path = format!("/zilliz/v2/{}", call.path.join("/"));
-        let body = call.body.unwrap_or_default().to_vec();
-        let answer = self.call(method, &path, &query.join("&"), key.expose(), body);
+        self.carry(method, call.path, &query.join("&"), key, call.body)
+            .await
+    }
+
+    async fn delete(&self, backup: &Deletable, key: &Key) -> Result<Answer, Lost> {
+        let [_, cluster, _, id] = backup.path();
+        let is_owned = self.is_owned(cluster, id).await;
+        assert!(
+            is_owned,
+            "{id} of {cluster} is not the plan's own by the journal"
+        );
+        self.carry(Method::Delete, &backup.path(), "", key, None)
+            .await
+    }
+}
+
+impl Wire {
+    /// Whether the journal says that a backup is the plan's own, and that a DELETE may be sent.
+    async fn is_owned(&self, cluster: &str, id: &str) -> bool {
+        let objects = self.objects.as_ref().unwrap();
+        let tiers = Path::from("journal/tiers/prod");
+        let mut listed = objects.list(Some(&tiers));
+        while let Some(object) = listed.next().await {
+            let found = objects.get(&object.unwrap().location).await.unwrap();
+            let tier: Value = serde_json::from_slice(&found.bytes().await.unwrap()).unwrap();
+            let backups = tier["backups"].as_object().cloned().unwrap_or_default();
+            let region = backups
+                .iter()
+                .find(|(_, known)| *known == id)
+                .map(|(region, _)| region);
+            let leaves = |region: &String| {
+                let leaving = tier["leaving"].as_array().unwrap();
+                leaving.iter().any(|leaving| leaving == region)
+            };
+            if tier["cluster"] == cluster && tier["state"] == "owned" && region.is_some_and(leaves)
+            {
+                return true;
+            }
+        }
+        false
+    }
+
+    async fn carry(
+        &self,
+        method: Method,
+        path: &[&str],
+        query: &str,
+        key: &Key,
+        body: Option<&[u8]>,
+    ) -> Result<Answer, Lost> {
+        let path = format!("/zilliz/v2/{}", path.join("/"));
+        let body = body.unwrap_or_default().to_vec();
+        let answer = self.call(method, &path, query, key.expose(), body);
         tokio::time::sleep(answer.delay).await;
         match answer.delivery {
             Delivery::Whole(response) => Ok(read(response)),
@@ -130,6 +186,8 @@ struct Account {
     plans: Vec<ClusterPlan>,
     journal: Option<Journal>,
     prices: Prices,
+    /// How far this machine's clock is ahead of the service's.
+    ahead: SignedDuration,
 }
 
 impl Account {
@@ -148,10 +206,12 @@ impl Account {
             wire: Wire {
                 emulator,
                 begin: (Instant::now(), begin),
+                objects: None,
             },
             plans: plans(document),
             journal: None,
             prices: Prices::built_in().unwrap(),
+            ahead: SignedDuration::ZERO,
         };
         account.seed(
             "projects",
@@ -161,11 +221,13 @@ impl Account {
         account
     }
 
-    fn with_journal(mut self) -> Self {
-        self.journal = Some(Journal::on(
-            Arc::new(InMemory::new()),
-            Path::from("journal"),
-        ));
+    fn with_journal(self) -> Self {
+        self.with_journal_in(&Arc::new(InMemory::new()))
+    }
+
+    fn with_journal_in(mut self, objects: &Arc<InMemory>) -> Self {
+        self.journal = Some(Journal::on(objects.clone(), Path::from("journal")));
+        self.wire.objects = Some(objects.clone());
         self
     }
 
@@ -289,8 +351,8 @@ impl Account {
     async fn run_within(&self, request: Request, time_left: Duration) -> ClusterReport {
         let wire = self.wire.clone();
         let clock = Clock::new({
-            let wire = wire.clone();
-            move || wire.now()
+            let (wire, ahead) = (wire.clone(), self.ahead);
+            move || wire.now() + ahead
         });
         let key = Arc::new(ApiKey::new(KeySource::Given(KEY.into())));
         let client = Client::new(wire, key, clock.clone());

@@ -8,13 +8,17 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use fastrand::Rng;
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use lifeboat::event::{Action, Request};
+use lifeboat::journal::TierState;
 use lifeboat::name::Class;
 use lifeboat::report::Outcome;
 use lifeboat::zilliz::ClusterReport;
 use serde_json::{Value, json};
 
+use super::tiers::{by_somebody_else, family, kept, tiered};
 use super::{Account, CLUSTER, FAR, HOME, NEAR};
 
 const SECOND: &str = "in01-0000000000000002";
@@ -28,7 +32,16 @@ struct History<'a> {
     random: Rng,
     /// Slots of backups by hand that were ever asked for.
     asked: BTreeSet<Timestamp>,
+    /// Originals that somebody else had made.
+    theirs: BTreeSet<String>,
+    /// Tiers that ever were the plan's own: by cluster and region, their days and ids.
+    owned: BTreeMap<(String, String), BTreeMap<Date, String>>,
+    /// Tiers that nobody is sure of.
+    adopted: BTreeSet<String>,
 }
+
+/// The newest of the last two days and weeks.
+const RULES: [i64; 3] = [2, 2, 0];
 
 /// What happened in all of them.
 #[derive(Debug, Default)]
@@ -39,6 +52,8 @@ struct Tally {
     drifts: AtomicU64,
     by_hand: AtomicU64,
     faults: AtomicU64,
+    theirs: AtomicU64,
+    deleted: AtomicU64,
 }
 
 fn one_more(count: &AtomicU64) {
@@ -96,11 +111,15 @@ fn weeks_of_trouble_make_one_of_each_and_leave_no_region_silently_unprotected() 
             drifts,
             by_hand,
             faults,
+            theirs,
+            deleted,
         } = &tally;
         assert!(
-            [kills, races, ticks, drifts, by_hand, faults]
-                .into_iter()
-                .all(least),
+            [
+                kills, races, ticks, drifts, by_hand, faults, theirs, deleted
+            ]
+            .into_iter()
+            .all(least),
             "{tally:?}"
         );
     }
@@ -118,13 +137,16 @@ fn play(seed: u64, tally: &Tally) {
 
 impl<'a> History<'a> {
     fn new(seed: u64, tally: &'a Tally) -> Self {
-        let account = Account::new().with_journal();
+        let account = Account::with(&tiered("daily = 2\nweekly = 2")).with_journal();
         account.add_cluster(SECOND, "users-prod", &json!({"bytes": 100_000_000_u64}));
         Self {
             tally,
             account,
             random: Rng::with_seed(seed),
             asked: BTreeSet::new(),
+            theirs: BTreeSet::new(),
+            owned: BTreeMap::new(),
+            adopted: BTreeSet::new(),
         }
     }
 
@@ -136,6 +158,8 @@ impl<'a> History<'a> {
         self.carry_on_to_the_end().await;
         self.account.back_up().await;
         self.account.sleep(48).await;
+        self.account.back_up().await;
+        self.account.sleep(24).await;
         let report = self.account.back_up().await;
         assert_eq!(
             (report.outcome, report.counts.protected),
@@ -146,13 +170,20 @@ impl<'a> History<'a> {
         for cluster in [CLUSTER, SECOND] {
             assert_eq!(self.account.policy(cluster), POLICY);
         }
-        assert_eq!(self.account.calls("zilliz.delete_backup"), 0);
+        self.only_what_is_due_is_gone().await;
+        self.exactly_what_the_rules_keep();
         self.one_of_each().await;
     }
 
     async fn day(&mut self, day: u64) {
         if self.random.u8(..4) == 0 {
             self.somebody_drifts();
+        }
+        if self.random.u8(..3) == 0 {
+            self.account.faults(json!([]));
+            let begun = by_somebody_else(&self.account);
+            self.theirs
+                .extend(begun.inspect(|_| one_more(&self.tally.theirs)));
         }
         self.trouble();
         self.event(None).await;
@@ -192,7 +223,8 @@ impl<'a> History<'a> {
 
     async fn run(&mut self, request: Request) {
         let lives = match self.random.u8(..4) {
-            0 => Duration::from_millis(self.random.u64(..9_000)),
+            0 if self.random.bool() => Duration::from_millis(self.random.u64(..9_000)),
+            0 => Duration::from_secs(self.random.u64(..200)),
             _ => Duration::from_hours(1),
         };
         let twice = self.random.u8(..5) == 0;
@@ -210,10 +242,11 @@ impl<'a> History<'a> {
             one_more(&self.tally.kills);
             // Until the dead one's lease has run out.
             tokio::time::sleep(Duration::from_mins(4)).await;
-            return;
+            return self.only_what_is_due_is_gone().await;
         };
+        self.only_what_is_due_is_gone().await;
         for report in [Some(first), second].into_iter().flatten() {
-            if !report.manual && report.outcome == Outcome::Succeeded {
+            if !report.regions.is_empty() && report.outcome == Outcome::Succeeded {
                 self.nothing_is_unprotected(&report);
             }
         }
@@ -273,6 +306,7 @@ impl<'a> History<'a> {
             "describe_policy",
             "list_clusters",
             "describe_job",
+            "delete_backup",
         ];
         let mut rules = Vec::new();
         for _ in 0..self.random.u8(..4) {
@@ -291,6 +325,9 @@ impl<'a> History<'a> {
         }
         if self.random.u8(..5) == 0 {
             rules.push(json!({"match": {"operation": "zilliz.copy", "region": FAR}, "fault": {"fail_operation": true}, "times": 1}));
+        }
+        if self.random.u8(..5) == 0 {
+            rules.push(json!({"match": {"operation": "zilliz.delete_backup"}, "fault": {"delete_lies": true}, "times": 2}));
         }
         if self.random.u8(..8) == 0 {
             rules.push(json!({"match": {"operation": "zilliz.automatic_backup"}, "fault": {"fail_operation": true}, "times": 1}));
@@ -339,6 +376,74 @@ impl<'a> History<'a> {
         }
     }
 
+    /// What somebody else or a person had made stands, and of the plan's own whatever the rules keep, by rules that are
+    /// written down a second time. That only the plan's own is ever deleted, each DELETE shows.
+    async fn only_what_is_due_is_gone(&mut self) {
+        let journal = self.account.journal.as_ref().unwrap();
+        for tier in journal.tiers("prod").await.unwrap() {
+            let day = tier.slot.instant().to_zoned(TimeZone::UTC).date();
+            match tier.state {
+                TierState::Owned(owned) => {
+                    for (region, id) in owned.backups {
+                        let of = self
+                            .owned
+                            .entry((tier.cluster.clone(), region))
+                            .or_default();
+                        let other = of.insert(day, id.clone()).filter(|other| *other != id);
+                        assert_eq!(other, None, "two of one day");
+                    }
+                }
+                TierState::Adopted { backups } => self.adopted.extend(backups.into_values()),
+                TierState::BeingMade { .. } | TierState::Failed { .. } => {}
+            }
+        }
+        let today = self.account.wire.now().to_zoned(TimeZone::UTC).date();
+        let mut must_stand: BTreeSet<String> = self.adopted.clone();
+        for made in self.owned.values() {
+            let days: Vec<Date> = made.keys().copied().collect();
+            for day in kept(&days, today, RULES) {
+                must_stand.insert(made[&day.parse::<Date>().unwrap()].clone());
+            }
+        }
+        let theirs: BTreeSet<String> = self
+            .theirs
+            .iter()
+            .flat_map(|original| family(&self.account, original))
+            .collect();
+        // A copy that failed is taken away by the service.
+        let failed = |backup: &Value| backup["original"].is_string();
+        for backup in self.account.known("backups") {
+            let id = backup["id"].as_str().unwrap();
+            let is_gone = backup["status"] == "DELETED" && backup["method"] == "MANUAL";
+            assert!(
+                !is_gone || !must_stand.contains(id),
+                "{id} was to stand: {backup}"
+            );
+            assert!(
+                !is_gone || !theirs.contains(id) || failed(&backup),
+                "{backup} was somebody else's"
+            );
+        }
+    }
+
+    /// After nights without trouble, what stands of the plan's own is what the rules keep, in every region.
+    fn exactly_what_the_rules_keep(&self) {
+        let backups = self.account.known("backups");
+        let stands = |id: &str| {
+            let mut of_id = backups.iter().filter(|backup| backup["id"] == id);
+            of_id.any(|backup| backup["status"] == "AVAILABLE")
+        };
+        let today = self.account.wire.now().to_zoned(TimeZone::UTC).date();
+        for (place, made) in &self.owned {
+            let days: Vec<Date> = made.keys().copied().collect();
+            let standing = made.iter().filter(|(_, id)| stands(id));
+            let standing: Vec<String> = standing.map(|(day, _)| day.to_string()).collect();
+            assert_eq!(standing, kept(&days, today, RULES), "{place:?} {today}");
+            let gone = u64::try_from(made.len() - standing.len()).unwrap();
+            self.tally.deleted.fetch_add(gone, Ordering::Relaxed);
+        }
+    }
+
     /// For each slot and cluster one original at most, and of every original that history tells of, it and the copies that
     /// it tells of; and nothing else was ever begun by hand.
     async fn one_of_each(&self) {
@@ -350,11 +455,17 @@ impl<'a> History<'a> {
             .history("prod", 100)
             .await
             .unwrap();
-        let mut told = BTreeSet::new();
+        let owned = self.owned.values().flat_map(BTreeMap::values);
+        let mut told: BTreeSet<String> = owned.cloned().collect();
+        let theirs = self.theirs.iter();
+        let theirs = theirs.flat_map(|original| family(&self.account, original));
+        // After silence, a backup by hand may take somebody else's for its own, which is never deleted, either.
+        let of_nobody: BTreeSet<String> = theirs.chain(self.adopted.iter().cloned()).collect();
         for run in history.iter().filter(|run| run.key.class == Class::Manual) {
             assert!(self.asked.contains(&run.key.slot.instant()));
             for job in &run.jobs {
-                let is_new = job.backup.iter().all(|backup| told.insert(backup.clone()));
+                let mut backup = job.backup.iter();
+                let is_new = backup.all(|id| of_nobody.contains(id) || told.insert(id.clone()));
                 assert!(is_new, "{job:?} is told twice");
             }
             let originals = run.jobs.iter().filter(|job| job.region == HOME);
@@ -362,6 +473,7 @@ impl<'a> History<'a> {
             let distinct: BTreeSet<&str> = clusters.iter().copied().collect();
             assert_eq!(clusters.len(), distinct.len(), "{clusters:?}");
         }
+        told.extend(of_nobody);
         for backup in self.account.known("backups") {
             if backup["method"] == "MANUAL" && backup["status"] == "AVAILABLE" {
                 let is_told = told.contains(backup["id"].as_str().unwrap());

@@ -1,0 +1,70 @@
+//! Tiers of clusters, as a person reads them: what was made, what is due, what was deleted, and why the rest stays.
+
+use std::io::{self, Write};
+
+use comfy_table::{Cell, Table};
+
+use super::screen::{self, table};
+use crate::zilliz::tiers::told::{TierLine, TierReport};
+
+/// Writes what a run says of tiers, if it says anything.
+pub(super) fn write_tiers(
+    out: &mut impl Write,
+    tiers: &TierReport,
+    dry_run: bool,
+) -> io::Result<()> {
+    if tiers.is_empty() {
+        return Ok(());
+    }
+    let counted = [
+        (tiers.made, "backups and copies made"),
+        (tiers.owned, "of the plan's own"),
+        (tiers.due, "due"),
+        (tiers.deleted, "deleted"),
+    ];
+    let counted = counted.into_iter().filter(|(count, _)| *count > 0);
+    let counted: Vec<String> = counted
+        .map(|(count, what)| format!("{count} {what}"))
+        .collect();
+    writeln!(out, "\nTiers: {}", counted.join(", "))?;
+    for region in &tiers.regions {
+        let (name, due, of, hash) = (&region.region, region.due, region.backups, &region.hash);
+        match region.stopped {
+            Some(why) => writeln!(
+                out,
+                "  {name}: none of {due} due tiers (of {of}) is deleted: {why}; hash {hash}"
+            )?,
+            None if dry_run => writeln!(out, "  {name}: {due} of {of} tiers due; hash {hash}")?,
+            None => {}
+        }
+    }
+    if !tiers.lines.is_empty() {
+        writeln!(out, "\n{}", tiers_table(&tiers.lines.shown))?;
+    }
+    if tiers.lines.omitted > 0 {
+        writeln!(out, "… and {} more", tiers.lines.omitted)?;
+    }
+    Ok(())
+}
+
+fn tiers_table(lines: &[TierLine]) -> Table {
+    let mut table = table(&[
+        "cluster",
+        "region",
+        "tier of (UTC)",
+        "state",
+        "backup",
+        "why",
+    ]);
+    for line in lines {
+        table.add_row([
+            Cell::new(&line.name),
+            Cell::new(&line.region),
+            Cell::new(line.slot.to_string()),
+            screen::state(line.fate.word()),
+            Cell::new(line.backup.as_deref().unwrap_or("(to be made)")),
+            Cell::new(&line.why),
+        ]);
+    }
+    table
+}

@@ -1,0 +1,170 @@
+//! Tiers beyond the thirty days of a native policy: backups that the plan has made itself, and lets go itself.
+//!
+//! One of each cluster for each period of the finest rule, made like a backup by hand ([`making`]). What is the plan's own
+//! is what the journal says is ([`proof`]); what of it stays is decided by the planner that decides about namespaces
+//! ([`standing`], [`deleting`]), and each deletion carries the same certificate ([`certified`], [`sending`]).
+//!
+//! What it must never do: delete what the journal does not call the plan's own, what is not as it was made, or anything of
+//! a cluster whose newest tier is in doubt. Without a journal, or with one that can't be read, it does nothing.
+
+mod certified;
+mod deleting;
+mod making;
+mod proof;
+mod sending;
+mod standing;
+pub mod told;
+
+use std::collections::BTreeSet;
+
+use futures_util::FutureExt;
+use futures_util::stream::{self, StreamExt};
+use tracing::{Instrument, info_span};
+
+use self::making::{Making, Tended};
+use super::account::Account;
+use super::journaled::Journaled;
+use super::manual;
+use super::run::Run;
+use super::transport::Transport;
+use super::wire::Cluster;
+use crate::event::Action;
+use crate::journal::{Journal, JournalError, Tier};
+
+pub use certified::Deletable;
+
+/// Clusters that are named when their tiers are left alone.
+const ORPHANS_SHOWN: usize = 10;
+
+impl<T: Transport> Run<'_, '_, T> {
+    /// Makes what the present period lacks, and then deletes what is due.
+    pub(super) async fn tend_tiers(&mut self, account: &Account, journaled: &Journaled) {
+        let (Some(rules), Some(journal)) = (&self.world.plan.tiers, self.world.journal) else {
+            return;
+        };
+        if journaled.lease.is_none() && !self.request.dry_run {
+            // Why there is no lease was told when it was not to be had.
+            return;
+        }
+        let tiers = match journal.tiers(&self.world.plan.name).await {
+            Ok(tiers) => tiers,
+            Err(error) => {
+                let message = format!("no tier was made or deleted: {error}");
+                return self.report.fail(None, None, error.word(), message);
+            }
+        };
+        let clusters = self.of_no_other_plan(account);
+        self.tell_orphans(&clusters, &tiers);
+        let tended = self
+            .make_tiers(&clusters, tiers, journal, journaled)
+            .boxed_local()
+            .await;
+        for tended in &tended {
+            self.add_tended(tended);
+        }
+        let judged = self
+            .prune_tiers(rules, &tended, journaled)
+            .boxed_local()
+            .await;
+        if let Some(approved) = self.request.approve.as_ref().filter(|_| !judged) {
+            let hashes = self.report.tiers.regions.iter();
+            let hashes: Vec<String> = hashes.map(|due| due.hash.to_string()).collect();
+            let message = format!(
+                "`{approved}` is not the hash of what is due now ({}), so no tier was deleted; run `lifeboat backup --dry-run`, read it, and approve the hash it prints",
+                hashes.join(", ")
+            );
+            self.report.fail(None, None, "not_approved", message);
+        }
+    }
+
+    /// Tiers of clusters that nobody looks after any more, so that they are not forgotten.
+    fn tell_orphans(&mut self, clusters: &[&Cluster], tiers: &[Tier]) {
+        let known = |tier: &&Tier| clusters.iter().any(|one| one.cluster_id == tier.cluster);
+        let orphans = tiers.iter().filter(|tier| !known(tier));
+        let mut of: Vec<&str> = orphans.map(|tier| tier.cluster.as_str()).collect();
+        let count = of.len();
+        of.sort_unstable();
+        of.dedup();
+        if count > 0 {
+            let shown: Vec<&str> = of.iter().take(ORPHANS_SHOWN).copied().collect();
+            self.report.warn(format!(
+                "{count} tiers of {} clusters that are gone, refused, or selected no more are left alone: {}; delete them by hand when nobody needs them",
+                of.len(),
+                shown.join(", ")
+            ));
+        }
+    }
+
+    /// Ids of everything that is known to be a tier.
+    pub(super) async fn ids_of_tiers(&self) -> Result<BTreeSet<String>, JournalError> {
+        match (self.world.journal, &self.world.plan.tiers) {
+            (Some(journal), Some(_)) => {
+                let tiers = journal.tiers(&self.world.plan.name).await?;
+                Ok(tiers.iter().flat_map(making::ids).collect())
+            }
+            _ => Ok(BTreeSet::new()),
+        }
+    }
+
+    /// The clusters that nothing speaks against; what does was told with their policy.
+    fn of_no_other_plan<'a>(&self, account: &'a Account) -> Vec<&'a Cluster>
+    where
+        Self: 'a,
+    {
+        let (plan, plans) = (self.world.plan, self.world.plans);
+        let selected = account.selected(plan);
+        selected
+            .filter(|cluster| account.against(plan, plans, cluster).0.is_empty())
+            .collect()
+    }
+
+    async fn make_tiers<'a>(
+        &self,
+        clusters: &[&'a Cluster],
+        tiers: Vec<Tier>,
+        journal: &Journal,
+        journaled: &Journaled,
+    ) -> Vec<Tended<'a>> {
+        let work = clusters.iter().map(|cluster| {
+            let id = &cluster.cluster_id;
+            let of_it = tiers.iter().filter(|tier| tier.cluster == *id);
+            let of_it: Vec<Tier> = of_it.cloned().collect();
+            let making = Making {
+                plan: self.world.plan,
+                client: self.world.client,
+                clock: &self.world.clock,
+                journal,
+                lease: journaled.lease.as_deref(),
+                cluster,
+                slot: self.slot,
+                until: self.patience(),
+                dry_run: self.request.dry_run,
+                resumes: self.request.action == Action::Resume,
+                over_budget: self.over_budget.as_ref(),
+            };
+            async move { making.tend(of_it).boxed_local().await }
+                .instrument(info_span!("cluster", cluster_id = id))
+                .boxed_local()
+        });
+        stream::iter(work).buffered(manual::AT_ONCE).collect().await
+    }
+
+    /// What this invocation and earlier ones of the run have made.
+    fn add_tended(&mut self, tended: &Tended<'_>) {
+        let id = &tended.cluster.cluster_id;
+        for warning in &tended.warnings {
+            let name = tended.cluster.shown();
+            self.report.warn(format!("{name}: {warning}"));
+        }
+        for (region, word, message) in &tended.failures {
+            self.report
+                .fail(Some(id), region.as_deref(), word, message.clone());
+        }
+        self.report.tiers.is_open |= tended.is_open;
+        self.report.tiers.made += tended.made();
+        for line in &tended.lines {
+            self.report.jobs.push(line.clone());
+        }
+        self.lines.extend(tended.history(self.slot));
+    }
+}

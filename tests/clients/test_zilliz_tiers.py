@@ -1,0 +1,151 @@
+"""Tiers beyond thirty days with the real program, over HTTP; the service's own command line sees what stands."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import time
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from emulated import Emulator, fault
+from program import Lifeboat
+from test_zilliz_plan import PLAN, Keeper, wait_for
+from zilliz import CLI, FAR, HOME, NEAR, Account, Cli
+
+pytestmark = pytest.mark.skipif(not CLI.is_file(), reason="no zilliz-cli: pip install -r tests/requirements.txt")
+
+TIERS = "\n[plans.prod.tiers]\ndaily = 1\n"
+
+
+class Nights:
+    """The program with one tier a day. Slots of the last days stand for nights, so that no clock need be moved."""
+
+    def __init__(self, lifeboat: Lifeboat, account: Account, home: Path) -> None:
+        self.keeper = Keeper(lifeboat, account, home)
+        lifeboat.environment["LIFEBOAT_CONFIG"] = PLAN.replace("Europe/Berlin", "UTC") + TIERS
+        self.now = datetime.now(timezone.utc).replace(microsecond=0)
+
+    def event(self, days_ago: int, **more: Any) -> dict[str, Any]:
+        slot = self.now - timedelta(days=days_ago)
+        return {"action": "backup", "plan": "prod", "scheduled_time": slot.isoformat(), **more}
+
+    def night(self, days_ago: int, **more: Any) -> dict[str, Any]:
+        return self.keeper.lifeboat.invoke(self.event(days_ago, **more)).report
+
+    def resume(self) -> dict[str, Any]:
+        """Ticks until nothing is open, and the last report."""
+        until = time.monotonic() + 60
+        while True:
+            (carried_on,) = self.keeper.lifeboat("resume", "--json").report["clusters"]
+            if not carried_on["stays_open"]:
+                return carried_on
+            assert time.monotonic() < until, carried_on
+            time.sleep(0.5)
+
+
+@pytest.fixture
+def account(emulator: Emulator) -> Account:
+    account = Account(emulator)
+    account.settings(queue_ms=200, overhead_ms=200, backup_bytes_per_second=10**11, copy_bytes_per_second=10**11)
+    return account
+
+
+@pytest.fixture
+def cli(account: Account, tmp_path: Path) -> Cli:
+    return Cli(account, tmp_path)
+
+
+@pytest.fixture
+def nights(lifeboat: Lifeboat, account: Account, tmp_path: Path) -> Nights:
+    return Nights(lifeboat, account, tmp_path)
+
+
+def by_hand(cli: Cli) -> dict[str, str]:
+    """What the service's own command line lists of backups by hand: regions by id."""
+    listed = cli.json("backup", "list", "--creation-method", "MANUAL", "--all")
+    shown = [cli.backup("describe", "--backup-id", backup["backupId"]).data for backup in listed]
+    return {backup["backupId"]: backup["regionId"] for backup in shown}
+
+
+def test_one_a_night_stands_in_every_region_and_a_backup_of_the_command_line_is_left_alone(
+    account: Account, cli: Cli, nights: Nights
+) -> None:
+    first = nights.night(3)
+    assert first["tiers"]["made"] == first["tiers"]["owned"] == 3, first
+    # The policy was switched on just now, and its own first backup was being made.
+    assert nights.resume()["outcome"] == "succeeded"
+    before = by_hand(cli)
+    assert sorted(before.values()) == sorted([HOME, NEAR, FAR])
+    cli.create(NEAR, FAR)
+    wait_for(lambda: len([backup for backup in account.known("backups") if backup["status"] == "AVAILABLE"]) == 9)
+    theirs = by_hand(cli).keys() - before.keys()
+    assert len(theirs) == 3
+
+    dry = nights.keeper.lifeboat.invoke(nights.event(2, dry_run=True)).report
+    fates = sorted((line["region"], line["fate"]) for line in dry["tiers"]["lines"]["shown"])
+    assert fates == sorted((region, fate) for region in (HOME, NEAR, FAR) for fate in ("due", "kept"))
+    assert by_hand(cli).keys() == before.keys() | theirs
+
+    for days_ago in (2, 1):
+        report = nights.night(days_ago)
+        tiers = report["tiers"]
+        assert (report["outcome"], tiers["deleted"], tiers["owned"]) == ("succeeded", 3, 3), report
+
+    after = by_hand(cli)
+    assert theirs < after.keys() and not before.keys() & after.keys()
+    assert sorted(after[backup] for backup in after.keys() - theirs) == sorted([HOME, NEAR, FAR])
+    assert account.emulator.count("zilliz.create_backup") == 4
+    again = nights.night(1)
+    assert (again["outcome"], again["tiers"]["deleted"]) == ("succeeded", 0)
+    assert account.emulator.count("zilliz.create_backup") == 4
+
+    shown = nights.keeper("backup", "--dry-run")
+    assert shown.code == 0
+    assert "Tiers: 3 of the plan's own, 3 due" in shown.stdout
+    assert "no rule keeps it" in shown.stdout and "(to be made)" in shown.stdout
+    (newest, *_) = nights.keeper.report("jobs")["runs"]
+    tiers = {job["backup"] for job in newest["jobs"] if job["progress"] == "a tier"}
+    assert tiers == after.keys() - theirs
+
+
+def test_killed_during_a_delete_nothing_else_goes_and_nothing_is_told_twice(
+    account: Account, cli: Cli, nights: Nights
+) -> None:
+    nights.night(2)
+    nights.resume()
+    account.emulator.faults(fault("zilliz.delete_backup", latency_ms=20_000, times=1))
+    lifeboat = nights.keeper.lifeboat
+    environment = {name: value for name, value in lifeboat.environment.items() if value is not None}
+    process = subprocess.Popen(
+        [str(lifeboat.binary), "invoke", "-"], env=environment, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL
+    )
+    assert process.stdin
+    process.stdin.write(json.dumps(nights.event(1)).encode())
+    process.stdin.close()
+    wait_for(lambda: account.emulator.summary().get("zilliz.delete_backup"))
+    process.kill()
+    process.wait(timeout=10)
+    account.emulator.faults()
+    (lease,) = Path(environment["HOME"], "journal", "clusters", "leases").iterdir()
+    lease.unlink()
+
+    carried_on = nights.resume()
+
+    assert (carried_on["outcome"], carried_on["tiers"]["deleted"]) == ("succeeded", 3), carried_on
+    assert sorted(by_hand(cli).values()) == sorted([HOME, NEAR, FAR])
+    assert account.emulator.count("zilliz.create_backup") == 2
+
+
+def test_tiers_that_could_not_be_told_from_others_are_refused(account: Account, nights: Nights) -> None:
+    ended = nights.keeper.lifeboat("backup", LIFEBOAT_JOURNAL=None)
+    assert ended.code == 2
+    assert "plans.prod.tiers: needs a journal" in ended.stderr
+    config = nights.keeper.lifeboat.environment["LIFEBOAT_CONFIG"]
+    ended = nights.keeper("backup", LIFEBOAT_CONFIG=config.replace("daily = 1", "daily = 0"))
+    assert ended.code == 2
+    assert "plans.prod.tiers.daily: is the number `0`" in ended.stderr
+    assert account.emulator.summary() == {}
