@@ -143,9 +143,10 @@ impl History {
             return;
         };
         let (kills, faults) = (days.dice.u8(0..3) == 0, days.dice.bool());
-        let killed_after = match kills && may_be_killed {
-            true => Duration::from_millis(days.dice.u64(1..20_000)),
-            false => 2 * FOURTEEN_MINUTES,
+        let killed_after = if kills && may_be_killed {
+            Duration::from_millis(days.dice.u64(1..20_000))
+        } else {
+            2 * FOURTEEN_MINUTES
         };
         if faults && may_be_killed {
             self.world.faults(Value::Array(self.tonight.clone()));
