@@ -42,7 +42,7 @@ demo: ## Lives through two weeks of nightly backups on the built-in emulator
 
 # The Python tests wait more than they work, so most of the simulation is played beside them.
 FIRST_HISTORIES := 300
-LAST_HISTORY    ?= 2000
+LAST_HISTORY    ?= 600
 test: test-rust ## Runs every test: Rust, official clients, and the whole chain on a local AWS
 	@log=$(TARGET)/histories.log; \
 	 nice -n 19 $(MAKE) --no-print-directory test-histories > $$log 2>&1 & histories=$$!; \

@@ -12,7 +12,7 @@ use super::wire::{Backup, Job};
 use crate::service::Region;
 
 /// A backup that was just made may not be in the list yet.
-const LISTED_WITHIN: SignedDuration = SignedDuration::from_mins(2);
+pub(super) const LISTED_WITHIN: SignedDuration = SignedDuration::from_mins(2);
 /// No backup or copy takes as long; what is still being made then never ends.
 const LONGEST: SignedDuration = SignedDuration::from_hours(72);
 

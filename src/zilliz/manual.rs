@@ -39,7 +39,8 @@ const LONGEST_WAIT: Duration = Duration::from_secs(30);
 /// How long a `resume` looks after what an earlier invocation began: once more, and not until its end.
 pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 /// How long the list is asked for what an unanswered request may have made, before it is taken for lost.
-const SETTLED_AFTER: SignedDuration = SignedDuration::from_secs(90);
+/// A list may lag behind by [`LISTED_WITHIN`], and an attempt take half a minute.
+const SETTLED_AFTER: SignedDuration = SignedDuration::from_mins(3);
 /// How far the time of an intent and that of what came of it may lie apart the wrong way: the service's are whole seconds.
 const SECONDS_APART: SignedDuration = SignedDuration::from_secs(5);
 /// Requests that make a backup, in one invocation and for one cluster, each after the last was seen to have made nothing.
@@ -372,13 +373,21 @@ impl<T: Transport> Hand<'_, T> {
                 ),
             ));
         }
+        if !self.facts.is_ours(self.clock.now()) {
+            let message =
+                "the plan's lease ran out while the journal was told, so no backup was asked for";
+            return Sent::Answered(Asked::Failed("lease_lost", message.into()));
+        }
         match self.client.create(cluster, &self.wanted()).await {
             Ok(created) => {
                 let begun = Begun {
+                    // What stood there before can't be what this request made, whatever the answer says.
+                    adopted: listed
+                        .iter()
+                        .any(|backup| backup.backup_id == created.backup_id),
                     backup: created.backup_id,
                     job: created.job_id,
                     at: intent.at,
-                    adopted: false,
                 };
                 Sent::Answered(Asked::Begun(self.begun(begun).await))
             }
@@ -730,6 +739,9 @@ impl<T: Transport> Hand<'_, T> {
                 ),
             ));
         }
+        let in_making = |record: &Record| matches!(record.state, State::InMaking(_));
+        // A tier's record goes when all has ended, so its last invocation tells what an earlier one may have died before telling.
+        let told_later = matches!(self.facts, Facts::Tier(_)) && !records.iter().any(in_making);
         for record in records {
             let region = Some(record.region.clone());
             match &record.state {
@@ -740,7 +752,7 @@ impl<T: Transport> Hand<'_, T> {
                     format!("not done yet ({shown}); `resume` looks again"),
                 )),
                 // An invocation that carries on tells a failure once, so that nobody is woken every five minutes.
-                State::Failed(..) if self.resumes && had_failed(past, record) => {}
+                State::Failed(..) if self.resumes && !told_later && had_failed(past, record) => {}
                 State::Failed(word, message) => made.failures.push((region, word, message.clone())),
             }
         }

@@ -13,6 +13,7 @@ use super::account::Account;
 use super::estimate::estimate_of;
 use super::run::Run;
 use super::transport::Transport;
+use crate::event::Action;
 
 /// Of the time that there is, so much at most is spent on what backups will cost.
 const SHARE: u32 = 4;
@@ -44,7 +45,8 @@ impl<T: Transport> Run<'_, '_, T> {
                 let message = format!("no policy would be set and no backup asked for: {over}");
                 self.report.warn(message);
             }
-            Some(over) if !self.request.manual => {
+            // A `resume` begins nothing, and would wake somebody every five minutes.
+            Some(over) if !self.request.manual && self.request.action != Action::Resume => {
                 let message = format!(
                     "no policy is set and no backup asked for, and policies that are in force go on: {over}"
                 );

@@ -36,7 +36,7 @@ STAND_INS = {
         #![allow(dead_code, missing_docs)]
         #[cfg(test)] mod cases;
         pub mod certificate; pub mod drill; pub mod journal; pub mod listing; pub mod name; pub mod restore;
-        pub mod retention; pub mod slot; pub mod verify; pub mod zilliz;""",
+        pub mod retention; pub mod service; pub mod slot; pub mod verify; pub mod zilliz;""",
     "drill.rs": """use serde::{Deserialize, Serialize};
         #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)] pub struct Asked {}""",
     "listing.rs": """#[derive(Debug)] pub struct ReadToTheEnd(());
@@ -52,8 +52,11 @@ STAND_INS = {
         }""",
     "verify.rs": """use serde::{Deserialize, Serialize};
         #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)] pub struct Milestone {}""",
+    "service.rs": "pub type Region = String;",
     "zilliz.rs": """pub mod notes { use serde::{Deserialize, Serialize};
-        #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)] pub enum Note { Meant } }""",
+        #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)] pub enum Note { Meant } }
+        pub mod restore { use serde::{Deserialize, Serialize};
+        #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)] pub enum RestoreNote { Meant } }""",
 }
 
 

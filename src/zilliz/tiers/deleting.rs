@@ -3,7 +3,7 @@
 //! What it must never do: delete where the list of backups, the clock or what is being restored is in doubt, or more than a
 //! person has read. The last word before each DELETE is the certificate's ([`super::sending`]).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use futures_util::FutureExt;
@@ -20,7 +20,7 @@ use crate::journal::{Holds, JournalError, Lease, Owned, Tier};
 use crate::listing::ReadToTheEnd;
 use crate::plan::Tiers;
 use crate::service::Region;
-use crate::slot::CLOCK_MARGIN;
+use crate::slot::{CLOCK_MARGIN, Slot};
 use crate::zilliz::journaled::Journaled;
 use crate::zilliz::manual;
 use crate::zilliz::run::Run;
@@ -62,6 +62,10 @@ impl<T: Transport> Run<'_, '_, T> {
             .filter_map(Tier::owned)
             .map(|owned| owned.backups.len());
         self.report.tiers.owned = u64::try_from(owned.sum::<usize>()).unwrap_or(u64::MAX);
+        // The brake judges all that is due at once; in portions, as one cluster after the other settles, it would see nothing.
+        if tended.iter().any(|tended| tended.is_open) {
+            return false;
+        }
         let mut looked = self.look_at_lists(tended).boxed_local().await;
         if looked.is_empty() || !self.clocks_agree() {
             return false;
@@ -82,6 +86,7 @@ impl<T: Transport> Run<'_, '_, T> {
             let Some(one) = looked.get_mut(at) else {
                 continue;
             };
+            let mut going = BTreeSet::new();
             for region in self.regions_of(one) {
                 let standing = Rc::new(self.standing(one, &region));
                 self.tell_vanished(one, &region, &standing, lease)
@@ -90,7 +95,8 @@ impl<T: Transport> Run<'_, '_, T> {
                 let in_region = due.entry(region.clone()).or_default();
                 let there = standing.own.iter().filter(|own| own.id.is_some());
                 in_region.0 += u64::try_from(there.count()).unwrap_or(u64::MAX);
-                let decided = self.decide(one, &region, &standing, rules, &holds);
+                let decided = self.decide(one, &region, &standing, rules, (&holds, &going));
+                going.extend(decided.iter().map(|own| (own.slot, region.clone())));
                 in_region.1.extend(decided.into_iter().map(|own| Due {
                     at,
                     own,
@@ -153,17 +159,12 @@ impl<T: Transport> Run<'_, '_, T> {
         false
     }
 
-    /// The regions in which tiers may be deleted; what lies elsewhere is shown and left.
+    /// The regions in which tiers may be deleted, the originals' last; what lies elsewhere is shown and left.
     fn regions_of(&mut self, looked: &Looked<'_>) -> Vec<Region> {
         let targets = self.world.plan.targets.iter();
         let targets = targets.map(|target| target.region.clone());
-        let regions: Vec<Region> = looked
-            .cluster
-            .region_id
-            .clone()
-            .into_iter()
-            .chain(targets)
-            .collect();
+        let home = looked.cluster.region_id.clone();
+        let regions: Vec<Region> = targets.chain(home).collect();
         for tier in &looked.tiers {
             let backups = tier.owned().map(|owned| &owned.backups);
             for (region, id) in backups.into_iter().flatten() {
@@ -248,11 +249,18 @@ impl<T: Transport> Run<'_, '_, T> {
         region: &Region,
         standing: &Standing,
         rules: &Tiers,
-        holds: &Holds,
+        (holds, going): (&Holds, &BTreeSet<(Slot, Region)>),
     ) -> Vec<Own> {
         let held = |id: &str| holds.holder_anywhere(id).map(str::to_owned);
         let now = self.world.clock.now();
-        let decided = standing.decide(rules, &self.world.plan.zone, now, held);
+        let mut decided = standing.decide(rules, &self.world.plan.zone, now, held);
+        if looked.cluster.region_id.as_ref() == Some(region) {
+            for decided in &mut decided {
+                let mut copies = copies_of(&looked.tiers, region, decided.own.slot);
+                decided.has_copies =
+                    copies.any(|copy| !going.contains(&(decided.own.slot, copy.clone())));
+            }
+        }
         if self.request.dry_run {
             for decided in &decided {
                 self.show(looked.cluster, region, decided);
@@ -263,18 +271,19 @@ impl<T: Transport> Run<'_, '_, T> {
     }
 
     fn show(&mut self, cluster: &Cluster, region: &Region, decided: &Decided) {
-        let why = match (decided.is_due(), decided.is_behind) {
-            (true, _) => "no rule keeps it".to_owned(),
-            (false, true) => {
-                let behind = "the cluster's newest tier has no copy here";
-                let reasons = in_words(&decided.reasons);
-                [behind, &reasons]
-                    .into_iter()
-                    .filter(|text| !text.is_empty())
-                    .collect::<Vec<_>>()
-                    .join("; ")
-            }
-            (false, false) => in_words(&decided.reasons),
+        let why = if decided.is_due() {
+            "no rule keeps it".to_owned()
+        } else {
+            let behind = "the cluster's newest tier has no copy here";
+            let copies = "copies of it stand, and go first";
+            let reasons = in_words(&decided.reasons);
+            let all = [
+                (decided.is_behind, behind),
+                (decided.has_copies, copies),
+                (!reasons.is_empty(), &reasons),
+            ];
+            let all = all.into_iter().filter(|(is_so, _)| *is_so);
+            all.map(|(_, text)| text).collect::<Vec<_>>().join("; ")
         };
         self.report.tiers.lines.push(TierLine {
             cluster: cluster.cluster_id.clone(),
@@ -301,6 +310,7 @@ impl<T: Transport> Run<'_, '_, T> {
         lease: Option<&Lease>,
     ) -> bool {
         let mut approved_one = false;
+        let mut lists = Vec::new();
         for (region, (backups, due)) in due {
             if due.is_empty() {
                 continue;
@@ -319,15 +329,25 @@ impl<T: Transport> Run<'_, '_, T> {
             let allowed = list.leave(self.request.approve.as_deref());
             approved_one |= allowed == Leave::Delete;
             self.tell_list(&region, &list, &allowed);
-            let Some(lease) = lease.filter(|_| allowed == Leave::Delete && !self.request.dry_run)
-            else {
-                continue;
-            };
-            for due in due {
-                if let Some(looked) = looked.get_mut(due.at) {
-                    self.delete_one(rules, looked, &region, &due, lease)
-                        .boxed_local()
-                        .await;
+            if allowed == Leave::Delete && !self.request.dry_run {
+                lists.push((region, due));
+            }
+        }
+        let Some(lease) = lease else {
+            return approved_one;
+        };
+        for originals in [false, true] {
+            for (region, due) in &lists {
+                for due in due {
+                    let looked = looked.get_mut(due.at);
+                    let of_this_pass = |looked: &&mut Looked<'_>| {
+                        (looked.cluster.region_id.as_ref() == Some(region)) == originals
+                    };
+                    if let Some(looked) = looked.filter(of_this_pass) {
+                        self.delete_one(rules, looked, region, due, lease)
+                            .boxed_local()
+                            .await;
+                    }
                 }
             }
         }
@@ -422,6 +442,21 @@ pub(super) fn place<'a>(cluster: &'a Cluster, region: &'a Region) -> Place<'a> {
         cluster: &cluster.cluster_id,
         region,
     }
+}
+
+/// The regions in which copies of a tier's original stand.
+///
+/// Unknown (contract section 3): whether deleting an original deletes its copies, too. So it goes after them.
+pub(super) fn copies_of<'t>(
+    tiers: &'t [Tier],
+    home: &'t Region,
+    slot: Slot,
+) -> impl Iterator<Item = &'t Region> {
+    let of_slot = tiers.iter().filter(move |tier| tier.slot == slot);
+    let regions = of_slot
+        .filter_map(Tier::owned)
+        .flat_map(|owned| owned.backups.keys());
+    regions.filter(move |region| *region != home)
 }
 
 /// What is gone is nobody's.

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::FutureExt;
 use futures_util::future::join_all;
+use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use tokio::time::Instant;
 use tracing::info;
@@ -69,11 +70,15 @@ pub(super) struct Tended<'a> {
     pub(super) would_make: bool,
 }
 
-/// Whether a new tier is to be made for `slot`: its period has none, and nothing newer stands.
-fn is_due(rules: &Tiers, zone: &TimeZone, tiers: &[Tier], slot: Slot) -> bool {
+/// Whether a new tier is to be made for `slot`: its period has none, and nothing newer stands. What a wrong clock dated later
+/// than `now` covers nothing.
+fn is_due(rules: &Tiers, zone: &TimeZone, tiers: &[Tier], slot: Slot, now: Timestamp) -> bool {
     let finest = rules.finest();
     let period = |slot: Slot| finest.first_day(zone.to_datetime(slot.instant()).date());
     let covers = |tier: &Tier| {
+        if tier.slot.instant().duration_since(now) > CLOCK_MARGIN {
+            return false;
+        }
         let failed = matches!(tier.state, TierState::Failed { .. });
         tier.slot >= slot || (!failed && period(tier.slot) == period(slot))
     };
@@ -190,7 +195,8 @@ impl<'a, 'c, T: Transport> Making<'a, 'c, T> {
         let Some(rules) = &self.plan.tiers else {
             return tended;
         };
-        if !tended.is_open && is_due(rules, &self.plan.zone, &tended.tiers, self.slot) {
+        let (zone, now) = (&self.plan.zone, self.client.now());
+        if !tended.is_open && is_due(rules, zone, &tended.tiers, self.slot, now) {
             let record = self.record(None);
             self.work_at(record, &mut tended).boxed_local().await;
         }
@@ -297,7 +303,8 @@ impl<'a, 'c, T: Transport> Making<'a, 'c, T> {
         let nowhere = Journaled::default();
         let hand = self.hand(&of, Facts::Run(&nowhere), true, false);
         let made = hand.make(Past::default()).boxed_local().await;
-        tended.would_make = made.failures.is_empty();
+        tended.would_make = made.failures.is_empty() && self.over_budget.is_none();
+        tended.lacks_one |= self.over_budget.is_some();
         tended.lines.extend(made.lines);
         tended.failures.extend(made.failures);
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::time::timeout;
 
 use super::certified::{Circumstances, Deletable, Place, Seen, certify};
-use super::deleting::{Due, Looked, place};
+use super::deleting::{Due, Looked, copies_of, place};
 use crate::certificate::Lease as Leased;
 use crate::journal::{Journal, JournalError, Lease, Owned, Tier, TierState};
 use crate::plan::Tiers;
@@ -34,6 +34,14 @@ impl<T: Transport> Run<'_, '_, T> {
         due: &Due,
         lease: &Lease,
     ) -> Result<(), Why> {
+        let is_original = looked.cluster.region_id.as_ref() == Some(region);
+        if is_original
+            && copies_of(&looked.tiers, region, due.own.slot)
+                .next()
+                .is_some()
+        {
+            return Err(("has_copies", "copies of it stand, and go first".into()));
+        }
         let Some(tier) = looked.tiers.get_mut(at) else {
             return Err(("no_tier", "nobody knows it".into()));
         };
@@ -45,20 +53,23 @@ impl<T: Transport> Run<'_, '_, T> {
             .map_err(|error| (error.word(), error.to_string()))?;
         let place = place(looked.cluster, region);
         let id = due.own.id.as_deref().unwrap_or_default();
-        match self.certified(rules, looked, place, due, lease).await {
-            Ok(Some(deletable)) => self.send(&deletable, place, id).await,
-            Ok(None) => self.is_gone(place, id, None).await,
-            Err(why) => {
-                if let Some(tier) = looked.tiers.get_mut(at) {
-                    let stays = |owned: &mut Owned| {
-                        owned.leaving.remove(region);
-                    };
-                    // What stays marked is only told less exactly when somebody else deletes it one day.
-                    let _ = self.rewrite(lease, tier, stays).await;
-                }
-                Err(why)
+        let why = match self.certified(rules, looked, place, due, lease).await {
+            Ok(Some(deletable)) => return self.send(&deletable, place, id).await,
+            Ok(None) if self.is_gone(place, id, None).await.is_ok() => return Ok(()),
+            Ok(None) => {
+                let message = "the list shows it, and it can't be described; nothing was deleted";
+                ("unreadable", message.into())
             }
+            Err(why) => why,
+        };
+        if let Some(tier) = looked.tiers.get_mut(at) {
+            let stays = |owned: &mut Owned| {
+                owned.leaving.remove(region);
+            };
+            // What stays marked is only told less exactly when somebody else deletes it one day.
+            let _ = self.rewrite(lease, tier, stays).await;
         }
+        Err(why)
     }
 
     /// The right to delete it; `None` when it is gone already.

@@ -41,11 +41,13 @@ pub(super) struct Decided {
     /// Why it stays; empty when it is due.
     pub(super) reasons: Vec<Keep>,
     pub(super) is_behind: bool,
+    /// It is the original of copies that stand.
+    pub(super) has_copies: bool,
 }
 
 impl Decided {
     pub(super) fn is_due(&self) -> bool {
-        self.reasons.is_empty() && !self.is_behind
+        self.reasons.is_empty() && !self.is_behind && !self.has_copies
     }
 }
 
@@ -128,6 +130,7 @@ impl Standing {
                 own: own.clone(),
                 reasons,
                 is_behind: self.is_behind,
+                has_copies: false,
             }
         })
         .collect()
