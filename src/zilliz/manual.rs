@@ -17,7 +17,7 @@ use tracing::{info, warn};
 
 use super::account::Account;
 use super::client::{Client, ZillizError};
-use super::copies::{Looks, Record, State};
+use super::copies::{LISTED_WITHIN, Looks, Record, State};
 use super::facts::Facts;
 use super::journaled::Journaled;
 use super::notes::{Begun, Intent, Note, Past};
@@ -39,8 +39,8 @@ const LONGEST_WAIT: Duration = Duration::from_secs(30);
 /// How long a `resume` looks after what an earlier invocation began: once more, and not until its end.
 pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 /// How long the list is asked for what an unanswered request may have made, before it is taken for lost.
-/// A list may lag behind by [`LISTED_WITHIN`], and an attempt take half a minute.
-const SETTLED_AFTER: SignedDuration = SignedDuration::from_mins(3);
+/// A list may lag behind, and an attempt that nobody waits for any more may still arrive.
+const SETTLED_AFTER: SignedDuration = SignedDuration::from_secs(LISTED_WITHIN.as_secs() + 60);
 /// How far the time of an intent and that of what came of it may lie apart the wrong way: the service's are whole seconds.
 const SECONDS_APART: SignedDuration = SignedDuration::from_secs(5);
 /// Requests that make a backup, in one invocation and for one cluster, each after the last was seen to have made nothing.
@@ -740,8 +740,8 @@ impl<T: Transport> Hand<'_, T> {
             ));
         }
         let in_making = |record: &Record| matches!(record.state, State::InMaking(_));
-        // A tier's record goes when all has ended, so its last invocation tells what an earlier one may have died before telling.
-        let told_later = matches!(self.facts, Facts::Tier(_)) && !records.iter().any(in_making);
+        // What is known of a tier's failures goes with its record, once all has ended; whoever told them before may have died.
+        let is_last_look = matches!(self.facts, Facts::Tier(_)) && !records.iter().any(in_making);
         for record in records {
             let region = Some(record.region.clone());
             match &record.state {
@@ -752,7 +752,7 @@ impl<T: Transport> Hand<'_, T> {
                     format!("not done yet ({shown}); `resume` looks again"),
                 )),
                 // An invocation that carries on tells a failure once, so that nobody is woken every five minutes.
-                State::Failed(..) if self.resumes && !told_later && had_failed(past, record) => {}
+                State::Failed(..) if self.resumes && !is_last_look && had_failed(past, record) => {}
                 State::Failed(word, message) => made.failures.push((region, word, message.clone())),
             }
         }

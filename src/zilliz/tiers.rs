@@ -62,6 +62,14 @@ impl<T: Transport> Run<'_, '_, T> {
         for tended in &tended {
             self.add_tended(tended);
         }
+        let owned = tended.iter().flat_map(|tended| &tended.tiers);
+        let owned = owned.filter_map(Tier::owned);
+        let owned: usize = owned.map(|owned| owned.backups.len()).sum();
+        self.report.tiers.owned = u64::try_from(owned).unwrap_or(u64::MAX);
+        // The brake judges all that is due at once; in portions, as one cluster after the other settles, it would see nothing.
+        if !self.request.dry_run && tended.iter().any(|tended| tended.is_open) {
+            return self.tell_unsettled();
+        }
         let judged = self
             .prune_tiers(rules, &tended, journaled)
             .boxed_local()
@@ -74,6 +82,20 @@ impl<T: Transport> Run<'_, '_, T> {
                 hashes.join(", ")
             );
             self.report.fail(None, None, "not_approved", message);
+        }
+    }
+
+    /// Why nothing that is due was judged.
+    fn tell_unsettled(&mut self) {
+        let why = "tiers are still being made, so none was deleted; what is due is judged once all of them have ended";
+        match &self.request.approve {
+            None => self.report.warn(why.to_owned()),
+            Some(approved) => {
+                let message = format!(
+                    "{why}; approve `{approved}` again when `lifeboat jobs` shows no open run"
+                );
+                self.report.fail(None, None, "not_approved", message);
+            }
         }
     }
 

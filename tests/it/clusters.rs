@@ -120,7 +120,8 @@ impl Transport for Wire {
 }
 
 impl Wire {
-    /// Whether the journal says that a backup is the plan's own, and that a DELETE may be sent.
+    /// Whether the journal says that a backup is the plan's own, that a DELETE may be sent, and of an original that no copy
+    /// of it is left.
     async fn is_owned(&self, cluster: &str, id: &str) -> bool {
         let objects = self.objects.as_ref().unwrap();
         let tiers = Path::from("journal/tiers/prod");
@@ -137,7 +138,10 @@ impl Wire {
                 let leaving = tier["leaving"].as_array().unwrap();
                 leaving.iter().any(|leaving| leaving == region)
             };
-            if tier["cluster"] == cluster && tier["state"] == "owned" && region.is_some_and(leaves)
+            let is_last = |region: &String| region != HOME || backups.len() == 1;
+            if tier["cluster"] == cluster
+                && tier["state"] == "owned"
+                && region.is_some_and(|region| leaves(region) && is_last(region))
             {
                 return true;
             }

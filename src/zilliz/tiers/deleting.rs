@@ -57,15 +57,6 @@ impl<T: Transport> Run<'_, '_, T> {
         let Some(journal) = self.world.journal else {
             return false;
         };
-        let owned = tended.iter().flat_map(|tended| &tended.tiers);
-        let owned = owned
-            .filter_map(Tier::owned)
-            .map(|owned| owned.backups.len());
-        self.report.tiers.owned = u64::try_from(owned.sum::<usize>()).unwrap_or(u64::MAX);
-        // The brake judges all that is due at once; in portions, as one cluster after the other settles, it would see nothing.
-        if tended.iter().any(|tended| tended.is_open) {
-            return false;
-        }
         let mut looked = self.look_at_lists(tended).boxed_local().await;
         if looked.is_empty() || !self.clocks_agree() {
             return false;

@@ -71,12 +71,13 @@ pub(super) struct Tended<'a> {
 }
 
 /// Whether a new tier is to be made for `slot`: its period has none, and nothing newer stands. What a wrong clock dated later
-/// than `now` covers nothing.
+/// than `now` covers nothing, unless the clock is still as wrong as it was.
 fn is_due(rules: &Tiers, zone: &TimeZone, tiers: &[Tier], slot: Slot, now: Timestamp) -> bool {
     let finest = rules.finest();
     let period = |slot: Slot| finest.first_day(zone.to_datetime(slot.instant()).date());
+    let is_later = |slot: Slot| slot.instant().duration_since(now) > CLOCK_MARGIN;
     let covers = |tier: &Tier| {
-        if tier.slot.instant().duration_since(now) > CLOCK_MARGIN {
+        if is_later(tier.slot) && !is_later(slot) {
             return false;
         }
         let failed = matches!(tier.state, TierState::Failed { .. });

@@ -848,3 +848,119 @@ async fn a_late_event_of_an_older_period_makes_nothing_beside_a_newer_one() {
     assert_eq!(account.run(late).await.tiers.made, 0);
     assert_eq!(account.calls("zilliz.create_backup"), 1);
 }
+
+/// A host whose clock is ten days ahead makes one for each period all the same, and once it is right, so does the next night.
+#[tokio::test(start_paused = true)]
+async fn a_clock_that_is_ahead_makes_no_second_one_of_a_period() {
+    let mut account = with_tiers("daily = 3");
+    account.ahead = SignedDuration::from_hours(240);
+    for day in 1..4 {
+        for _ in 0..3 {
+            night(&account).await;
+            account.sleep(2).await;
+        }
+        assert_eq!(account.calls("zilliz.create_backup"), day);
+        account.sleep(18).await;
+    }
+    account.ahead = SignedDuration::ZERO;
+    assert_eq!(night(&account).await.tiers.made, 3);
+    assert_eq!(account.calls("zilliz.create_backup"), 4);
+}
+
+/// Seven due of one cluster pass the brake, and fourteen of two don't, however long the second one's tier takes.
+#[tokio::test(start_paused = true)]
+async fn the_brake_waits_for_all_clusters_to_settle() {
+    const SLOW: &str = "in01-slow";
+    let mut account = with_tiers("daily = 7");
+    account.add_cluster(SLOW, "slow", &json!({}));
+    for _ in 0..7 {
+        night(&account).await;
+        account.sleep(24).await;
+    }
+    account.plans = plans(&tiered("daily = 1"));
+    account.add_cluster(SLOW, "slow", &json!({"bytes": 2_000 * GB}));
+    let report = account.back_up().await;
+    assert!(report.stays_open, "{report:#?}");
+    let warned = format!("{:?}", report.warnings);
+    assert!(warned.contains("judged once all"), "{warned}");
+    let dry_run = Request {
+        dry_run: true,
+        ..Request::default()
+    };
+    let shown = account.run(dry_run).await.tiers;
+    let far = shown.regions.iter().find(|due| due.region == FAR).unwrap();
+    assert!(far.due > 10 && far.stopped.is_some(), "{shown:#?}");
+    let approve = Request {
+        approve: Some(far.hash.to_string()),
+        ..Request::default()
+    };
+    let report = account.run(approve).await;
+    assert!(failures(&report).contains("not_approved"), "{report:#?}");
+    assert!(
+        format!("{:?}", report.failures).contains("again when"),
+        "{report:#?}"
+    );
+    let report = night(&account).await;
+    assert_eq!(failures(&report), "braked braked braked");
+    assert_eq!(account.calls("zilliz.delete_backup"), 0);
+}
+
+/// An answer that names a backup which stood before its request is believed so far that no second one is asked for, and not
+/// so far that anything may be deleted.
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_names_an_older_backup_owns_nothing() {
+    for is_own in [true, false] {
+        let account = with_tiers("daily = 1");
+        night(&account).await;
+        account.sleep(24).await;
+        let own = standing(&account).remove(HOME).unwrap().into_keys().next();
+        let named = if is_own {
+            own
+        } else {
+            by_somebody_else(&account)
+        };
+        let named = named.unwrap();
+        account.sleep(1).await;
+        let answer =
+            json!({"code": 0, "data": {"backupId": named, "backupName": "b", "jobId": "job-1"}});
+        account.faults(json!([{"match": {"operation": "zilliz.create_backup"},
+            "fault": {"status": 200, "body": answer.to_string()}, "times": 1}]));
+        let report = night(&account).await;
+        let told = format!("{:?}", report.warnings);
+        assert!(told.contains("older than its request"), "{told}");
+        let all = family(&account, &named);
+        assert_eq!(all.len(), 3);
+        for _ in 0..5 {
+            account.sleep(24).await;
+            let report = night(&account).await;
+            assert_eq!(report.outcome, Outcome::Succeeded, "{:?}", report.failures);
+        }
+        all_stand(&account, &all);
+    }
+}
+
+/// A night that dies after its copy failed, and before it said so, leaves that to be said.
+#[tokio::test(start_paused = true)]
+async fn a_failure_is_told_however_the_night_that_saw_it_ended() {
+    let mut told = 0;
+    for step in 0..40 {
+        let account = with_tiers("daily = 1");
+        account.faults(json!([
+            {"match": {"operation": "zilliz.copy", "region": FAR}, "fault": {"fail_operation": true}},
+            {"fault": {"latency_ms": 900}},
+        ]));
+        let after = Duration::from_secs(step * 10);
+        let ended = tokio::time::timeout(after, account.back_up()).await;
+        let mut words = ended.as_ref().map(failures).unwrap_or_default();
+        let mut stays_open = ended.as_ref().map_or(true, |report| report.stays_open);
+        while stays_open {
+            tokio::time::sleep(Duration::from_mins(5)).await;
+            let report = account.back_up().await;
+            words.push_str(&failures(&report));
+            stays_open = report.stays_open;
+        }
+        assert!(words.contains("copy_"), "{after:?}: {words}");
+        told += usize::from(ended.is_err());
+    }
+    assert!(told > 5, "{told}");
+}

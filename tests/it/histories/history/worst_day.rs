@@ -19,6 +19,8 @@ use crate::world::{self, Asks, SOURCE, TARGET};
 
 /// Longer than from one night to the next deletion.
 const LONG_COPY: Duration = Duration::from_hours(26);
+/// A restore whose copy hangs is given up after seven days.
+const GIVEN_UP_AFTER_HOURS: u32 = 7 * 24;
 /// How much earlier than it says a hold may be taken for over: by as much as clocks may differ, twice.
 const FORGIVEN: SignedDuration = SignedDuration::from_mins(10);
 
@@ -95,7 +97,7 @@ impl History {
 
     /// Nobody is killed any more, and every restore comes to its end.
     pub(super) async fn end_worst_days(&mut self) {
-        for _ in 0..60 {
+        for _ in 0..GIVEN_UP_AFTER_HOURS + 2 {
             if !self.restore_is_open() {
                 return;
             }
