@@ -378,9 +378,11 @@ impl<'a, 'c, T: Transport> Making<'a, 'c, T> {
                 && made_at.is_none_or(|at| at + CLOCK_MARGIN < begun.at)
         };
         if begun.adopted || described.iter().any(is_older) {
+            let kept: Vec<&str> = backups.keys().map(String::as_str).collect();
             let warning = format!(
-                "the backup {} was found after a request that was not answered, or is older than its request, so somebody else may have had it made: it is kept for ever, with its copies; delete it by hand when nobody needs it",
-                begun.backup
+                "the backup {} was found after a request that was not answered, or is older than its request, so somebody else may have had it made: what there is of it ({}) is kept for ever; delete it by hand when nobody needs it",
+                begun.backup,
+                kept.join(", ")
             );
             let state = TierState::Adopted { backups };
             // What could not be written is told as the record's fault.

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use super::certified::{PREFIX, Place};
-use crate::journal::Tier;
+use crate::journal::{Tier, TierState};
 use crate::name::{BackupName, BackupPrefix, Class, Namespace};
 use crate::plan::Tiers;
 use crate::retention::{self, Backup, Evidence, Keep, Policy, Verdict};
@@ -68,6 +68,7 @@ impl Standing {
         planned: Option<(Slot, Timestamp)>,
     ) -> Self {
         let mut standing = Self::default();
+        let is_adopted = |id: &String| tiers.iter().any(|tier| has_adopted(tier, id));
         for tier in tiers {
             let Some(owned) = tier.owned() else { continue };
             standing.is_behind = planned.is_none() && !owned.backups.contains_key(place.region);
@@ -75,6 +76,9 @@ impl Standing {
             let (Some(id), Some(name)) = (id, name_of(place, tier.slot)) else {
                 continue;
             };
+            if is_adopted(id) {
+                continue;
+            }
             let own = Own {
                 name,
                 slot: tier.slot,
@@ -165,6 +169,11 @@ impl Standing {
     }
 }
 
+/// Whether a tier was found to be this backup, which is then nobody's to delete, whatever had it made.
+fn has_adopted(tier: &Tier, id: &String) -> bool {
+    matches!(&tier.state, TierState::Adopted { backups } if backups.values().any(|adopted| adopted == id))
+}
+
 /// What the list says of a tier. It says no region: the certificate asks for that.
 fn evidence(shown: &wire::Backup, place: Place<'_>) -> Option<Evidence> {
     let elsewhere = shown
@@ -207,7 +216,7 @@ mod tests {
     use std::num::NonZeroU32;
 
     use super::*;
-    use crate::journal::{Owned, TierState};
+    use crate::journal::Owned;
     use crate::retention::Periods;
 
     const NOW: &str = "2026-11-22T12:00:00Z";
