@@ -3,6 +3,7 @@
 //! Success is 200 with code 0; so is a refusal, with another code, because that is how the service was seen to refuse.
 
 use jiff::Timestamp;
+use serde::Serialize;
 use serde_json::{Value as Json, json};
 
 use crate::call::Response;
@@ -177,10 +178,16 @@ impl Undocumented<'_> {
     }
 }
 
+#[derive(Serialize)]
+struct Envelope {
+    code: u32,
+    data: Json,
+}
+
 /// The whole answer. Always 0 for success: one official client does not take 200.
 pub(crate) fn response(result: Result) -> Response {
     match result {
-        Ok(data) => Response::json(200, &json!({"code": 0, "data": data})),
+        Ok(data) => Response::json(200, &Envelope { code: 0, data }),
         Err(refusal) => Response::json(
             refusal.status,
             &json!({"code": refusal.code, "message": refusal.message}),

@@ -65,8 +65,10 @@ impl Page {
         count: usize,
         items: impl Iterator<Item = Json>,
     ) -> Json {
-        let items: Json = items.collect();
-        json!({"count": count, "currentPage": self.current, "pageSize": self.size, name: items})
+        let mut data = json!({"count": count, "currentPage": self.current, "pageSize": self.size});
+        // Not within `json!`, which would copy every item.
+        data[name] = items.collect();
+        data
     }
 }
 
