@@ -57,6 +57,16 @@ pub enum Outcome {
 }
 
 impl Outcome {
+    /// How it ends with so many failures, for so many of which more time is no remedy. Which those are, each report says
+    /// for itself: what passes for one, because the service goes on by itself, is final for another.
+    pub(crate) fn of(failures: usize, not_for_want_of_time: u64) -> Self {
+        match (failures, not_for_want_of_time) {
+            (0, _) => Self::Succeeded,
+            (_, 0) => Self::Incomplete,
+            _ => Self::Failed,
+        }
+    }
+
     /// The word that reports and the journal use.
     #[must_use]
     pub fn word(self) -> &'static str {
@@ -770,11 +780,7 @@ impl Report {
     /// How the run ends if nothing else happens.
     #[must_use]
     pub fn outcome_so_far(&self) -> Outcome {
-        match (self.failures.is_empty(), self.not_for_want_of_time) {
-            (true, _) => Outcome::Succeeded,
-            (false, 0) => Outcome::Incomplete,
-            (false, _) => Outcome::Failed,
-        }
+        Outcome::of(self.failures.len(), self.not_for_want_of_time)
     }
 
     /// Jobs for which time ran out.
