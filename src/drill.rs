@@ -9,6 +9,7 @@
 //! later, by the next backup.
 
 mod asked;
+mod door;
 mod journaled;
 mod killed;
 mod picking;

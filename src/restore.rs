@@ -9,6 +9,7 @@ mod asked;
 mod candidates;
 mod choose;
 mod destination;
+mod door;
 mod job;
 mod journaled;
 mod report;
@@ -31,6 +32,7 @@ pub use asked::{Asked, Template, TemplateError, Which, plan_of};
 pub(crate) use candidates::{BySource, Candidates, NotChosen};
 pub use choose::{Choice, Lacking, Taken, choose};
 pub use destination::{Conflict, name_all};
+pub(crate) use door::restores_of;
 pub use job::{Chosen, Jobs, Order, Purpose, RestoreError, RestoreRecord, RestoreState};
 pub use report::{RestoreCounts, RestoreFailure, RestoreReport, Restored, Route};
 
@@ -93,6 +95,12 @@ pub enum How {
     Whole,
     /// Carry on with it, and don't wait for long copies.
     OneMoreLook,
+}
+
+impl How {
+    pub(crate) fn of(dry_run: bool) -> Self {
+        if dry_run { Self::DryRun } else { Self::Whole }
+    }
 }
 
 /// What the journal remembers of an open restore.
