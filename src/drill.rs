@@ -33,12 +33,12 @@ pub(crate) use scratches::Scratches;
 
 use crate::certificate::ScratchWord;
 use crate::clock::Clock;
-use crate::journal::{Entry, JobLine, Lease, OpenRun};
+use crate::journal::{Entry, JobLine, Lease, OpenRun, renew, renew_hold};
 use crate::name::{BackupName, Namespace, ScratchName};
 use crate::plan::{Plan, Target};
 use crate::restore::{
     Chosen, How, Jobs, Order, PATIENCE, Purpose, RestoreError, RestoreRecord, RestoreState, Route,
-    World, ended_before, in_flight, renew, renew_hold,
+    World, ended_before, in_flight,
 };
 use crate::resume::{Notes, Pasts};
 use crate::run::{READ_AT_ONCE, Step};

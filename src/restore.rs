@@ -16,17 +16,16 @@ mod report;
 mod room;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use futures_util::future::{join, join_all, pending};
+use futures_util::future::{join, join_all};
 use futures_util::stream::{self, StreamExt};
 use jiff::Timestamp;
 use tokio::sync::{Notify, Semaphore};
-use tokio::time::{Instant, sleep};
-use tracing::{Instrument, error, info, info_span, warn};
+use tokio::time::Instant;
+use tracing::{Instrument, error, info, info_span};
 
 pub use asked::{Asked, Template, TemplateError, Which, plan_of};
 pub(crate) use candidates::{BySource, Candidates, NotChosen};
@@ -40,8 +39,8 @@ use room::Look;
 
 use crate::clock::Clock;
 use crate::journal::{
-    Entry, Hold, JobLine, Journal, JournalError, Lease, LeaseError, RENEW_EVERY, RENEW_HOLD_EVERY,
-    RunKey, RunRecord,
+    Entry, Hold, JobLine, Journal, JournalError, Lease, LeaseError, RunKey, RunRecord, renew,
+    renew_hold,
 };
 use crate::name::Namespace;
 use crate::plan::{Plan, Target};
@@ -221,32 +220,6 @@ pub async fn forget(
         journal.close_run(log, record).await?;
     }
     lease.release().await
-}
-
-/// Makes the lease last for as long as the restore is worked at.
-pub(crate) async fn renew(lease: Option<Arc<Lease>>, clock: Clock) -> Infallible {
-    let Some(lease) = lease else {
-        return pending().await;
-    };
-    loop {
-        sleep(RENEW_EVERY).await;
-        if let Err(error) = lease.renew(clock.now()).await {
-            warn!(error = error.word(), detail = %error, "the lease was not renewed");
-        }
-    }
-}
-
-/// Makes the hold last for as long as the restore is worked at.
-pub(crate) async fn renew_hold(hold: Option<&Hold>, clock: &Clock) -> Infallible {
-    let Some(hold) = hold else {
-        return pending().await;
-    };
-    loop {
-        sleep(RENEW_HOLD_EVERY).await;
-        if let Err(error) = hold.renew(clock.now()).await {
-            warn!(error = error.word(), detail = %error, "the hold on the backups was not renewed");
-        }
-    }
 }
 
 struct Restore<'a, 'w, S> {

@@ -11,7 +11,7 @@ use tracing::error;
 
 use super::{Drill, DrillState, Remembered};
 use crate::journal::{
-    Entry, Hold, JobLine, Journal, JournalError, LeaseError, RunKey, RunLog, RunRecord,
+    Entry, Hold, JobLine, Journal, JournalError, LeaseError, RunKey, RunLog, RunRecord, give_back,
 };
 use crate::name::Class;
 use crate::report::Outcome;
@@ -148,10 +148,7 @@ impl<S: Service> Drill<'_, '_, S> {
             (Some(log), Some(kept)) if sound => self.file(kept, log, lines).await,
             _ => Ok(()),
         };
-        let released = match self.lease.take().and_then(Arc::into_inner) {
-            Some(lease) => lease.release().await,
-            None => Ok(()),
-        };
+        let released = give_back(self.lease.take()).await;
         if let Err(error) = closed.and(released) {
             error!(error = error.word(), detail = %error, "the journal was not closed");
             self.report

@@ -47,10 +47,10 @@ use self::password::{Place, Vault};
 use super::client::Client;
 use super::transport::Transport;
 use crate::clock::Clock;
-use crate::journal::JobLine;
+use crate::journal::{JobLine, renew, renew_hold};
 use crate::plan::ClusterPlan;
 use crate::report::Size;
-use crate::restore::{How, Kept, renew, renew_hold};
+use crate::restore::{How, Kept};
 use crate::service::Pace;
 use crate::slot::{LATEST_START, Slot, SlotError};
 

@@ -13,6 +13,7 @@ use super::notes::{Chosen, Past, RESTORED, RestoreNote};
 use super::report::ClusterRestoreReport;
 use crate::journal::{
     Entry, Hold, JobLine, Journal, JournalError, Lease, LeaseError, RunKey, RunLog, RunRecord,
+    give_back,
 };
 use crate::name::Class;
 use crate::restore::{How, Kept, plan_of};
@@ -227,10 +228,7 @@ impl Journaled {
             }
             _ => Ok(()),
         };
-        let released = match self.lease.and_then(Arc::into_inner) {
-            Some(lease) => lease.release().await,
-            None => Ok(()),
-        };
+        let released = give_back(self.lease).await;
         if let Err(error) = closed.and(released) {
             error!(error = error.word(), detail = %error, "the journal was not closed");
             report.warn(format!("the journal was not closed: {error}"));
