@@ -347,6 +347,16 @@ pub struct Failure {
     pub message: String,
 }
 
+impl Failure {
+    /// What happened, and to what.
+    pub(crate) fn reason(&self) -> String {
+        match &self.source {
+            Some(source) => format!("{source}: {}", self.message),
+            None => self.message.clone(),
+        }
+    }
+}
+
 /// What happens, or would happen, to one backup.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Line {
@@ -811,16 +821,7 @@ impl Report {
     #[must_use]
     pub fn summary(&self) -> String {
         let jobs = self.jobs;
-        let first = self
-            .failures
-            .shown
-            .iter()
-            .take(3)
-            .map(|failure| match &failure.source {
-                Some(source) => format!("{source}: {}", failure.message),
-                None => failure.message.clone(),
-            });
-        let first = first.collect::<Vec<_>>().join("; ");
+        let first = first_reasons(&self.failures, Failure::reason);
         format!(
             "{} of {} jobs sealed, {} failed, {} incomplete, {} backups deleted; {} failures: {first}",
             jobs.sealed + jobs.already_sealed,
@@ -831,6 +832,12 @@ impl Report {
             self.failures.len(),
         )
     }
+}
+
+/// The first reasons, for a report's one line.
+pub(crate) fn first_reasons<T>(failures: &Bounded<T>, reason: impl Fn(&T) -> String) -> String {
+    let first = failures.shown.iter().take(3).map(reason);
+    first.collect::<Vec<_>>().join("; ")
 }
 
 /// Why a due backup may still stand, in a stable word and a sentence; `None` when it is gone.
