@@ -110,26 +110,14 @@ impl<S: Service> Drill<'_, '_, S> {
     /// Tells pruning to keep the backups, and says when it can't be told.
     pub(super) async fn hold(&mut self) -> Option<Hold> {
         let kept = self.world.kept?;
-        if !kept.shared {
-            self.report.warn("this drill is remembered on this machine alone, which can't keep pruning away from its backups; set LIFEBOAT_JOURNAL to the function's journal for that".to_owned());
-            return None;
-        }
         let backups = self.orders.iter().map(|(order, _)| &order.backup);
         let region = self.world.backups.region();
         let (identity, now) = (self.identity(self.slot), self.clock.now());
-        let hold = kept.journal.hold(&identity, region, backups, now);
-        match hold.await {
-            Ok(hold) => {
-                self.report.held = true;
-                Some(hold)
-            }
-            Err(error) => {
-                self.report.warn(format!(
-                    "nothing keeps pruning away from the backups while they are drilled: {error}"
-                ));
-                None
-            }
-        }
+        let telling = kept.journal.hold(&identity, region, backups, now);
+        let words = ("drill", "backups", "they are drilled");
+        let hold = kept.hold(telling, words).await;
+        self.report.held |= hold.is_ok();
+        hold.map_err(|why| self.report.warn(why)).ok()
     }
 
     /// Leaves the drill open for the next invocation, or files it as finished; then gives the lease back.
