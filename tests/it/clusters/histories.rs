@@ -192,16 +192,7 @@ impl History {
     /// What the function's schedule does every five minutes.
     async fn tick(&mut self) {
         self.tally.add("ticks", 1);
-        for open in self
-            .account
-            .journal
-            .as_ref()
-            .unwrap()
-            .open_runs()
-            .await
-            .unwrap()
-            .runs
-        {
+        for open in self.account.open_runs().await {
             let request = Request {
                 action: Action::Resume,
                 scheduled_time: Some(open.key.slot.instant()),
@@ -214,17 +205,7 @@ impl History {
 
     async fn carry_on_to_the_end(&mut self) {
         for _ in 0..400 {
-            if self
-                .account
-                .journal
-                .as_ref()
-                .unwrap()
-                .open_runs()
-                .await
-                .unwrap()
-                .runs
-                .is_empty()
-            {
+            if self.account.open_runs().await.is_empty() {
                 return;
             }
             tokio::time::sleep(Duration::from_mins(5)).await;
