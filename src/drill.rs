@@ -9,6 +9,7 @@
 //! later, by the next backup.
 
 mod asked;
+mod door;
 mod journaled;
 mod killed;
 mod picking;
@@ -32,12 +33,12 @@ pub(crate) use scratches::Scratches;
 
 use crate::certificate::ScratchWord;
 use crate::clock::Clock;
-use crate::journal::{Entry, JobLine, Lease, OpenRun};
+use crate::journal::{Entry, JobLine, Lease, OpenRun, renew, renew_hold};
 use crate::name::{BackupName, Namespace, ScratchName};
 use crate::plan::{Plan, Target};
 use crate::restore::{
     Chosen, How, Jobs, Order, PATIENCE, Purpose, RestoreError, RestoreRecord, RestoreState, Route,
-    World, ended_before, in_flight, renew, renew_hold,
+    World, ended_before, in_flight,
 };
 use crate::resume::{Notes, Pasts};
 use crate::run::{READ_AT_ONCE, Step};
@@ -156,7 +157,7 @@ pub async fn drill<S: Service>(
         told: BTreeSet::new(),
         report,
     };
-    let before = (drill.attempts(), drill.queried());
+    let before = (world.attempts(), world.queried());
     let span = info_span!("drill", run_id, plan = world.plan.name, slot = %slot.instant());
     let work = async {
         if drill.open().boxed_local().await {
@@ -385,28 +386,16 @@ impl<S: Service> Drill<'_, '_, S> {
         }
     }
 
-    fn attempts(&self) -> (u64, u64) {
-        let (one, other) = (
-            self.world.backups.attempts(),
-            self.world.destination.attempts(),
-        );
-        (one.0 + other.0, one.1 + other.1)
-    }
-
-    fn queried(&self) -> Queried {
-        self.world.backups.queried() + self.world.destination.queried()
-    }
-
     async fn close(mut self, (before, queried): ((u64, u64), Queried)) -> DrillReport {
         let closes = !self.is_left_open();
         for (order, line, gone) in std::mem::take(&mut self.done) {
             self.report.add_earlier(&order, &line, gone, closes);
         }
         self.close_journal().await;
-        let attempts = self.attempts();
+        let attempts = self.world.attempts();
         self.report.requests = attempts.0 - before.0;
         self.report.retries = attempts.1 - before.1;
-        self.report.queried = self.queried() - queried;
+        self.report.queried = self.world.queried() - queried;
         self.report.finish(self.clock.now());
         info!(outcome = ?self.report.outcome, "drill ended");
         self.report

@@ -26,6 +26,7 @@
 //! what must be there, and when its answer is lost or it is refused, a look tells whose write it was.
 
 mod holds;
+mod keeping;
 mod lease;
 mod log;
 mod s3;
@@ -53,8 +54,9 @@ use crate::verify::Milestone;
 use crate::zilliz::notes::Note;
 use crate::zilliz::restore::RestoreNote;
 
-pub use holds::{HOLD_TIME, Hold, Holds, RENEW_HOLD_EVERY};
-pub use lease::{LEASE_TIME, Lease, LeaseError, RENEW_EVERY};
+pub use holds::{HOLD_TIME, Hold, Holds};
+pub(crate) use keeping::{give_back, renew, renew_hold};
+pub use lease::{LEASE_TIME, Lease, LeaseError};
 pub use log::RunLog;
 use store::Store;
 pub use tier::{Owned, Tier, TierState};

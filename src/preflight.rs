@@ -131,21 +131,21 @@ pub fn look_at_budget(plan: &Plan, prices: &TurbopufferPrices) -> Option<Finding
     Some(Finding::of_budget(&plan.name, &unknown.collect::<Vec<_>>()))
 }
 
-/// Findings about one end of a plan.
-struct Findings {
+/// Findings about one end of a plan, or one of its clusters.
+pub(crate) struct Findings {
     about: String,
-    all: Vec<Finding>,
+    pub(crate) all: Vec<Finding>,
 }
 
 impl Findings {
-    fn about(about: String) -> Self {
+    pub(crate) fn about(about: String) -> Self {
         Self {
             about,
             all: Vec::new(),
         }
     }
 
-    fn add(&mut self, verdict: Verdict, message: String) {
+    pub(crate) fn add(&mut self, verdict: Verdict, message: String) {
         self.all.push(Finding {
             verdict,
             about: self.about.clone(),

@@ -57,6 +57,16 @@ pub enum Outcome {
 }
 
 impl Outcome {
+    /// How it ends with so many failures, for so many of which more time is no remedy. Which those are, each report says
+    /// for itself: what passes for one, because the service goes on by itself, is final for another.
+    pub(crate) fn of(failures: usize, not_for_want_of_time: u64) -> Self {
+        match (failures, not_for_want_of_time) {
+            (0, _) => Self::Succeeded,
+            (_, 0) => Self::Incomplete,
+            _ => Self::Failed,
+        }
+    }
+
     /// The word that reports and the journal use.
     #[must_use]
     pub fn word(self) -> &'static str {
@@ -335,6 +345,16 @@ pub struct Failure {
     pub error: &'static str,
     /// What happened and what to do.
     pub message: String,
+}
+
+impl Failure {
+    /// What happened, and to what.
+    pub(crate) fn reason(&self) -> String {
+        match &self.source {
+            Some(source) => format!("{source}: {}", self.message),
+            None => self.message.clone(),
+        }
+    }
 }
 
 /// What happens, or would happen, to one backup.
@@ -770,11 +790,7 @@ impl Report {
     /// How the run ends if nothing else happens.
     #[must_use]
     pub fn outcome_so_far(&self) -> Outcome {
-        match (self.failures.is_empty(), self.not_for_want_of_time) {
-            (true, _) => Outcome::Succeeded,
-            (false, 0) => Outcome::Incomplete,
-            (false, _) => Outcome::Failed,
-        }
+        Outcome::of(self.failures.len(), self.not_for_want_of_time)
     }
 
     /// Jobs for which time ran out.
@@ -805,16 +821,7 @@ impl Report {
     #[must_use]
     pub fn summary(&self) -> String {
         let jobs = self.jobs;
-        let first = self
-            .failures
-            .shown
-            .iter()
-            .take(3)
-            .map(|failure| match &failure.source {
-                Some(source) => format!("{source}: {}", failure.message),
-                None => failure.message.clone(),
-            });
-        let first = first.collect::<Vec<_>>().join("; ");
+        let first = first_reasons(&self.failures, Failure::reason);
         format!(
             "{} of {} jobs sealed, {} failed, {} incomplete, {} backups deleted; {} failures: {first}",
             jobs.sealed + jobs.already_sealed,
@@ -825,6 +832,12 @@ impl Report {
             self.failures.len(),
         )
     }
+}
+
+/// The first reasons, for a report's one line.
+pub(crate) fn first_reasons<T>(failures: &Bounded<T>, reason: impl Fn(&T) -> String) -> String {
+    let first = failures.shown.iter().take(3).map(reason);
+    first.collect::<Vec<_>>().join("; ")
 }
 
 /// Why a due backup may still stand, in a stable word and a sentence; `None` when it is gone.

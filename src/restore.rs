@@ -9,28 +9,29 @@ mod asked;
 mod candidates;
 mod choose;
 mod destination;
+mod door;
 mod job;
 mod journaled;
 mod report;
 mod room;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use futures_util::future::{join, join_all, pending};
+use futures_util::future::{join, join_all};
 use futures_util::stream::{self, StreamExt};
 use jiff::Timestamp;
 use tokio::sync::{Notify, Semaphore};
-use tokio::time::{Instant, sleep};
-use tracing::{Instrument, error, info, info_span, warn};
+use tokio::time::Instant;
+use tracing::{Instrument, error, info, info_span};
 
 pub use asked::{Asked, Template, TemplateError, Which, plan_of};
 pub(crate) use candidates::{BySource, Candidates, NotChosen};
 pub use choose::{Choice, Lacking, Taken, choose};
 pub use destination::{Conflict, name_all};
+pub(crate) use door::restores_of;
 pub use job::{Chosen, Jobs, Order, Purpose, RestoreError, RestoreRecord, RestoreState};
 pub use report::{RestoreCounts, RestoreFailure, RestoreReport, Restored, Route};
 
@@ -38,8 +39,8 @@ use room::Look;
 
 use crate::clock::Clock;
 use crate::journal::{
-    Entry, Hold, JobLine, Journal, JournalError, Lease, LeaseError, RENEW_EVERY, RENEW_HOLD_EVERY,
-    RunKey, RunRecord,
+    Entry, Hold, JobLine, Journal, JournalError, Lease, LeaseError, RunKey, RunRecord, renew,
+    renew_hold,
 };
 use crate::name::Namespace;
 use crate::plan::{Plan, Target};
@@ -75,6 +76,19 @@ pub struct World<'a, S> {
     pub watch: &'a dyn Fn(Step<'_>),
 }
 
+impl<S: Service> World<'_, S> {
+    /// Attempts made so far in both regions, and how many of them were repeats.
+    pub(crate) fn attempts(&self) -> (u64, u64) {
+        let (one, other) = (self.backups.attempts(), self.destination.attempts());
+        (one.0 + other.0, one.1 + other.1)
+    }
+
+    /// What queries have read so far in both.
+    pub(crate) fn queried(&self) -> Queried {
+        self.backups.queried() + self.destination.queried()
+    }
+}
+
 /// Where restores are remembered.
 #[derive(Clone, Copy, Debug)]
 pub struct Kept<'a> {
@@ -82,6 +96,25 @@ pub struct Kept<'a> {
     pub journal: &'a Journal,
     /// Whether it is the journal of the runs that prune, so that they read what is held.
     pub shared: bool,
+}
+
+impl Kept<'_> {
+    /// Has pruning told to keep backups, or says why it can't be told. `work` is for the reader, such as a restore, and
+    /// what it does to which `backups` meanwhile.
+    pub(crate) async fn hold(
+        &self,
+        telling: impl Future<Output = Result<Hold, JournalError>>,
+        (work, backups, are_used): (&str, &str, &str),
+    ) -> Result<Hold, String> {
+        if !self.shared {
+            return Err(format!(
+                "this {work} is remembered on this machine alone, which can't keep pruning away from its {backups}; set LIFEBOAT_JOURNAL to the function's journal for that"
+            ));
+        }
+        telling.await.map_err(|error| {
+            format!("nothing keeps pruning away from the {backups} while {are_used}: {error}")
+        })
+    }
 }
 
 /// What is to be done with a request.
@@ -93,6 +126,12 @@ pub enum How {
     Whole,
     /// Carry on with it, and don't wait for long copies.
     OneMoreLook,
+}
+
+impl How {
+    pub(crate) fn of(dry_run: bool) -> Self {
+        if dry_run { Self::DryRun } else { Self::Whole }
+    }
 }
 
 /// What the journal remembers of an open restore.
@@ -165,7 +204,7 @@ pub async fn restore<S: Service>(
         told: BTreeSet::new(),
         report,
     };
-    let before = (restore.attempts(), restore.queried());
+    let before = (world.attempts(), world.queried());
     let span =
         info_span!("restore", run_id, plan = world.plan.name, restore = %restore.report.restore);
     let work = async {
@@ -213,32 +252,6 @@ pub async fn forget(
         journal.close_run(log, record).await?;
     }
     lease.release().await
-}
-
-/// Makes the lease last for as long as the restore is worked at.
-pub(crate) async fn renew(lease: Option<Arc<Lease>>, clock: Clock) -> Infallible {
-    let Some(lease) = lease else {
-        return pending().await;
-    };
-    loop {
-        sleep(RENEW_EVERY).await;
-        if let Err(error) = lease.renew(clock.now()).await {
-            warn!(error = error.word(), detail = %error, "the lease was not renewed");
-        }
-    }
-}
-
-/// Makes the hold last for as long as the restore is worked at.
-pub(crate) async fn renew_hold(hold: Option<&Hold>, clock: &Clock) -> Infallible {
-    let Some(hold) = hold else {
-        return pending().await;
-    };
-    loop {
-        sleep(RENEW_HOLD_EVERY).await;
-        if let Err(error) = hold.renew(clock.now()).await {
-            warn!(error = error.word(), detail = %error, "the hold on the backups was not renewed");
-        }
-    }
 }
 
 struct Restore<'a, 'w, S> {
@@ -450,27 +463,15 @@ impl<S: Service> Restore<'_, '_, S> {
     /// Tells pruning to keep the backups, and says when it can't be told.
     async fn hold(&mut self) -> Option<Hold> {
         let kept = self.world.kept?;
-        if !kept.shared {
-            self.report.warn("this restore is remembered on this machine alone, which can't keep pruning away from its backups; set LIFEBOAT_JOURNAL to the function's journal for that".to_owned());
-            return None;
-        }
         let backups = self.orders.iter().map(|order| &order.backup);
         let region = self.world.backups.region();
-        let hold = kept
+        let telling = kept
             .journal
             .hold(&self.report.restore, region, backups, self.clock.now());
-        match hold.await {
-            Ok(hold) => {
-                self.report.held = true;
-                Some(hold)
-            }
-            Err(error) => {
-                self.report.warn(format!(
-                    "nothing keeps pruning away from the backups while they are restored: {error}"
-                ));
-                None
-            }
-        }
+        let words = ("restore", "backups", "they are restored");
+        let hold = kept.hold(telling, words).await;
+        self.report.held |= hold.is_ok();
+        hold.map_err(|why| self.report.warn(why)).ok()
     }
 
     /// Restores everything that no earlier invocation has ended.
@@ -506,27 +507,15 @@ impl<S: Service> Restore<'_, '_, S> {
         }
     }
 
-    fn attempts(&self) -> (u64, u64) {
-        let (one, other) = (
-            self.world.backups.attempts(),
-            self.world.destination.attempts(),
-        );
-        (one.0 + other.0, one.1 + other.1)
-    }
-
-    fn queried(&self) -> Queried {
-        self.world.backups.queried() + self.world.destination.queried()
-    }
-
     async fn close(mut self, (before, queried): ((u64, u64), Queried)) -> RestoreReport {
         if self.how != How::DryRun {
             self.add_what_ended_before();
         }
         self.close_journal().await;
-        let attempts = self.attempts();
+        let attempts = self.world.attempts();
         self.report.requests = attempts.0 - before.0;
         self.report.retries = attempts.1 - before.1;
-        self.report.queried = self.queried() - queried;
+        self.report.queried = self.world.queried() - queried;
         self.report.finish(self.clock.now());
         info!(outcome = ?self.report.outcome, "restore ended");
         self.report

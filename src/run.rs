@@ -26,7 +26,7 @@ use crate::backup::{JobRecord, Jobs};
 use crate::budget::OverBudget;
 use crate::clock::Clock;
 use crate::event::{Action, Request};
-use crate::journal::{Journal, Lease};
+use crate::journal::{Journal, Lease, renew};
 use crate::name::{Class, Namespace};
 use crate::plan::Plan;
 use crate::price::Prices;
@@ -152,7 +152,7 @@ pub async fn run<S: Service>(
     let span = info_span!("run", run_id, plan = world.plan.name, slot = %slot.instant());
     let work = async {
         if run.open().await {
-            let renewals = journaled::renew(run.lease.clone(), run.clock.clone());
+            let renewals = renew(run.lease.clone(), run.clock.clone());
             tokio::select! {
                 biased;
                 () = run.work().boxed_local() => {}

@@ -11,7 +11,7 @@ use tracing::error;
 
 use super::{Drill, DrillState, Remembered};
 use crate::journal::{
-    Entry, Hold, JobLine, Journal, JournalError, LeaseError, RunKey, RunLog, RunRecord,
+    Entry, Hold, JobLine, Journal, JournalError, LeaseError, RunKey, RunLog, RunRecord, give_back,
 };
 use crate::name::Class;
 use crate::report::Outcome;
@@ -110,26 +110,14 @@ impl<S: Service> Drill<'_, '_, S> {
     /// Tells pruning to keep the backups, and says when it can't be told.
     pub(super) async fn hold(&mut self) -> Option<Hold> {
         let kept = self.world.kept?;
-        if !kept.shared {
-            self.report.warn("this drill is remembered on this machine alone, which can't keep pruning away from its backups; set LIFEBOAT_JOURNAL to the function's journal for that".to_owned());
-            return None;
-        }
         let backups = self.orders.iter().map(|(order, _)| &order.backup);
         let region = self.world.backups.region();
         let (identity, now) = (self.identity(self.slot), self.clock.now());
-        let hold = kept.journal.hold(&identity, region, backups, now);
-        match hold.await {
-            Ok(hold) => {
-                self.report.held = true;
-                Some(hold)
-            }
-            Err(error) => {
-                self.report.warn(format!(
-                    "nothing keeps pruning away from the backups while they are drilled: {error}"
-                ));
-                None
-            }
-        }
+        let telling = kept.journal.hold(&identity, region, backups, now);
+        let words = ("drill", "backups", "they are drilled");
+        let hold = kept.hold(telling, words).await;
+        self.report.held |= hold.is_ok();
+        hold.map_err(|why| self.report.warn(why)).ok()
     }
 
     /// Leaves the drill open for the next invocation, or files it as finished; then gives the lease back.
@@ -148,10 +136,7 @@ impl<S: Service> Drill<'_, '_, S> {
             (Some(log), Some(kept)) if sound => self.file(kept, log, lines).await,
             _ => Ok(()),
         };
-        let released = match self.lease.take().and_then(Arc::into_inner) {
-            Some(lease) => lease.release().await,
-            None => Ok(()),
-        };
+        let released = give_back(self.lease.take()).await;
         if let Err(error) = closed.and(released) {
             error!(error = error.word(), detail = %error, "the journal was not closed");
             self.report

@@ -5,6 +5,7 @@
 use jiff::Timestamp;
 use tracing::error;
 
+use super::asked::Asked;
 use super::{Drill, LONGEST_DRILL, Remembered, scratches, word_of};
 use crate::journal::{JobLine, JournalError, OpenRun};
 use crate::report::Outcome;
@@ -51,19 +52,7 @@ impl<S: Service> Drill<'_, '_, S> {
         let Some(lease) = self.lease.clone() else {
             return Ok(Some("this invocation has no lease"));
         };
-        let asked = remembered.asked.as_ref();
-        let here = |to: &String| to == self.world.destination.region();
-        let same_place = asked.is_none_or(|asked| {
-            asked
-                .target
-                .as_ref()
-                .is_none_or(|of| *of == self.world.target.name)
-                && match &asked.to {
-                    Some(to) => here(to),
-                    None => self.asked.to.is_none(),
-                }
-        });
-        if !same_place {
+        if !remembered.asked.as_ref().is_none_or(|of| self.is_here(of)) {
             return Ok(Some(
                 "its scratches stand in another region; `resume` ends it",
             ));
@@ -106,6 +95,17 @@ impl<S: Service> Drill<'_, '_, S> {
             kept.journal.let_go(&self.identity(open.key.slot)).await?;
         }
         Ok(None)
+    }
+
+    /// Whether what another drill asked for leads to the region that this one works in.
+    fn is_here(&self, other: &Asked) -> bool {
+        let target = other.target.as_ref();
+        let of_this_target = target.is_none_or(|of| *of == self.world.target.name);
+        of_this_target
+            && match &other.to {
+                Some(to) => to == self.world.destination.region(),
+                None => self.asked.to.is_none(),
+            }
     }
 
     /// Deletes what drills of this plan left in this region more than a day ago.

@@ -10,7 +10,7 @@ use super::asked::Asked;
 use super::scratches::Cleared;
 use crate::event::Action;
 use crate::journal::JobLine;
-use crate::report::{Bounded, Outcome, Size};
+use crate::report::{Bounded, Outcome, Size, first_reasons};
 use crate::restore::{Order, Purpose, RestoreFailure, RestoreRecord, RestoreState, Route};
 use crate::service::Queried;
 use crate::slot::Slot;
@@ -392,13 +392,13 @@ impl DrillReport {
 
     /// Adds a failure: of one source, or of the drill as a whole.
     pub fn fail(&mut self, source: Option<&str>, error: &str, message: String) {
-        self.not_for_want_of_time +=
-            u64::from(!matches!(error, "out_of_time" | "copying" | "busy"));
-        self.failures.push(RestoreFailure {
+        let failure = RestoreFailure {
             source: source.map(str::to_owned),
             error: error.to_owned(),
             message,
-        });
+        };
+        self.not_for_want_of_time += u64::from(!failure.passes());
+        self.failures.push(failure);
     }
 
     /// Adds a warning.
@@ -410,11 +410,7 @@ impl DrillReport {
     /// How it ends if nothing else happens.
     #[must_use]
     pub fn outcome_so_far(&self) -> Outcome {
-        match (self.failures.is_empty(), self.not_for_want_of_time) {
-            (true, _) => Outcome::Succeeded,
-            (false, 0) => Outcome::Incomplete,
-            (false, _) => Outcome::Failed,
-        }
+        Outcome::of(self.failures.len(), self.not_for_want_of_time)
     }
 
     /// Settles how it ended.
@@ -427,11 +423,7 @@ impl DrillReport {
     #[must_use]
     pub fn summary(&self) -> String {
         let counts = self.counts;
-        let first = self.failures.shown.iter().take(3).map(|failure| {
-            let of = failure.source.as_deref().unwrap_or("the drill");
-            format!("{of}: {}", failure.message)
-        });
-        let first = first.collect::<Vec<_>>().join("; ");
+        let first = first_reasons(&self.failures, |failure| failure.reason("the drill"));
         format!(
             "{} backups came back whole, {} differ, {} failed, {} incomplete, {} without a backup, {} scratches left; {} failures: {first}",
             counts.proven,

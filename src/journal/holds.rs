@@ -20,7 +20,7 @@ use crate::slot::CLOCK_MARGIN;
 /// How long a hold lasts from its making or renewal: longer than a copy of the largest namespace (contract section 6).
 pub const HOLD_TIME: SignedDuration = SignedDuration::from_hours(24);
 /// How often it is to be renewed while the restore is worked at.
-pub const RENEW_HOLD_EVERY: Duration = Duration::from_mins(30);
+pub(super) const RENEW_HOLD_EVERY: Duration = Duration::from_mins(30);
 /// Objects read at once.
 const READS: usize = 16;
 

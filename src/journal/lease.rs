@@ -20,7 +20,7 @@ use super::{Journal, JournalError};
 /// How long a lease lasts from its taking or renewal.
 pub const LEASE_TIME: SignedDuration = SignedDuration::from_mins(3);
 /// How often it is to be renewed: two renewals may fail before its holder stops believing.
-pub const RENEW_EVERY: Duration = Duration::from_secs(45);
+pub(super) const RENEW_EVERY: Duration = Duration::from_secs(45);
 /// How far two machines' clocks may disagree, and how long a request decided under the lease may take.
 const MARGIN: SignedDuration = SignedDuration::from_secs(60);
 /// In place of an expiry: the lease is lost for ever.

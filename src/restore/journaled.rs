@@ -10,7 +10,7 @@ use tracing::error;
 use super::job::{Chosen, Order, RestoreState};
 use super::{How, Kept, Remembered, Restore};
 use crate::journal::{
-    Entry, JobLine, Journal, JournalError, LeaseError, RunKey, RunLog, RunRecord,
+    Entry, JobLine, Journal, JournalError, LeaseError, RunKey, RunLog, RunRecord, give_back,
 };
 use crate::name::{BackupName, Class, Namespace};
 use crate::resume::{Notes, Pasts};
@@ -158,10 +158,7 @@ impl<S: Service> Restore<'_, '_, S> {
             (Some(log), Some(kept)) if sound => self.file(kept, log, lines).await,
             _ => Ok(()),
         };
-        let released = match self.lease.take().and_then(Arc::into_inner) {
-            Some(lease) => lease.release().await,
-            None => Ok(()),
-        };
+        let released = give_back(self.lease.take()).await;
         if let Err(error) = closed.and(released) {
             error!(error = error.word(), detail = %error, "the journal was not closed");
             self.report

@@ -10,7 +10,7 @@ use super::job::{Order, RestoreRecord, RestoreState};
 use crate::event::Action;
 use crate::journal::JobLine;
 use crate::name::Namespace;
-use crate::report::{Bounded, Outcome, Size};
+use crate::report::{Bounded, Outcome, Size, first_reasons};
 use crate::service::Queried;
 use crate::verify::{Cost, Level};
 
@@ -66,6 +66,19 @@ pub struct RestoreFailure {
     pub error: String,
     /// What happened and what to do.
     pub message: String,
+}
+
+impl RestoreFailure {
+    /// Whether more time is a remedy.
+    pub(crate) fn passes(&self) -> bool {
+        matches!(self.error.as_str(), "out_of_time" | "copying" | "busy")
+    }
+
+    /// What happened, and to what: a source, or all of it.
+    pub(crate) fn reason(&self, all: &str) -> String {
+        let of = self.source.as_deref().unwrap_or(all);
+        format!("{of}: {}", self.message)
+    }
 }
 
 /// The report of a restore.
@@ -275,13 +288,13 @@ impl RestoreReport {
     }
 
     fn add_failure(&mut self, source: Option<String>, error: &str, message: String) {
-        self.not_for_want_of_time +=
-            u64::from(!matches!(error, "out_of_time" | "copying" | "busy"));
-        self.failures.push(RestoreFailure {
+        let failure = RestoreFailure {
             source,
             error: error.to_owned(),
             message,
-        });
+        };
+        self.not_for_want_of_time += u64::from(!failure.passes());
+        self.failures.push(failure);
     }
 
     /// Adds a warning.
@@ -293,11 +306,7 @@ impl RestoreReport {
     /// How it ends if nothing else happens.
     #[must_use]
     pub fn outcome_so_far(&self) -> Outcome {
-        match (self.failures.is_empty(), self.not_for_want_of_time) {
-            (true, _) => Outcome::Succeeded,
-            (false, 0) => Outcome::Incomplete,
-            (false, _) => Outcome::Failed,
-        }
+        Outcome::of(self.failures.len(), self.not_for_want_of_time)
     }
 
     /// Settles how it ended.
@@ -310,11 +319,7 @@ impl RestoreReport {
     #[must_use]
     pub fn summary(&self) -> String {
         let counts = self.counts;
-        let first = self.failures.shown.iter().take(3).map(|failure| {
-            let of = failure.source.as_deref().unwrap_or("the restore");
-            format!("{of}: {}", failure.message)
-        });
-        let first = first.collect::<Vec<_>>().join("; ");
+        let first = first_reasons(&self.failures, |failure| failure.reason("the restore"));
         format!(
             "{} restored, {} differ, {} failed, {} incomplete, {} without a backup; {} failures: {first}",
             counts.restored,

@@ -3,34 +3,17 @@
 //! A journal that can't be used stops deletion and fails the run; copying goes on without it.
 
 use std::collections::BTreeMap;
-use std::convert::Infallible;
 use std::sync::Arc;
 
-use futures_util::future::pending;
-use tokio::time::sleep;
-use tracing::{error, warn};
+use tracing::error;
 
 use super::{Run, class};
-use crate::clock::Clock;
 use crate::event::Action;
-use crate::journal::{Entry, JobLine, Lease, LeaseError, RENEW_EVERY, RunKey, RunLog, RunRecord};
+use crate::journal::{Entry, JobLine, LeaseError, RunKey, RunLog, RunRecord, give_back};
 use crate::name::BackupName;
 use crate::resume::{Notes, Pasts};
 use crate::service::{Progress, Service};
 use crate::slot::Slot;
-
-/// Makes the lease last for as long as the run works.
-pub(super) async fn renew(lease: Option<Arc<Lease>>, clock: Clock) -> Infallible {
-    let Some(lease) = lease else {
-        return pending().await;
-    };
-    loop {
-        sleep(RENEW_EVERY).await;
-        if let Err(error) = lease.renew(clock.now()).await {
-            warn!(error = error.word(), detail = %error, "the lease was not renewed");
-        }
-    }
-}
 
 impl<S: Service> Run<'_, '_, S> {
     /// Takes the plan's lease and opens the run in the journal. `false` when another invocation is at work.
@@ -158,10 +141,7 @@ impl<S: Service> Run<'_, '_, S> {
             }
             _ => Ok(()),
         };
-        let released = match self.lease.take().and_then(Arc::into_inner) {
-            Some(lease) => lease.release().await,
-            None => Ok(()),
-        };
+        let released = give_back(self.lease.take()).await;
         if let Err(error) = closed.and(released) {
             error!(error = error.word(), detail = %error, "the journal was not closed");
             self.report.fail(error.word(), error.to_string());

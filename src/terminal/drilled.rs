@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 
+use super::restored::{incomplete, write_counts, write_failures};
 use super::{bytes, screen, table, write_rows_read};
 use crate::drill::{DrillReport, DrillState, Drilled};
 
@@ -18,13 +19,7 @@ pub fn write_drill(out: &mut impl Write, report: &DrillReport) -> io::Result<()>
         (counts.missing, "without a backup that can be drilled"),
         (counts.scratches_left, "scratches that may still stand"),
     ];
-    let told = told.into_iter().filter(|(count, _)| *count > 0);
-    let told: Vec<String> = told
-        .map(|(count, what)| format!("{count} {what}"))
-        .collect();
-    if !told.is_empty() {
-        writeln!(out, "  {}", told.join(", "))?;
-    }
+    write_counts(out, &told)?;
     let picked = match report.pick {
         "random" => format!(
             "drawn from {} with the seed {}",
@@ -52,7 +47,7 @@ pub fn write_drill(out: &mut impl Write, report: &DrillReport) -> io::Result<()>
     for warning in &report.warnings.shown {
         writeln!(out, "warning: {warning}")?;
     }
-    write_failures(out, report)
+    write_failures(out, &report.failures, "the drill")
 }
 
 fn headline(report: &DrillReport) -> String {
@@ -84,11 +79,9 @@ fn write_drilled(out: &mut impl Write, report: &DrillReport) -> io::Result<()> {
         "rate",
     ]);
     for line in &report.drilled.shown {
-        let state = match (line.state, line.progress.as_deref()) {
-            (DrillState::Incomplete, Some(progress)) if !progress.is_empty() => {
-                format!("incomplete ({progress})")
-            }
-            (state, _) => state.word().to_owned(),
+        let state = match line.state {
+            DrillState::Incomplete => incomplete(line.progress.as_deref()),
+            state => state.word().to_owned(),
         };
         let rows = match line.state {
             DrillState::Planned => String::new(),
@@ -130,16 +123,4 @@ fn age(seconds: f64) -> String {
     } else {
         format!("{:.1} days old", hours / 24.0)
     }
-}
-
-fn write_failures(out: &mut impl Write, report: &DrillReport) -> io::Result<()> {
-    if report.failures.is_empty() {
-        return Ok(());
-    }
-    let mut table = table(&["failed", "error", "what happened and what to do"]);
-    for failure in &report.failures.shown {
-        let what = failure.source.as_deref().unwrap_or("the drill");
-        table.add_row([what, failure.error.as_str(), failure.message.as_str()]);
-    }
-    writeln!(out, "\n{table}")
 }

@@ -1,11 +1,12 @@
-//! What a person sees of a restore, before and after it.
+//! What a person sees of a restore, before and after it, and what a drill, which is one, shows alike.
 
 use std::io::{self, Write};
 
 use comfy_table::Cell;
 
 use super::{bytes, screen, table, write_rows_read};
-use crate::restore::{RestoreReport, RestoreState};
+use crate::report::Bounded;
+use crate::restore::{RestoreFailure, RestoreReport, RestoreState};
 
 /// Writes the report of a restore for a reader.
 pub fn write_restore(out: &mut impl Write, report: &RestoreReport) -> io::Result<()> {
@@ -26,13 +27,7 @@ pub fn write_restore(out: &mut impl Write, report: &RestoreReport) -> io::Result
             "of them from backups that were never verified",
         ),
     ];
-    let told = told.into_iter().filter(|(count, _)| *count > 0);
-    let told: Vec<String> = told
-        .map(|(count, what)| format!("{count} {what}"))
-        .collect();
-    if !told.is_empty() {
-        writeln!(out, "  {}", told.join(", "))?;
-    }
+    write_counts(out, &told)?;
     if !report.dry_run {
         writeln!(
             out,
@@ -47,7 +42,7 @@ pub fn write_restore(out: &mut impl Write, report: &RestoreReport) -> io::Result
     for warning in &report.warnings.shown {
         writeln!(out, "warning: {warning}")?;
     }
-    write_failures(out, report)
+    write_failures(out, &report.failures, "the restore")
 }
 
 /// Writes what a restore would do, for whoever is about to agree to it.
@@ -93,11 +88,9 @@ fn write_restored(out: &mut impl Write, report: &RestoreReport) -> io::Result<()
     ]);
     for line in &report.restored.shown {
         let verified = if line.verified { "yes" } else { "NO" };
-        let state = match (line.state, line.progress.as_deref()) {
-            (RestoreState::Incomplete, Some(progress)) if !progress.is_empty() => {
-                format!("incomplete ({progress})")
-            }
-            (state, _) => state.word().to_owned(),
+        let state = match line.state {
+            RestoreState::Incomplete => incomplete(line.progress.as_deref()),
+            state => state.word().to_owned(),
         };
         let (rows, took) = match line.state {
             RestoreState::Planned => (String::new(), String::new()),
@@ -116,13 +109,38 @@ fn write_restored(out: &mut impl Write, report: &RestoreReport) -> io::Result<()
     writeln!(out, "\n{table}")
 }
 
-fn write_failures(out: &mut impl Write, report: &RestoreReport) -> io::Result<()> {
-    if report.failures.is_empty() {
+/// What there is any of.
+pub(super) fn write_counts(out: &mut impl Write, counts: &[(u64, &str)]) -> io::Result<()> {
+    let told = counts.iter().filter(|(count, _)| *count > 0);
+    let told: Vec<String> = told
+        .map(|(count, what)| format!("{count} {what}"))
+        .collect();
+    if told.is_empty() {
+        return Ok(());
+    }
+    writeln!(out, "  {}", told.join(", "))
+}
+
+/// What is not done yet, with how far it is.
+pub(super) fn incomplete(progress: Option<&str>) -> String {
+    match progress {
+        Some(progress) if !progress.is_empty() => format!("incomplete ({progress})"),
+        _ => RestoreState::Incomplete.word().to_owned(),
+    }
+}
+
+/// `all` stands for what is of no source alone.
+pub(super) fn write_failures(
+    out: &mut impl Write,
+    failures: &Bounded<RestoreFailure>,
+    all: &str,
+) -> io::Result<()> {
+    if failures.is_empty() {
         return Ok(());
     }
     let mut table = table(&["failed", "error", "what happened and what to do"]);
-    for failure in &report.failures.shown {
-        let what = failure.source.as_deref().unwrap_or("the restore");
+    for failure in &failures.shown {
+        let what = failure.source.as_deref().unwrap_or(all);
         table.add_row([what, failure.error.as_str(), failure.message.as_str()]);
     }
     writeln!(out, "\n{table}")

@@ -11,7 +11,7 @@ use super::notes::{Note, Pasts};
 use super::report::{ClusterReport, RegionLine};
 use crate::event::ByHand;
 use crate::journal::{
-    Entry, JobLine, Journal, JournalError, Lease, LeaseError, RunKey, RunLog, RunRecord,
+    Entry, JobLine, Journal, JournalError, Lease, LeaseError, RunKey, RunLog, RunRecord, give_back,
 };
 use crate::name::Class;
 use crate::report::Outcome;
@@ -149,10 +149,7 @@ impl Journaled {
             }
             _ => Ok(()),
         };
-        let released = match self.lease.and_then(Arc::into_inner) {
-            Some(lease) => lease.release().await,
-            None => Ok(()),
-        };
+        let released = give_back(self.lease).await;
         let error = fault.or(closed.and(released).err())?;
         warn!(error = error.word(), detail = %error, "the journal was not written or closed");
         Some(error.into())

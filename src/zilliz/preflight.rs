@@ -5,12 +5,12 @@ use std::collections::BTreeSet;
 use futures_util::future::join_all;
 
 use super::account::Account;
-use super::client::Client;
+use super::client::{Client, ZillizError};
 use super::policy::Policy;
 use super::transport::Transport;
-use super::wire::Cluster;
+use super::wire::{Cluster, FoundPolicy};
 use crate::plan::ClusterPlan;
-use crate::preflight::{Finding, Verdict};
+use crate::preflight::{Finding, Findings, Verdict};
 use crate::price::ZillizPrices;
 
 /// Everything that can be told without writing.
@@ -20,84 +20,86 @@ pub async fn look_at<T: Transport>(
     client: &Client<T>,
     prices: &ZillizPrices,
 ) -> Vec<Finding> {
-    let finding = |verdict, about: String, message: String| Finding {
-        verdict,
-        about,
-        message,
-    };
-    let of_plan =
-        |verdict, message| finding(verdict, format!("{}, Zilliz Cloud", plan.name), message);
+    let mut findings = Findings::about(format!("{}, Zilliz Cloud", plan.name));
     let account = match Account::read(client).await {
         Ok(account) => account,
-        Err(error) => return vec![of_plan(Verdict::Bad, error.to_string())],
+        Err(error) => {
+            findings.add(Verdict::Bad, error.to_string());
+            return findings.all;
+        }
     };
     let clusters: Vec<&Cluster> = account.selected(plan).collect();
-    let mut findings = Vec::new();
     for entry in account.selecting_nothing(plan) {
-        findings.push(of_plan(Verdict::Bad, format!("no cluster in the key's scope is called `{entry}`; check the name, the project and the key's scope")));
+        findings.add(Verdict::Bad, format!("no cluster in the key's scope is called `{entry}`; check the name, the project and the key's scope"));
     }
     if !clusters.is_empty() {
-        findings.push(of_plan(
-            Verdict::Good,
-            format!("the key lists; clusters selected: {}", clusters.len()),
-        ));
+        let message = format!("the key lists; clusters selected: {}", clusters.len());
+        findings.add(Verdict::Good, message);
     }
-    findings.extend(look_at_budget(plan, &clusters, prices));
+    findings.all.extend(look_at_budget(plan, &clusters, prices));
     let wanted = Policy::of(plan, client.now());
-    let policies = join_all(
-        clusters
-            .iter()
-            .map(|cluster| client.policy(&cluster.cluster_id)),
-    )
-    .await;
+    let policies = clusters
+        .iter()
+        .map(|cluster| client.policy(&cluster.cluster_id));
+    let policies = join_all(policies).await;
     for (cluster, policy) in clusters.into_iter().zip(policies) {
-        let about = || {
+        let of_policy = judged(policy, &wanted);
+        let of_cluster = look_at_cluster((plan, plans), &account, cluster, of_policy);
+        findings.all.extend(of_cluster);
+    }
+    findings.add(Verdict::Note, "whether the key may set policies and make backups can't be tried without writing; the first run shows it".into());
+    findings.all
+}
+
+/// What keeps a cluster from being backed up, and, where that leaves it any use, what its policy is.
+fn look_at_cluster(
+    (plan, plans): (&ClusterPlan, &[ClusterPlan]),
+    account: &Account,
+    cluster: &Cluster,
+    (verdict, of_policy): (Verdict, String),
+) -> Vec<Finding> {
+    let mut findings = Findings::about(format!(
+        "{}, cluster {} ({})",
+        plan.name,
+        cluster.shown(),
+        cluster.cluster_id
+    ));
+    let (refused, notes) = account.against(plan, plans, cluster);
+    let unrefused = refused.is_empty();
+    for refusal in refused {
+        findings.add(Verdict::Bad, refusal.message);
+    }
+    for note in notes {
+        findings.add(Verdict::Note, note);
+    }
+    if unrefused || verdict == Verdict::Bad {
+        findings.add(verdict, of_policy);
+    }
+    findings.all
+}
+
+/// What is to be said of a cluster's policy, beside the one that the plan wants.
+fn judged(policy: Result<FoundPolicy, ZillizError>, wanted: &Policy) -> (Verdict, String) {
+    let found = match policy {
+        Ok(found) => found,
+        Err(error) => return (Verdict::Bad, format!("its policy can't be read: {error}")),
+    };
+    match Policy::found(&found).map(|found| wanted.drift(found.as_ref())) {
+        Err(why) => (
+            Verdict::Bad,
             format!(
-                "{}, cluster {} ({})",
-                plan.name,
-                cluster.shown(),
-                cluster.cluster_id
+                "it has a policy that can't be read and would be left alone: {why}; disable it in the console"
+            ),
+        ),
+        Ok(drift) if drift.is_empty() => (Verdict::Good, "its policy is the plan's".to_owned()),
+        Ok(drift) => {
+            let drift: Vec<String> = drift.iter().map(ToString::to_string).collect();
+            (
+                Verdict::Note,
+                format!("its policy is not the plan's yet: {}", drift.join("; ")),
             )
-        };
-        let (refused, notes) = account.against(plan, plans, cluster);
-        let unrefused = refused.is_empty();
-        findings.extend(
-            refused
-                .into_iter()
-                .map(|refusal| finding(Verdict::Bad, about(), refusal.message)),
-        );
-        findings.extend(
-            notes
-                .into_iter()
-                .map(|note| finding(Verdict::Note, about(), note)),
-        );
-        let (verdict, message) = match policy {
-            Err(error) => (Verdict::Bad, format!("its policy can't be read: {error}")),
-            Ok(found) => match Policy::found(&found).map(|found| wanted.drift(found.as_ref())) {
-                Err(why) => (
-                    Verdict::Bad,
-                    format!(
-                        "it has a policy that can't be read and would be left alone: {why}; disable it in the console"
-                    ),
-                ),
-                Ok(drift) if drift.is_empty() => {
-                    (Verdict::Good, "its policy is the plan's".to_owned())
-                }
-                Ok(drift) => {
-                    let drift: Vec<String> = drift.iter().map(ToString::to_string).collect();
-                    (
-                        Verdict::Note,
-                        format!("its policy is not the plan's yet: {}", drift.join("; ")),
-                    )
-                }
-            },
-        };
-        if unrefused || verdict == Verdict::Bad {
-            findings.push(finding(verdict, about(), message));
         }
     }
-    findings.push(of_plan(Verdict::Note, "whether the key may set policies and make backups can't be tried without writing; the first run shows it".into()));
-    findings
 }
 
 /// Whether the plan's budget can be judged, if it has one.

@@ -13,7 +13,7 @@ use crate::budget::Judged;
 use crate::event::{Action, Request};
 use crate::journal::JobLine;
 use crate::plan::ClusterPlan;
-use crate::report::{Bounded, Failure, Outcome, Size};
+use crate::report::{Bounded, Failure, Outcome, Size, first_reasons};
 use crate::slot::Slot;
 
 /// What became of a cluster's policy.
@@ -333,11 +333,7 @@ impl ClusterReport {
     /// How the run ends if nothing else happens.
     #[must_use]
     pub fn outcome_so_far(&self) -> Outcome {
-        match (self.failures.is_empty(), self.not_for_want_of_time) {
-            (true, _) => Outcome::Succeeded,
-            (false, 0) => Outcome::Incomplete,
-            (false, _) => Outcome::Failed,
-        }
+        Outcome::of(self.failures.len(), self.not_for_want_of_time)
     }
 
     /// Settles how the run ended.
@@ -350,16 +346,7 @@ impl ClusterReport {
     #[must_use]
     pub fn summary(&self) -> String {
         let counts = self.counts;
-        let first = self
-            .failures
-            .shown
-            .iter()
-            .take(3)
-            .map(|failure| match &failure.source {
-                Some(cluster) => format!("{cluster}: {}", failure.message),
-                None => failure.message.clone(),
-            });
-        let first = first.collect::<Vec<_>>().join("; ");
+        let first = first_reasons(&self.failures, Failure::reason);
         format!(
             "{} of {} policies in force; {} regions protected, {} being made, {} unprotected; {} failures: {first}",
             counts.policies_in_force,

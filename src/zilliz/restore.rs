@@ -7,7 +7,8 @@
 //!
 //! [`asked`] is the request, [`mod@choose`] the backup, `in_the_way` what is, [`contents`] what no backup has,
 //! [`password`] the one-time password's way, [`notes`] and `journaled` what outlives an invocation, `making` a new cluster,
-//! `bringing` collections, [`follow`] how far they are, [`report`] what is said of it.
+//! `bringing` collections, `following` both to their end by what [`follow`] says how far they are, [`report`] what is said
+//! of it.
 
 pub mod asked;
 mod bringing;
@@ -15,6 +16,7 @@ pub mod choose;
 pub mod contents;
 mod door;
 pub mod follow;
+mod following;
 mod in_the_way;
 mod journaled;
 mod making;
@@ -42,13 +44,13 @@ use self::contents::not_in_a_backup;
 use self::journaled::{Journaled, Opened, is_same};
 use self::notes::{Chosen, FAILED, INCOMPLETE, Item, PasswordFate, RESTORED, Way, has_ended};
 use self::password::{Place, Vault};
-use super::client::{Client, ZillizError};
+use super::client::Client;
 use super::transport::Transport;
 use crate::clock::Clock;
-use crate::journal::JobLine;
+use crate::journal::{JobLine, renew, renew_hold};
 use crate::plan::ClusterPlan;
 use crate::report::Size;
-use crate::restore::{How, Kept, renew, renew_hold};
+use crate::restore::{How, Kept};
 use crate::service::Pace;
 use crate::slot::{LATEST_START, Slot, SlotError};
 
@@ -490,11 +492,6 @@ impl<T: Transport, V: Vault> Restore<'_, '_, T, V> {
 /// Waits for the next look; what is asked about may have been begun a moment ago.
 fn pace() -> Pace {
     Pace::new(FIRST_LOOK, LONGEST_WAIT)
-}
-
-/// What is told while nothing can be asked.
-fn unseen(error: &ZillizError) -> String {
-    format!("begun; how far it is could not be asked: {error}")
 }
 
 /// Whether something was made at or after an intent, by the service's whole seconds.

@@ -25,12 +25,11 @@ use super::wire::{Backup, Cluster};
 use crate::budget::OverBudget;
 use crate::clock::Clock;
 use crate::event::{Action, ByHand, Request};
-use crate::journal::{JobLine, Journal, RunKey};
+use crate::journal::{JobLine, Journal, RunKey, renew};
 use crate::name::Class;
 use crate::plan::{ClusterPlan, OnDrift};
 use crate::price::ZillizPrices;
 use crate::report::{Outcome, Size};
-use crate::restore::renew;
 use crate::slot::{CLOCK_MARGIN, Slot, SlotError};
 
 /// Clusters that are worked at at once. The service's limit on requests is what counts.

@@ -17,7 +17,7 @@ use futures_util::StreamExt;
 use jiff::{SignedDuration, Timestamp};
 use lifeboat::clock::Clock;
 use lifeboat::event::{Action, Request};
-use lifeboat::journal::Journal;
+use lifeboat::journal::{Journal, OpenRun};
 use lifeboat::plan::{ClusterPlan, Settings};
 use lifeboat::price::Prices;
 use lifeboat::report::Size;
@@ -381,16 +381,14 @@ impl Account {
         self.run(Request::default()).await
     }
 
+    async fn open_runs(&self) -> Vec<OpenRun> {
+        let journal = self.journal.as_ref().unwrap();
+        journal.open_runs().await.unwrap().runs
+    }
+
     /// Carries on with the only run that is open.
     async fn resume(&self) -> ClusterReport {
-        let open = self
-            .journal
-            .as_ref()
-            .unwrap()
-            .open_runs()
-            .await
-            .unwrap()
-            .runs;
+        let open = self.open_runs().await;
         let [open] = open.as_slice() else {
             panic!("{open:?}")
         };

@@ -31,8 +31,8 @@ pub(crate) fn number(variable: &str) -> Option<u64> {
     Some(text.replace('_', "").parse().unwrap())
 }
 
-/// Plays one history; everything in it follows from the seed.
-fn play(seed: u64) -> (Tally, u64) {
+/// Plays a story in virtual time; everything in it follows from the seed.
+pub(crate) fn play<T>(seed: u64, story: impl Future<Output = T>) -> T {
     fastrand::seed(seed);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
@@ -42,8 +42,12 @@ fn play(seed: u64) -> (Tally, u64) {
     runtime.block_on(async {
         // From here on virtual time stands at whole milliseconds, whenever the machine began.
         tokio::time::sleep(Duration::from_millis(1)).await;
-        History::new(seed).play().await
+        story.await
     })
+}
+
+fn play_history(seed: u64) -> (Tally, u64) {
+    play(seed, async { History::new(seed).play().await })
 }
 
 /// Plays seeds on every core until all are played or one fails.
@@ -105,7 +109,7 @@ fn no_history_loses_what_the_policy_needs() {
         }
     };
     let began = Instant::now();
-    let tally = play_all(first, count, |seed| play(seed).0);
+    let tally = play_all(first, count, |seed| play_history(seed).0);
     let took = began.elapsed();
     println!(
         "{count} histories of {NIGHTS} nights and more, seeds from {first}, in {took:.1?}:\n{tally}"
@@ -151,7 +155,7 @@ fn no_history_loses_what_the_policy_needs() {
 #[test]
 fn one_seed_plays_one_history() {
     for seed in 1..=4 {
-        let (once, again) = (play(seed).1, play(seed).1);
+        let (once, again) = (play_history(seed).1, play_history(seed).1);
         assert_eq!(once, again, "seed {seed} did not play the same twice");
     }
 }

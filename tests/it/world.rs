@@ -744,19 +744,37 @@ impl World {
         how: How,
         time_left: Duration,
     ) -> RestoreReport {
-        let target = &self.plan.targets[0];
+        let to = asked.to.as_deref().unwrap_or(self.source);
+        let (backups, destination) = self.backups_and_destination(to);
+        let world = self.of_restores(journal, stop, (&backups, &destination));
+        let restored = restore::restore(asked, &world, how, "restore".into(), time_left);
+        Box::pin(restored).await.unwrap()
+    }
+
+    /// The first target, and a region that copies come to from there.
+    fn backups_and_destination(&self, to: &str) -> (Patient<Region>, Patient<Region>) {
         let region = |name: &str| REGIONS.into_iter().find(|known| *known == name).unwrap();
-        let from = region(&target.region);
+        let from = region(&self.plan.targets[0].region);
         let destination = Region {
             source: from,
-            ..self.region(region(asked.to.as_deref().unwrap_or(self.source)))
+            ..self.region(region(to))
         };
-        let world = restore::World {
+        let patient = |region| Patient::new(region, self.plan.concurrency);
+        (patient(self.region(from)), patient(destination))
+    }
+
+    fn of_restores<'a>(
+        &'a self,
+        journal: Option<&'a Journal>,
+        stop: &'a Notify,
+        (backups, destination): (&'a Patient<Region>, &'a Patient<Region>),
+    ) -> restore::World<'a, Region> {
+        restore::World {
             plan: &self.plan,
             plans: std::slice::from_ref(&self.plan),
-            target,
-            backups: &Patient::new(self.region(from), self.plan.concurrency),
-            destination: &Patient::new(destination, self.plan.concurrency),
+            target: &self.plan.targets[0],
+            backups,
+            destination,
             kept: journal.map(|journal| Kept {
                 journal,
                 shared: true,
@@ -765,9 +783,7 @@ impl World {
             report: Size::Whole,
             stop,
             watch: &|_| (),
-        };
-        let restored = restore::restore(asked, &world, how, "restore".into(), time_left);
-        Box::pin(restored).await.unwrap()
+        }
     }
 }
 
@@ -802,28 +818,9 @@ impl World {
         time_left: Duration,
     ) -> DrillReport {
         self.sleep_until(slot).await;
-        let target = &self.plan.targets[0];
-        let region = |name: &str| REGIONS.into_iter().find(|known| *known == name).unwrap();
-        let from = region(&target.region);
-        let destination = Region {
-            source: from,
-            ..self.region(region(drill::region_of(asked, &self.plan, target)))
-        };
-        let world = restore::World {
-            plan: &self.plan,
-            plans: std::slice::from_ref(&self.plan),
-            target,
-            backups: &Patient::new(self.region(from), self.plan.concurrency),
-            destination: &Patient::new(destination, self.plan.concurrency),
-            kept: journal.map(|journal| Kept {
-                journal,
-                shared: true,
-            }),
-            clock: self.local_clock(),
-            report: Size::Whole,
-            stop,
-            watch: &|_| (),
-        };
+        let to = drill::region_of(asked, &self.plan, &self.plan.targets[0]);
+        let (backups, destination) = self.backups_and_destination(to);
+        let world = self.of_restores(journal, stop, (&backups, &destination));
         let slot = Slot::of(slot).unwrap();
         let drilled = drill::drill(asked, &world, slot, how, "drill".into(), time_left);
         Box::pin(drilled).await

@@ -6,12 +6,11 @@
 use futures_util::FutureExt;
 use tracing::warn;
 
-use super::follow::{self, Progress};
+use super::following::Followed;
 use super::notes::{Begun, Chosen, Item, PastItem, RestoreNote, Way};
 use super::password::Vault;
-use super::{Ended, MOST_REQUESTS, Restore, pace, unseen};
+use super::{Ended, MOST_REQUESTS, Restore, pace};
 use crate::journal::JobLine;
-use crate::zilliz::client::ZillizError;
 use crate::zilliz::transport::Transport;
 use crate::zilliz::wire::{SentCollectionRestore, SentRename, SentRenames};
 
@@ -43,7 +42,8 @@ impl<T: Transport, V: Vault> Restore<'_, '_, T, V> {
                 Err(Asked::Failed(word, message)) => return Ended::Failed(line, word, message),
             },
         };
-        self.follow_collections(begun, line).boxed_local().await
+        let followed = self.follow(Followed::Collections, &begun, line);
+        followed.boxed_local().await
     }
 
     async fn ask_for_collections(
@@ -105,40 +105,6 @@ impl<T: Transport, V: Vault> Restore<'_, '_, T, V> {
                 }
             }
         }
-    }
-
-    async fn follow_collections(&mut self, begun: Begun, line: JobLine) -> Ended {
-        let line = JobLine {
-            started_at: Some(begun.at),
-            ..line
-        };
-        let mut pace = pace();
-        loop {
-            let shown = match self.look_at_collections(&begun).boxed_local().await {
-                Ok(Progress::Restored) => return Ended::Restored(line),
-                Ok(Progress::Failed(word, message)) => return Ended::Failed(line, word, message),
-                Ok(Progress::Going(shown)) => shown,
-                Err(error) if error.passes() => unseen(&error),
-                Err(error) => return Ended::Waits(line, unseen(&error)),
-            };
-            if !self.wait(pace.next()).await {
-                return Ended::Waits(line, shown);
-            }
-        }
-    }
-
-    async fn look_at_collections(&self, begun: &Begun) -> Result<Progress, ZillizError> {
-        let client = self.world.client;
-        let job = match &begun.job {
-            Some(job) => client.job(job).await?,
-            None => None,
-        };
-        let cluster = match &job {
-            Some(_) => None,
-            None => client.cluster(&begun.cluster).await?,
-        };
-        let age = follow::age(begun.at, client.now());
-        Ok(follow::of_collections(job.as_ref(), cluster.as_ref(), age))
     }
 }
 

@@ -45,11 +45,7 @@ impl Lifeboat {
                 return Err(EventError::WhichSources { found }.into());
             }
         };
-        let how = if request.dry_run {
-            How::DryRun
-        } else {
-            How::Whole
-        };
+        let how = How::of(request.dry_run);
         let report = self.restore_in(asked, plan, how, run_id, time_left, size);
         Ok(Answer::ClustersRestored(Box::new(report.await?)))
     }

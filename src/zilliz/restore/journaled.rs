@@ -13,6 +13,7 @@ use super::notes::{Chosen, Past, RESTORED, RestoreNote};
 use super::report::ClusterRestoreReport;
 use crate::journal::{
     Entry, Hold, JobLine, Journal, JournalError, Lease, LeaseError, RunKey, RunLog, RunRecord,
+    give_back,
 };
 use crate::name::Class;
 use crate::restore::{How, Kept, plan_of};
@@ -164,30 +165,14 @@ impl Journaled {
         report: &mut ClusterRestoreReport,
     ) -> Option<Hold> {
         let kept = kept?;
-        if !kept.shared {
-            report.warn("this restore is remembered on this machine alone, which can't keep pruning away from its backup; set LIFEBOAT_JOURNAL to the function's journal for that".to_owned());
-            return None;
-        }
         let journal = kept.journal.of_clusters();
         let backup = &chosen.backup;
-        let holding = journal.hold(
-            &report.restore,
-            &backup.region,
-            [&backup.id].into_iter(),
-            now,
-        );
-        match holding.await {
-            Ok(hold) => {
-                report.held = true;
-                Some(hold)
-            }
-            Err(error) => {
-                report.warn(format!(
-                    "nothing keeps pruning away from the backup while it is restored: {error}"
-                ));
-                None
-            }
-        }
+        let backups = [&backup.id].into_iter();
+        let telling = journal.hold(&report.restore, &backup.region, backups, now);
+        let words = ("restore", "backup", "it is restored");
+        let hold = kept.hold(telling, words).await;
+        report.held |= hold.is_ok();
+        hold.map_err(|why| report.warn(why)).ok()
     }
 
     /// Files the restore as finished with these lines and lets go of its backup, or without lines leaves it open for the next
@@ -227,10 +212,7 @@ impl Journaled {
             }
             _ => Ok(()),
         };
-        let released = match self.lease.and_then(Arc::into_inner) {
-            Some(lease) => lease.release().await,
-            None => Ok(()),
-        };
+        let released = give_back(self.lease).await;
         if let Err(error) = closed.and(released) {
             error!(error = error.word(), detail = %error, "the journal was not closed");
             report.warn(format!("the journal was not closed: {error}"));

@@ -7,10 +7,10 @@ use futures_util::FutureExt;
 use jiff::Timestamp;
 use tracing::{info, warn};
 
-use super::follow::{self, Progress};
+use super::following::Followed;
 use super::notes::{Begun, Chosen, PasswordFate, PastItem, RestoreNote, Way};
 use super::password::{OneTime, Place, Vault};
-use super::{Ended, MOST_REQUESTS, Restore, SETTLED_AFTER, is_since, pace, unseen};
+use super::{Ended, MOST_REQUESTS, Restore, SETTLED_AFTER, is_since, pace};
 use crate::journal::JobLine;
 use crate::restore::How;
 use crate::zilliz::client::ZillizError;
@@ -93,7 +93,7 @@ impl<T: Transport, V: Vault> Restore<'_, '_, T, V> {
             }
         };
         match begun {
-            Asked::Begun(begun) => self.follow_cluster(begun, line).boxed_local().await,
+            Asked::Begun(begun) => self.follow_cluster(&begun, line).boxed_local().await,
             Asked::Waits(why) => Ended::Waits(line, why),
             Asked::Failed(word, message) => Ended::Failed(line, word, message),
         }
@@ -336,40 +336,19 @@ impl<T: Transport, V: Vault> Restore<'_, '_, T, V> {
         begun
     }
 
-    /// Looks until the cluster is there, it failed, or this invocation ends.
-    async fn follow_cluster(&mut self, begun: Begun, line: JobLine) -> Ended {
+    /// Follows the cluster to its end, and tells with it where its password is.
+    async fn follow_cluster(&self, begun: &Begun, line: JobLine) -> Ended {
         let line = JobLine {
             target: begun.cluster.clone(),
-            started_at: Some(begun.at),
             ..line
         };
-        let mut pace = pace();
-        loop {
-            let shown = match self.look_at_cluster(&begun).boxed_local().await {
-                Ok(Progress::Restored) => {
-                    let message = begun.password.as_ref().map(where_it_went);
-                    return Ended::Restored(JobLine { message, ..line });
-                }
-                Ok(Progress::Failed(word, message)) => return Ended::Failed(line, word, message),
-                Ok(Progress::Going(shown)) => shown,
-                Err(error) if error.passes() => unseen(&error),
-                Err(error) => return Ended::Waits(line, unseen(&error)),
-            };
-            if !self.wait(pace.next()).await {
-                return Ended::Waits(line, shown);
-            }
+        match self.follow(Followed::NewCluster, begun, line).await {
+            Ended::Restored(line) => Ended::Restored(JobLine {
+                message: begun.password.as_ref().map(where_it_went),
+                ..line
+            }),
+            ended => ended,
         }
-    }
-
-    async fn look_at_cluster(&self, begun: &Begun) -> Result<Progress, ZillizError> {
-        let client = self.world.client;
-        let job = match &begun.job {
-            Some(job) => client.job(job).await?,
-            None => None,
-        };
-        let cluster = client.cluster(&begun.cluster).await?;
-        let age = follow::age(begun.at, client.now());
-        Ok(follow::of_cluster(job.as_ref(), cluster.as_ref(), age))
     }
 }
 

@@ -8,7 +8,7 @@ use super::notes::{Chosen, INCOMPLETE, PasswordFate, RESTORED, Way};
 use super::password::OneTime;
 use crate::event::Action;
 use crate::journal::JobLine;
-use crate::report::{Bounded, Failure, Outcome, Size};
+use crate::report::{Bounded, Failure, Outcome, Size, first_reasons};
 
 /// The report.
 #[derive(Clone, Debug, Serialize)]
@@ -127,11 +127,7 @@ impl ClusterRestoreReport {
     /// How it ends if nothing else happens.
     #[must_use]
     pub fn outcome_so_far(&self) -> Outcome {
-        match (self.failures.is_empty(), self.not_for_want_of_time) {
-            (true, _) => Outcome::Succeeded,
-            (false, 0) => Outcome::Incomplete,
-            (false, _) => Outcome::Failed,
-        }
+        Outcome::of(self.failures.len(), self.not_for_want_of_time)
     }
 
     /// Settles how it ended.
@@ -167,15 +163,13 @@ impl ClusterRestoreReport {
     /// One line for an error message.
     #[must_use]
     pub fn summary(&self) -> String {
-        let first = self.failures.shown.iter().take(3);
-        let first: Vec<&str> = first.map(|failure| failure.message.as_str()).collect();
+        let first = first_reasons(&self.failures, |failure| failure.message.clone());
         format!(
-            "{} of {} restored, {} not done yet; {} failures: {}",
+            "{} of {} restored, {} not done yet; {} failures: {first}",
             self.count(RESTORED),
             self.jobs.len(),
             self.count(INCOMPLETE),
             self.failures.len(),
-            first.join("; ")
         )
     }
 }

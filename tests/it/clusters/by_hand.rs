@@ -255,14 +255,7 @@ async fn killed_anywhere_and_begun_again_there_is_one_of_each() {
         // The dead one's lease runs out; then the tick finds it, or Lambda sends the event again.
         account.faults(json!([]));
         tokio::time::sleep(Duration::from_mins(5)).await;
-        let open = account
-            .journal
-            .as_ref()
-            .unwrap()
-            .open_runs()
-            .await
-            .unwrap()
-            .runs;
+        let open = account.open_runs().await;
         let mut report = if open.is_empty() {
             account.run(by_hand()).await
         } else {
@@ -307,15 +300,8 @@ async fn it_waits_while_another_backup_is_being_made() {
     );
     assert_eq!(account.calls("zilliz.create_backup"), 0);
     tokio::time::sleep(Duration::from_mins(10)).await;
-    let key = account
-        .journal
-        .as_ref()
-        .unwrap()
-        .open_runs()
-        .await
-        .unwrap()
-        .runs;
-    let open = key
+    let open = account.open_runs().await;
+    let open = open
         .iter()
         .find(|open| open.key.class == lifeboat::name::Class::Manual)
         .unwrap();

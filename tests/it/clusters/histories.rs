@@ -3,8 +3,6 @@
 //! Half as many as `LIFEBOAT_HISTORIES` says; a failure prints its seed, and `LIFEBOAT_SEED` plays that one alone.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use fastrand::Rng;
@@ -20,14 +18,15 @@ use serde_json::{Value, json};
 
 use super::tiers::{by_somebody_else, family, kept, tiered};
 use super::{Account, CLUSTER, FAR, HOME, NEAR};
+use crate::histories::{Tally, number, play, play_all};
 
 const SECOND: &str = "in01-0000000000000002";
 const POLICY: &str = "1,2,3,4,5,6,7 02:00-04:00 7 gcp-europe-west3:7 gcp-us-east4:30";
 /// A day, the window, and the grace.
 const ALLOWED: SignedDuration = SignedDuration::from_hours(24 + 2 + 6);
 
-struct History<'a> {
-    tally: &'a Tally,
+struct History {
+    tally: Tally,
     account: Account,
     random: Rng,
     /// Slots of backups by hand that were ever asked for.
@@ -43,104 +42,40 @@ struct History<'a> {
 /// The newest of the last two days and weeks.
 const RULES: [i64; 3] = [2, 2, 0];
 
-/// What happened in all of them.
-#[derive(Debug, Default)]
-struct Tally {
-    kills: AtomicU64,
-    races: AtomicU64,
-    ticks: AtomicU64,
-    drifts: AtomicU64,
-    by_hand: AtomicU64,
-    faults: AtomicU64,
-    theirs: AtomicU64,
-    deleted: AtomicU64,
-}
-
-fn one_more(count: &AtomicU64) {
-    count.fetch_add(1, Ordering::Relaxed);
-}
-
-fn number(variable: &str) -> Option<u64> {
-    std::env::var(variable).ok()?.parse().ok()
-}
-
 #[test]
 fn weeks_of_trouble_make_one_of_each_and_leave_no_region_silently_unprotected() {
-    let seeds = match number("LIFEBOAT_SEED") {
-        Some(seed) => seed..seed + 1,
+    let (first, count) = match number("LIFEBOAT_SEED") {
+        Some(seed) => (seed, 1),
         None => {
             let half = |variable, otherwise| number(variable).unwrap_or(otherwise).div_ceil(2);
-            half("LIFEBOAT_PLAYED", 0)..half("LIFEBOAT_HISTORIES", 100)
+            let played = half("LIFEBOAT_PLAYED", 0);
+            (
+                played,
+                half("LIFEBOAT_HISTORIES", 100).saturating_sub(played),
+            )
         }
     };
-    let (next, failed, tally) = (
-        AtomicU64::new(seeds.start),
-        Mutex::new(None),
-        Tally::default(),
-    );
-    let work = || {
-        loop {
-            let seed = next.fetch_add(1, Ordering::Relaxed);
-            if seed >= seeds.end || failed.lock().unwrap().is_some() {
-                return;
-            }
-            let played =
-                std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| play(seed, &tally)));
-            if played.is_err() {
-                *failed.lock().unwrap() = Some(seed);
-            }
-        }
-    };
-    let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    std::thread::scope(|scope| {
-        for _ in 0..threads {
-            scope.spawn(work);
-        }
+    let tally = play_all(first, count, |seed| {
+        play(seed, async { History::new(seed).play().await })
     });
-    if let Some(seed) = *failed.lock().unwrap() {
-        panic!("play it alone with LIFEBOAT_SEED={seed}");
-    }
-    println!("{} histories: {tally:?}", seeds.end - seeds.start);
+    // In one line: `simulate.py` adds up what the other histories count in lines of their own.
+    println!("{count} histories: {tally:?}");
     // A simulation in which nothing happens proves nothing.
-    if seeds.end - seeds.start >= 50 {
-        let least = |count: &AtomicU64| count.load(Ordering::Relaxed) >= seeds.end - seeds.start;
-        let Tally {
-            kills,
-            races,
-            ticks,
-            drifts,
-            by_hand,
-            faults,
-            theirs,
-            deleted,
-        } = &tally;
-        assert!(
-            [
-                kills, races, ticks, drifts, by_hand, faults, theirs, deleted
-            ]
-            .into_iter()
-            .all(least),
-            "{tally:?}"
-        );
+    if count >= 50 {
+        for what in [
+            "kills", "races", "ticks", "drifts", "by hand", "faults", "theirs", "deleted",
+        ] {
+            assert!(tally.of(what) >= count, "{what}: {tally}");
+        }
     }
 }
 
-fn play(seed: u64, tally: &Tally) {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_time()
-        .start_paused(true)
-        .build();
-    runtime
-        .unwrap()
-        .block_on(async { History::new(seed, tally).play().await });
-}
-
-impl<'a> History<'a> {
-    fn new(seed: u64, tally: &'a Tally) -> Self {
+impl History {
+    fn new(seed: u64) -> Self {
         let account = Account::with(&tiered("daily = 2\nweekly = 2")).with_journal();
         account.add_cluster(SECOND, "users-prod", &json!({"bytes": 100_000_000_u64}));
         Self {
-            tally,
+            tally: Tally::default(),
             account,
             random: Rng::with_seed(seed),
             asked: BTreeSet::new(),
@@ -150,7 +85,7 @@ impl<'a> History<'a> {
         }
     }
 
-    async fn play(mut self) {
+    async fn play(mut self) -> Tally {
         for day in 0..12 {
             self.day(day).await;
         }
@@ -173,6 +108,7 @@ impl<'a> History<'a> {
         self.only_what_is_due_is_gone().await;
         self.exactly_what_the_rules_keep();
         self.one_of_each().await;
+        self.tally
     }
 
     async fn day(&mut self, day: u64) {
@@ -181,9 +117,10 @@ impl<'a> History<'a> {
         }
         if self.random.u8(..3) == 0 {
             self.account.faults(json!([]));
-            let begun = by_somebody_else(&self.account);
-            self.theirs
-                .extend(begun.inspect(|_| one_more(&self.tally.theirs)));
+            if let Some(begun) = by_somebody_else(&self.account) {
+                self.tally.add("theirs", 1);
+                self.theirs.insert(begun);
+            }
         }
         self.trouble();
         self.event(None).await;
@@ -211,7 +148,7 @@ impl<'a> History<'a> {
     /// An event of the schedule, or by hand for a slot; perhaps it is delivered twice at once, or killed.
     async fn event(&mut self, by_hand: Option<Timestamp>) {
         if by_hand.is_some() {
-            one_more(&self.tally.by_hand);
+            self.tally.add("by hand", 1);
         }
         let request = Request {
             manual: by_hand.is_some(),
@@ -228,18 +165,18 @@ impl<'a> History<'a> {
             _ => Duration::from_hours(1),
         };
         let twice = self.random.u8(..5) == 0;
+        self.tally.add("races", u64::from(twice));
         let (one, other) = (request.clone(), request);
         let both = async {
             let first = self.account.run(one);
             if !twice {
                 return (first.await, None);
             }
-            one_more(&self.tally.races);
             let (first, second) = tokio::join!(first, self.account.run(other));
             (first, Some(second))
         };
         let Ok((first, second)) = tokio::time::timeout(lives, both).await else {
-            one_more(&self.tally.kills);
+            self.tally.add("kills", 1);
             // Until the dead one's lease has run out.
             tokio::time::sleep(Duration::from_mins(4)).await;
             return self.only_what_is_due_is_gone().await;
@@ -254,17 +191,8 @@ impl<'a> History<'a> {
 
     /// What the function's schedule does every five minutes.
     async fn tick(&mut self) {
-        one_more(&self.tally.ticks);
-        for open in self
-            .account
-            .journal
-            .as_ref()
-            .unwrap()
-            .open_runs()
-            .await
-            .unwrap()
-            .runs
-        {
+        self.tally.add("ticks", 1);
+        for open in self.account.open_runs().await {
             let request = Request {
                 action: Action::Resume,
                 scheduled_time: Some(open.key.slot.instant()),
@@ -277,17 +205,7 @@ impl<'a> History<'a> {
 
     async fn carry_on_to_the_end(&mut self) {
         for _ in 0..400 {
-            if self
-                .account
-                .journal
-                .as_ref()
-                .unwrap()
-                .open_runs()
-                .await
-                .unwrap()
-                .runs
-                .is_empty()
-            {
+            if self.account.open_runs().await.is_empty() {
                 return;
             }
             tokio::time::sleep(Duration::from_mins(5)).await;
@@ -310,7 +228,7 @@ impl<'a> History<'a> {
         ];
         let mut rules = Vec::new();
         for _ in 0..self.random.u8(..4) {
-            one_more(&self.tally.faults);
+            self.tally.add("faults", 1);
             let operation = format!("zilliz.{}", any[self.random.usize(..any.len())]);
             let fault = match self.random.u8(..7) {
                 0 => json!({"status": 503, "commit": "after"}),
@@ -336,7 +254,7 @@ impl<'a> History<'a> {
     }
 
     fn somebody_drifts(&mut self) {
-        one_more(&self.tally.drifts);
+        self.tally.add("drifts", 1);
         self.account.faults(json!([]));
         let policy = match self.random.u8(..3) {
             0 => json!({"enabled": false, "crossRegionCopies": []}),
@@ -427,7 +345,7 @@ impl<'a> History<'a> {
     }
 
     /// After nights without trouble, what stands of the plan's own is what the rules keep, in every region.
-    fn exactly_what_the_rules_keep(&self) {
+    fn exactly_what_the_rules_keep(&mut self) {
         let backups = self.account.known("backups");
         let stands = |id: &str| {
             let mut of_id = backups.iter().filter(|backup| backup["id"] == id);
@@ -440,7 +358,7 @@ impl<'a> History<'a> {
             let standing: Vec<String> = standing.map(|(day, _)| day.to_string()).collect();
             assert_eq!(standing, kept(&days, today, RULES), "{place:?} {today}");
             let gone = u64::try_from(made.len() - standing.len()).unwrap();
-            self.tally.deleted.fetch_add(gone, Ordering::Relaxed);
+            self.tally.add("deleted", gone);
         }
     }
 

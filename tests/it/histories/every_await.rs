@@ -18,7 +18,7 @@ use object_store::path::Path;
 use serde_json::json;
 
 use super::rules::{Policy, Scene};
-use super::{Tally, number, play_all};
+use super::{Tally, number, play, play_all};
 use crate::faulty_store::{Fate, FaultyStore};
 use crate::world::{Asks, OTHER_TARGET, Process, SOURCE, TARGET, World};
 
@@ -220,19 +220,6 @@ async fn killed(sources: usize, kill: Kill) -> (usize, usize) {
     bench.whole(next.clone()).await;
     bench.check(&next, &how);
     (polls.get(), writes)
-}
-
-fn play<T>(seed: u64, story: impl Future<Output = T>) -> T {
-    fastrand::seed(seed);
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_time()
-        .start_paused(true)
-        .build()
-        .unwrap();
-    runtime.block_on(async {
-        tokio::time::sleep(Duration::from_millis(1)).await;
-        story.await
-    })
 }
 
 #[test]

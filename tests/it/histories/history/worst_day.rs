@@ -15,6 +15,7 @@ use tokio::sync::Notify;
 
 use super::{FOURTEEN_MINUTES, History, TICK};
 use crate::histories::NIGHTS;
+use crate::histories::rules::DAY;
 use crate::world::{self, Asks, SOURCE, TARGET};
 
 /// Longer than from one night to the next deletion.
@@ -208,7 +209,7 @@ impl History {
             // Of one that was never verified the report says so, and promises nothing.
             if let (true, Some(life), Some((from, to))) = (line.verified, source, made) {
                 assert!(
-                    life.may_have_had(seen.rows, *from, *to + 2 * super::DAY),
+                    life.may_have_had(seen.rows, *from, *to + 2 * DAY),
                     "{line:?} has {} rows",
                     seen.rows
                 );
