@@ -1,6 +1,16 @@
 //! The terminal door: the same requests as the Lambda function's, from a command line.
 //!
 //! Report on stdout, logs on stderr. Exit status 0: all good; 1: something was not done; 2: bad input or configuration.
+//!
+//! Commands that ask, or that have many words of their own, stand in rooms of their own: `restoring`, `drilling`, `picking`.
+
+// What stands beside a binary's root would be binaries of their own; these stand in a folder.
+#[path = "lifeboat/drilling.rs"]
+mod drilling;
+#[path = "lifeboat/picking.rs"]
+mod picking;
+#[path = "lifeboat/restoring.rs"]
+mod restoring;
 
 use std::fs;
 use std::io::{self, IsTerminal, Read, Write};
@@ -13,17 +23,20 @@ use clap::{Args, CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
 use jiff::Timestamp;
 use lifeboat::clock::Clock;
-use lifeboat::event::{Action, ByHand, Event, Picked, Request};
+use lifeboat::event::{Action, ByHand, Event, Request};
 use lifeboat::journal::JournalUrl;
 use lifeboat::plan::Settings;
 use lifeboat::report::{Outcome, Size};
 use lifeboat::run::Step;
 use lifeboat::terminal::{self, Progress};
 use lifeboat::verify::Level;
-use lifeboat::zilliz::ClusterRestoreReport;
-use lifeboat::zilliz::restore::asked::Asked;
 use lifeboat::{Answer, Lifeboat, demo, telemetry};
+use serde_json::Value;
 use tracing::Level as LogLevel;
+
+use drilling::{Drill, try_out};
+use picking::{Named, PickedMany, by_hand};
+use restoring::{Restore, bring_back};
 
 /// A person may wait longer than a function, but not for ever.
 const LONGEST_RUN: Duration = Duration::from_hours(24);
@@ -167,234 +180,6 @@ enum Command {
     },
 }
 
-/// What is to be restored, and as what.
-#[derive(Args)]
-#[group(id = "which", required = true, multiple = false, args = ["names", "prefix", "all", "new_cluster", "into"])]
-struct Restore {
-    /// The namespaces that are to come back.
-    #[arg(value_name = "NAME")]
-    names: Vec<String>,
-    /// All whose names begin like this.
-    #[arg(long, value_name = "TEXT")]
-    prefix: Option<String>,
-    /// All that the plan selects.
-    #[arg(long)]
-    all: bool,
-    /// The point in time, such as 2026-11-20T00:00:00Z: the newest verified backup of each, no later than this. Without it,
-    /// the newest of all.
-    #[arg(long, value_name = "TIME")]
-    at: Option<Timestamp>,
-    /// What they are called: `{source}` stands for the namespace's own name; `recovered-{source}` unless given.
-    #[arg(long = "as", value_name = "TEMPLATE")]
-    template: Option<String>,
-    /// The region that receives them; the plan's source region unless given.
-    #[arg(long, value_name = "REGION")]
-    to: Option<String>,
-    /// How closely each is compared with its backup: metadata, count, sample, sample:N or full.
-    #[arg(long, value_name = "LEVEL")]
-    verify: Option<String>,
-    /// From which of the plan's targets; may be left out where there is only one.
-    #[arg(long, value_name = "NAME")]
-    target: Option<String>,
-    /// The secret with the key of the organisation that receives them, if it is another one; or set `RESTORE_API_KEY`.
-    #[arg(long, value_name = "SECRET")]
-    to_api_key_secret: Option<String>,
-    /// What they are encrypted with: `default`, or a key's ARN or resource name.
-    #[arg(long, value_name = "KEY")]
-    to_encryption_key: Option<String>,
-    /// Choose and show, but change nothing.
-    #[arg(long)]
-    dry_run: bool,
-    /// Don't ask. Needed where nobody can be asked.
-    #[arg(long)]
-    yes: bool,
-    #[command(flatten)]
-    shown: Shown,
-    #[command(flatten)]
-    clusters: OfClusters,
-}
-
-/// What only a restore of clusters has.
-#[derive(Args)]
-#[command(next_help_heading = "With a plan of Zilliz Cloud")]
-struct OfClusters {
-    /// Make a cluster of this name from the whole backup, in the backup's region.
-    #[arg(long, value_name = "NAME")]
-    new_cluster: Option<String>,
-    /// Its size in CU, 1 to 1024.
-    #[arg(long, value_name = "N")]
-    cu_size: Option<u64>,
-    /// Its project, by id; the backup's unless given.
-    #[arg(long, value_name = "ID")]
-    project: Option<String>,
-    /// Its Milvus version, where the backup leaves a choice: latest or original.
-    #[arg(long, value_name = "VERSION")]
-    version: Option<String>,
-    /// The secret in Secrets Manager that its password is written to, by name or ARN; made if it does not exist.
-    #[arg(long, value_name = "SECRET", conflicts_with = "show_password")]
-    password_secret: Option<String>,
-    /// Show its password on this terminal, once, when all is done.
-    #[arg(long, conflicts_with = "json")]
-    show_password: bool,
-    /// Bring collections into this cluster, which exists, by its id or its name.
-    #[arg(long, value_name = "CLUSTER")]
-    into: Option<String>,
-    /// Which collections, and as what: `database.name=database.name`; may be given several times. Without, all, unloaded.
-    #[arg(long = "collection", value_name = "COLLECTION")]
-    collections: Vec<String>,
-    /// What is loaded: keep (unless given) or release for a new cluster, loaded or unloaded (unless given) for collections.
-    #[arg(long, value_name = "STATUS")]
-    collection_status: Option<String>,
-    /// The cluster that the backup is of, by its id or its name; may be left out where the plan selects one alone.
-    #[arg(long, value_name = "CLUSTER")]
-    cluster: Option<String>,
-    /// The region whose backup is restored; the cluster's own unless given.
-    #[arg(long, value_name = "REGION")]
-    from: Option<String>,
-    /// This backup and no other, by its id.
-    #[arg(long, value_name = "ID")]
-    backup: Option<String>,
-}
-
-impl OfClusters {
-    /// The fields of an event that are given.
-    fn fields(&self) -> impl Iterator<Item = (String, serde_json::Value)> {
-        let texts = [
-            ("new_cluster", &self.new_cluster),
-            ("project", &self.project),
-            ("version", &self.version),
-            ("password_secret", &self.password_secret),
-            ("into", &self.into),
-            ("collection_status", &self.collection_status),
-            ("cluster", &self.cluster),
-            ("from", &self.from),
-            ("backup", &self.backup),
-        ];
-        let given = texts
-            .into_iter()
-            .filter_map(|(field, value)| Some((field, value.as_deref()?.into())));
-        let size = self.cu_size.map(|size| ("cu_size", size.into()));
-        let named = !self.collections.is_empty();
-        let collections = named.then(|| ("collections", self.collections.as_slice().into()));
-        let all = given.chain(size).chain(collections);
-        all.map(|(field, value)| (field.to_owned(), value))
-    }
-}
-
-impl Restore {
-    /// The same request as an event's, read by the same rules.
-    fn request(&self) -> Result<Request, BadInput> {
-        let mut event = serde_json::json!({"action": "restore", "dry_run": self.dry_run});
-        let optional = [
-            ("as", &self.template),
-            ("prefix", &self.prefix),
-            ("to", &self.to),
-            ("verify", &self.verify),
-            ("target", &self.target),
-            ("to_api_key_secret", &self.to_api_key_secret),
-            ("to_encryption_key", &self.to_encryption_key),
-            ("plan", &self.shown.plan),
-            ("at", &self.at.map(|at| at.to_string())),
-        ];
-        if let Some(fields) = event.as_object_mut() {
-            let given = optional.into_iter().filter_map(|(field, value)| {
-                let value = value.as_deref()?;
-                Some((field.to_owned(), value.into()))
-            });
-            fields.extend(given);
-            fields.extend(self.clusters.fields());
-            if self.all {
-                fields.insert("all".to_owned(), true.into());
-            }
-            if !self.names.is_empty() {
-                fields.insert("names".to_owned(), self.names.as_slice().into());
-            }
-        }
-        let request = Request::from_event(&event.into());
-        let mut request = request.map_err(|error| BadInput(error.to_string()))?;
-        if self.clusters.show_password {
-            let asked = request.cluster_restore.as_mut();
-            let shown = asked.is_some_and(Asked::show_password);
-            if !shown {
-                return Err(BadInput(
-                    "--show-password is for a --new-cluster".to_owned(),
-                ));
-            }
-        }
-        Ok(request)
-    }
-}
-
-/// Which backups are drilled, and where.
-#[derive(Args)]
-struct Drill {
-    /// Namespaces, each for its newest verified backup, or whole names of backups.
-    #[arg(value_name = "NAME", conflicts_with_all = ["pick", "count", "share", "seed"])]
-    names: Vec<String>,
-    /// How sources are picked: `random`, by lot (as without this word), or `oldest`, those whose newest verified backup is
-    /// the oldest.
-    #[arg(long, value_name = "HOW")]
-    pick: Option<String>,
-    /// So many sources; one unless given.
-    #[arg(long, value_name = "N", conflicts_with = "share")]
-    count: Option<u32>,
-    /// So large a share of the sources, such as 5% or 0.5%.
-    #[arg(long, value_name = "P%")]
-    share: Option<String>,
-    /// What the lot is drawn with, as an earlier report says it: the same seed picks the same again.
-    #[arg(long, value_name = "N")]
-    seed: Option<u64>,
-    /// The region that receives the scratches; the plan's source region unless given, or the backups' own if these have a
-    /// key of their own.
-    #[arg(long, value_name = "REGION")]
-    to: Option<String>,
-    /// How closely each is compared with its backup: count, sample, sample:N or full (unless given).
-    #[arg(long, value_name = "LEVEL")]
-    verify: Option<String>,
-    /// From which of the plan's targets; may be left out where there is only one.
-    #[arg(long, value_name = "NAME")]
-    target: Option<String>,
-    /// What the scratches are encrypted with: `default`, or a key's ARN or resource name.
-    #[arg(long, value_name = "KEY")]
-    to_encryption_key: Option<String>,
-    /// Pick and show, but change nothing.
-    #[arg(long)]
-    dry_run: bool,
-    #[command(flatten)]
-    shown: Shown,
-}
-
-impl Drill {
-    /// The same request as an event's, read by the same rules.
-    fn request(&self) -> Result<Request, BadInput> {
-        let mut event = serde_json::json!({"action": "drill", "dry_run": self.dry_run});
-        let optional: [(&str, Option<serde_json::Value>); 9] = [
-            ("pick", self.pick.clone().map(Into::into)),
-            ("count", self.count.map(Into::into)),
-            ("share", self.share.clone().map(Into::into)),
-            ("seed", self.seed.map(Into::into)),
-            ("to", self.to.clone().map(Into::into)),
-            ("verify", self.verify.clone().map(Into::into)),
-            ("target", self.target.clone().map(Into::into)),
-            (
-                "to_encryption_key",
-                self.to_encryption_key.clone().map(Into::into),
-            ),
-            ("plan", self.shown.plan.clone().map(Into::into)),
-        ];
-        if let Some(fields) = event.as_object_mut() {
-            let given = optional
-                .into_iter()
-                .filter_map(|(field, value)| Some((field.to_owned(), value?)));
-            fields.extend(given);
-            if !self.names.is_empty() {
-                fields.insert("names".to_owned(), self.names.as_slice().into());
-            }
-        }
-        Request::from_event(&event.into()).map_err(|error| BadInput(error.to_string()))
-    }
-}
-
 /// For what may delete.
 #[derive(Args)]
 struct Options {
@@ -404,48 +189,6 @@ struct Options {
     /// Delete exactly the list that has this hash, or nothing; `lifeboat plan` prints it.
     #[arg(long, value_name = "HASH")]
     approve: Option<String>,
-    #[command(flatten)]
-    shown: Shown,
-}
-
-/// Which backups are compared.
-#[derive(Args)]
-struct PickedMany {
-    /// Whole names of backups, as `lifeboat list` shows them.
-    #[arg(value_name = "NAME", conflicts_with_all = ["prefix", "newest", "all"])]
-    names: Vec<String>,
-    /// Backups of the sources whose names begin like this.
-    #[arg(long, value_name = "PREFIX")]
-    prefix: Option<String>,
-    /// The newest backup of each source (as without this word).
-    #[arg(long, conflicts_with = "all")]
-    newest: bool,
-    /// Every backup.
-    #[arg(long)]
-    all: bool,
-    /// Only those in this target.
-    #[arg(long, value_name = "TARGET")]
-    target: Option<String>,
-    /// How closely: metadata, count, sample:N or full; the plan's level if left out.
-    #[arg(long, value_name = "LEVEL")]
-    level: Option<Level>,
-}
-
-/// Which backups are changed by hand, and whether that is meant.
-#[derive(Args)]
-struct Named {
-    /// Whole names of backups, as `lifeboat list` shows them.
-    #[arg(required = true, value_name = "NAME")]
-    names: Vec<String>,
-    /// The target they stand in; may be left out where they stand in one alone.
-    #[arg(long, value_name = "TARGET")]
-    target: Option<String>,
-    /// Do it without asking; needed where nobody can be asked.
-    #[arg(long, conflicts_with = "dry_run")]
-    yes: bool,
-    /// Say what would be done, and change nothing.
-    #[arg(long)]
-    dry_run: bool,
     #[command(flatten)]
     shown: Shown,
 }
@@ -483,20 +226,6 @@ impl Shown {
     }
 }
 
-impl PickedMany {
-    fn picked(self) -> Picked {
-        Picked {
-            names: self.names,
-            prefix: self.prefix,
-            newest: self.newest,
-            all: self.all,
-            target: self.target,
-            level: self.level,
-            yes: false,
-        }
-    }
-}
-
 /// What the process says and how it ends when nothing could be done.
 struct BadInput(String);
 
@@ -513,7 +242,7 @@ async fn main() -> ExitCode {
             options,
         } => {
             let json = options.shown.json;
-            let by_hand = match by_hand_of(cluster, collections) {
+            let by_hand = match by_hand_of(cluster.as_ref(), &collections) {
                 Ok(by_hand) => by_hand,
                 Err(BadInput(message)) => return bad_input(&message),
             };
@@ -578,20 +307,34 @@ fn bad_input(message: &str) -> ExitCode {
     ExitCode::from(2)
 }
 
-/// What a manual backup of clusters is of, read by the same rules as an event's.
-fn by_hand_of(cluster: Option<String>, collections: Vec<String>) -> Result<ByHand, BadInput> {
-    let mut event = serde_json::Map::from_iter([("manual".to_owned(), true.into())]);
-    if let Some(cluster) = cluster {
-        event.insert("cluster".to_owned(), cluster.into());
-    }
-    if !collections.is_empty() {
-        event.insert("collections".to_owned(), collections.into());
-    }
-    let event = serde_json::Value::Object(event);
-    let request = Request::from_event(&event.into());
-    request
-        .map(|request| request.by_hand)
-        .map_err(|error| BadInput(error.to_string()))
+/// What a manual backup of clusters is of.
+fn by_hand_of(cluster: Option<&String>, collections: &[String]) -> Result<ByHand, BadInput> {
+    let request = read([
+        ("manual", Some(true.into())),
+        ("cluster", text(cluster)),
+        ("collections", list(collections)),
+    ]);
+    Ok(request?.by_hand)
+}
+
+/// A request of those fields that are given, read by the same rules as an event's.
+fn read(
+    fields: impl IntoIterator<Item = (&'static str, Option<Value>)>,
+) -> Result<Request, BadInput> {
+    let fields = fields.into_iter();
+    let given = fields.filter_map(|(field, value)| Some((field.to_owned(), value?)));
+    let event = Value::Object(given.collect());
+    Request::from_event(&event.into()).map_err(|error| BadInput(error.to_string()))
+}
+
+/// The value of a field, if it is given.
+fn text(given: Option<&String>) -> Option<Value> {
+    given.map(|text| text.as_str().into())
+}
+
+/// The same of one that may be given several times.
+fn list(given: &[String]) -> Option<Value> {
+    (!given.is_empty()).then(|| given.into())
 }
 
 fn print_completions(shell: Shell) -> Result<ExitCode, BadInput> {
@@ -600,50 +343,6 @@ fn print_completions(shell: Shell) -> Result<ExitCode, BadInput> {
     let written = io::stdout().write_all(&script);
     written.map_err(|error| BadInput(format!("the completions can't be written: {error}")))?;
     Ok(ExitCode::SUCCESS)
-}
-
-/// Shows what would be done, asks whether that is meant, and does it.
-async fn by_hand(action: Action, level: Option<Level>, named: Named) -> Result<ExitCode, BadInput> {
-    let (json, listed) = (named.shown.json, named.names.join(", "));
-    let request = Request {
-        picked: Picked {
-            names: named.names,
-            target: named.target,
-            level,
-            yes: named.yes,
-            ..Picked::default()
-        },
-        ..named.shown.request(action, named.dry_run)
-    };
-    if named.yes || named.dry_run {
-        return carry_out(request, json).await;
-    }
-    if !io::stdin().is_terminal() {
-        return Err(BadInput(format!(
-            "nobody can be asked whether it is meant to {} {listed}; look with --dry-run, and then say --yes",
-            action.word()
-        )));
-    }
-    let mut trial = request.clone();
-    trial.dry_run = true;
-    let could = carry_out(trial, false).await?;
-    if could != ExitCode::SUCCESS || !is_meant(action, &listed) {
-        return Ok(ExitCode::FAILURE);
-    }
-    let mut request = request;
-    request.picked.yes = true;
-    carry_out(request, json).await
-}
-
-/// Asks on the terminal; anything but the word of the action is a no.
-fn is_meant(action: Action, names: &str) -> bool {
-    let word = action.word();
-    let asked = write!(
-        io::stderr(),
-        "Really {word} {names}? Type `{word}` to do it: "
-    );
-    let mut answer = String::new();
-    asked.is_ok() && io::stdin().read_line(&mut answer).is_ok() && answer.trim() == word
 }
 
 async fn carry_out(request: Request, json: bool) -> Result<ExitCode, BadInput> {
@@ -710,59 +409,6 @@ fn unwritable(error: io::Error) -> BadInput {
     BadInput(format!("the report can't be written: {error}"))
 }
 
-/// Restores, after somebody has agreed to what it would do.
-async fn bring_back(restore: &Restore) -> Result<ExitCode, BadInput> {
-    start_logs()?;
-    let request = restore.request()?;
-    if restore.clusters.show_password && !io::stdout().is_terminal() {
-        return Err(BadInput("--show-password needs a terminal: what is written to a pipe or a file may be kept; name a secret with --password-secret".to_owned()));
-    }
-    let asks = !restore.dry_run && !restore.yes;
-    if asks && !(io::stdin().is_terminal() && io::stderr().is_terminal()) {
-        return Err(BadInput(
-            "nobody can be asked here whether to restore; look at it with --dry-run, and say --yes"
-                .to_owned(),
-        ));
-    }
-    let lifeboat = connect(settings()?)?;
-    if asks && !agreed(&lifeboat, &request).await? {
-        return Ok(ExitCode::FAILURE);
-    }
-    let answer = handle_until_ctrl_c(&lifeboat, &request).await?;
-    print_answer(&answer, restore.shown.json).map_err(unwritable)?;
-    if let Answer::ClustersRestored(report) = &answer
-        && let Some(told) = &report.one_time
-    {
-        terminal::write_one_time(&mut io::stdout().lock(), told).map_err(unwritable)?;
-    }
-    let of_clusters = answer.cluster_restores().any(|report| report.stays_open);
-    if of_clusters || answer.restores().any(|report| report.stays_open) {
-        let command: Vec<String> = std::env::args().map(|word| quoted(&word)).collect();
-        let _ = writeln!(
-            io::stderr(),
-            "lifeboat: to carry on, give the same command again: {}",
-            command.join(" ")
-        );
-    }
-    Ok(exit_code(&answer))
-}
-
-/// Drills; nobody is asked, because nothing is changed but what is made for it.
-async fn try_out(drill: &Drill) -> Result<ExitCode, BadInput> {
-    start_logs()?;
-    let request = drill.request()?;
-    let lifeboat = connect(settings()?)?;
-    let answer = handle_until_ctrl_c(&lifeboat, &request).await?;
-    print_answer(&answer, drill.shown.json).map_err(unwritable)?;
-    if answer.drills().any(|report| report.stays_open) {
-        let _ = writeln!(
-            io::stderr(),
-            "lifeboat: `lifeboat resume` carries on, and deletes the scratches"
-        );
-    }
-    Ok(exit_code(&answer))
-}
-
 /// Carries a request out; with Ctrl-C it is left in order.
 async fn handle_until_ctrl_c(lifeboat: &Lifeboat, request: &Request) -> Result<Answer, BadInput> {
     let mut answered = pin!(handle(lifeboat, request));
@@ -773,65 +419,6 @@ async fn handle_until_ctrl_c(lifeboat: &Lifeboat, request: &Request) -> Result<A
             answered.await
         }
     }
-}
-
-/// A word as a shell reads it.
-fn quoted(word: &str) -> String {
-    let plain = |letter: char| letter.is_ascii_alphanumeric() || "-_./:=,@".contains(letter);
-    if !word.is_empty() && word.chars().all(plain) {
-        return word.to_owned();
-    }
-    format!("'{}'", word.replace('\'', "'\\''"))
-}
-
-/// Shows what would be restored, and asks. When something is in the way there is nothing to agree to, and when all is
-/// done already nothing to ask.
-async fn agreed(lifeboat: &Lifeboat, request: &Request) -> Result<bool, BadInput> {
-    let dry_run = Request {
-        dry_run: true,
-        ..request.clone()
-    };
-    let answer = handle(lifeboat, &dry_run).await?;
-    if let Answer::ClustersRestored(report) = &answer {
-        return agreed_on_clusters(report);
-    }
-    let Answer::Restored(report) = &answer else {
-        return Ok(false);
-    };
-    let mut err = io::stderr().lock();
-    if report.counts.planned == 0 {
-        let done = report.outcome == Outcome::Succeeded;
-        if !done {
-            terminal::write_restore(&mut err, report).map_err(unwritable)?;
-        }
-        return Ok(done);
-    }
-    terminal::write_planned_restore(&mut err, report).map_err(unwritable)?;
-    err.flush().map_err(unwritable)?;
-    is_yes()
-}
-
-/// The same for clusters. What was begun or done already needs no agreement.
-fn agreed_on_clusters(report: &ClusterRestoreReport) -> Result<bool, BadInput> {
-    let mut err = io::stderr().lock();
-    if report.outcome != Outcome::Succeeded {
-        terminal::write_cluster_restore(&mut err, report).map_err(unwritable)?;
-        return Ok(false);
-    }
-    if report.count("planned") == 0 {
-        return Ok(true);
-    }
-    terminal::write_planned_cluster_restore(&mut err, report).map_err(unwritable)?;
-    err.flush().map_err(unwritable)?;
-    is_yes()
-}
-
-fn is_yes() -> Result<bool, BadInput> {
-    let mut said = String::new();
-    io::stdin()
-        .read_line(&mut said)
-        .map_err(|error| BadInput(format!("no answer can be read: {error}")))?;
-    Ok(matches!(said.trim(), "y" | "Y" | "yes"))
 }
 
 fn print_answer(answer: &Answer, json: bool) -> io::Result<()> {

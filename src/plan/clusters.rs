@@ -425,17 +425,7 @@ impl Walk<'_, '_> {
         home: &Result<Option<Region>, Reported>,
         weekdays: &Result<BTreeSet<i8>, Reported>,
     ) -> Result<Vec<CopyTarget>, Reported> {
-        let path = plan.at("targets");
-        let wanted = format!("one or more tables `[[{path}]]`");
-        let Some(value) = plan.get("targets") else {
-            return Err(self.fault(&path, format!("is missing; there must be {wanted}")));
-        };
-        let DeValue::Array(values) = value else {
-            return Err(self.wrong(&path, value, &wanted));
-        };
-        if values.is_empty() {
-            return Err(self.fault(&path, format!("is empty; there must be {wanted}")));
-        }
+        let (path, values) = self.list_of_tables(plan, "targets")?;
         let home = home.as_ref().ok().and_then(Option::as_ref);
         let mut regions: Vec<(Region, String)> = Vec::new();
         let mut targets = Vec::new();

@@ -306,17 +306,7 @@ impl Walk<'_, '_> {
         selectors: &Result<Selectors, Reported>,
         zone: &TimeZone,
     ) -> Result<Vec<Target>, Reported> {
-        let path = plan.at("targets");
-        let wanted = format!("one or more tables `[[{path}]]`");
-        let Some(value) = plan.get("targets") else {
-            return Err(self.fault(&path, format!("is missing; there must be {wanted}")));
-        };
-        let DeValue::Array(values) = value else {
-            return Err(self.wrong(&path, value, &wanted));
-        };
-        if values.is_empty() {
-            return Err(self.fault(&path, format!("is empty; there must be {wanted}")));
-        }
+        let (path, values) = self.list_of_tables(plan, "targets")?;
         let mut names = Vec::new();
         let mut targets = Vec::new();
         for (index, value) in values.iter().enumerate() {

@@ -5,7 +5,7 @@
 use std::ops::RangeInclusive;
 
 use toml::Spanned;
-use toml::de::{DeTable, DeValue};
+use toml::de::{DeArray, DeTable, DeValue};
 
 use super::environment;
 use super::overlap::End;
@@ -69,6 +69,26 @@ impl Walk<'_, '_> {
         let section = Section { path, table };
         self.refuse_unknown(&section, kind);
         Ok(section)
+    }
+
+    /// The path and the values of a list that must hold tables; whether they are some is for whoever reads them.
+    pub(super) fn list_of_tables<'a>(
+        &mut self,
+        section: &Section<'a>,
+        key: &str,
+    ) -> Result<(String, &'a DeArray<'a>), Reported> {
+        let path = section.at(key);
+        let wanted = format!("one or more tables `[[{path}]]`");
+        let Some(value) = section.get(key) else {
+            return Err(self.fault(&path, format!("is missing; there must be {wanted}")));
+        };
+        let DeValue::Array(values) = value else {
+            return Err(self.wrong(&path, value, &wanted));
+        };
+        if values.is_empty() {
+            return Err(self.fault(&path, format!("is empty; there must be {wanted}")));
+        }
+        Ok((path, values))
     }
 
     pub(super) fn refuse_unknown(&mut self, section: &Section<'_>, (_, known): Table) {

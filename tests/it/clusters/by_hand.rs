@@ -187,6 +187,23 @@ async fn a_backup_that_takes_hours_is_followed_across_invocations() {
     exactly_one_of_each(&account);
 }
 
+/// A backup by hand whose first request meets a fault: one of each is made, after so many requests.
+async fn met_once_it_ends_well_after(fault: Value, requests: u64) {
+    let account = Account::new().with_journal();
+    account.faults(
+        json!([{"match": {"operation": "zilliz.create_backup"}, "fault": fault, "times": 1}]),
+    );
+    let report = account.run(by_hand()).await;
+    assert_eq!(
+        (report.outcome, jobs(&report).as_str()),
+        (Outcome::Succeeded, ALL),
+        "{fault} {:?}",
+        report.failures
+    );
+    assert_eq!(account.calls("zilliz.create_backup"), requests, "{fault}");
+    exactly_one_of_each(&account);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_lost_answer_is_looked_for_and_adopted() {
     for fault in [
@@ -195,19 +212,7 @@ async fn a_lost_answer_is_looked_for_and_adopted() {
         json!({"truncate": true}),
         json!({"latency_ms": 60_000}),
     ] {
-        let account = Account::new().with_journal();
-        account.faults(
-            json!([{"match": {"operation": "zilliz.create_backup"}, "fault": fault, "times": 1}]),
-        );
-        let report = account.run(by_hand()).await;
-        assert_eq!(
-            (report.outcome, jobs(&report).as_str()),
-            (Outcome::Succeeded, ALL),
-            "{fault} {:?}",
-            report.failures
-        );
-        assert_eq!(account.calls("zilliz.create_backup"), 1, "{fault}");
-        exactly_one_of_each(&account);
+        met_once_it_ends_well_after(fault, 1).await;
     }
 }
 
@@ -218,19 +223,7 @@ async fn a_request_that_never_arrived_is_sent_again_after_a_look() {
         json!({"reset": "before"}),
         json!({"status": 429}),
     ] {
-        let account = Account::new().with_journal();
-        account.faults(
-            json!([{"match": {"operation": "zilliz.create_backup"}, "fault": fault, "times": 1}]),
-        );
-        let report = account.run(by_hand()).await;
-        assert_eq!(
-            (report.outcome, jobs(&report).as_str()),
-            (Outcome::Succeeded, ALL),
-            "{fault} {:?}",
-            report.failures
-        );
-        assert_eq!(account.calls("zilliz.create_backup"), 2, "{fault}");
-        exactly_one_of_each(&account);
+        met_once_it_ends_well_after(fault, 2).await;
     }
     let account = Account::new();
     account.faults(
