@@ -212,9 +212,11 @@ impl Lifeboat {
     ) -> Vec<Result<ClusterEstimate, String>> {
         let plans = self.settings.clusters.iter();
         let meant = plans.filter(|plan| is_meant(request, &plan.name));
+        let journal = self.cluster_journal();
         let looks = meant.map(async |plan| {
             let (client, prices) = (self.client(plan), &self.settings.prices.zilliz);
-            let estimated = estimate(plan, client, prices, self.clock.now()).boxed_local();
+            let (journal, now) = (journal.as_ref(), self.clock.now());
+            let estimated = estimate(plan, client, journal, prices, now).boxed_local();
             match timeout(time_left, estimated).await {
                 Ok(Ok(estimate)) => Ok(estimate),
                 Ok(Err(error)) => Err(format!("{}: {error}", plan.name)),

@@ -3,6 +3,7 @@
 mod account;
 mod budgets;
 mod by_hand;
+mod estimating;
 mod histories;
 mod listings;
 mod policies;

@@ -72,7 +72,13 @@ pub(super) struct Tended<'a> {
 
 /// Whether a new tier is to be made for `slot`: its period has none, and nothing newer stands. What a wrong clock dated later
 /// than `now` covers nothing.
-fn is_due(rules: &Tiers, zone: &TimeZone, tiers: &[Tier], slot: Slot, now: Timestamp) -> bool {
+pub(super) fn is_due(
+    rules: &Tiers,
+    zone: &TimeZone,
+    tiers: &[Tier],
+    slot: Slot,
+    now: Timestamp,
+) -> bool {
     let finest = rules.finest();
     let period = |slot: Slot| finest.first_day(zone.to_datetime(slot.instant()).date());
     let covers = |tier: &Tier| {
@@ -93,8 +99,7 @@ pub(super) fn ids(tier: &Tier) -> Vec<String> {
         }
         TierState::BeingMade { facts } => {
             let past = Pasts::of(facts, None).of_cluster(&tier.cluster);
-            let begun = past.begun.map(|begun| begun.backup);
-            begun.into_iter().chain(past.copies.into_values()).collect()
+            past.ids().cloned().collect()
         }
         TierState::Failed { .. } => Vec::new(),
     }
