@@ -85,6 +85,7 @@ use crate::secret::{ApiKey, KeySource};
 use crate::service::turbopuffer::{CopySource, Turbopuffer, customer_managed, http_client};
 use crate::service::{Patient, Region};
 use crate::slot::Slot;
+use crate::zilliz::listed::ClusterList;
 use crate::zilliz::restore::password::SecretsManager;
 use crate::zilliz::{ClusterReport, ClusterRestoreReport};
 
@@ -115,6 +116,8 @@ pub enum Answer {
     Clusters(Box<ClusterReport>),
     /// What one restore of clusters of Zilliz Cloud did.
     ClustersRestored(Box<ClusterRestoreReport>),
+    /// Every backup of a plan's clusters of Zilliz Cloud.
+    ClustersListed(Box<ClusterList>),
 }
 
 impl Answer {
@@ -166,6 +169,15 @@ impl Answer {
             _ => (None, &[]),
         };
         one.into_iter().chain(many)
+    }
+
+    /// The list of clusters' backups, if it is one.
+    pub fn cluster_lists(&self) -> impl Iterator<Item = &ClusterList> {
+        let list: Option<&ClusterList> = match self {
+            Self::ClustersListed(list) => Some(list),
+            _ => None,
+        };
+        list.into_iter()
     }
 }
 

@@ -11,6 +11,7 @@ use tokio::time::{Instant, timeout};
 use super::client::Client;
 use super::estimate::{ClusterEstimate, estimate};
 use super::limits::Limits;
+use super::listed::{ClusterList, list};
 use super::preflight::look_at;
 use super::report::ClusterReport;
 use super::restore::refuse_elsewhere;
@@ -87,6 +88,11 @@ impl Lifeboat {
             let restored = self.restore_clusters(request, plan, run_id, time_left, size);
             return restored.boxed_local().await.map(Some);
         }
+        if request.action == Action::List {
+            let listed = self.list_clusters(plan, run_id, time_left, size);
+            let listed = listed.boxed_local().await;
+            return Ok(Some(Answer::ClustersListed(Box::new(listed))));
+        }
         if request.action != Action::Backup {
             return Err(EventError::NotForZilliz {
                 action: request.action,
@@ -116,17 +122,41 @@ impl Lifeboat {
         size: Size,
     ) -> Result<ClusterReport, Refused> {
         let journal = self.cluster_journal();
-        let world = World {
+        let world = self.world(plan, journal.as_ref(), size);
+        let run = run(request, &world, run_id.to_owned(), time_left);
+        Ok(run.boxed_local().await?)
+    }
+
+    /// Every backup of the plan's clusters.
+    async fn list_clusters(
+        &self,
+        plan: &ClusterPlan,
+        run_id: &str,
+        time_left: Duration,
+        size: Size,
+    ) -> ClusterList {
+        let journal = self.cluster_journal();
+        let world = self.world(plan, journal.as_ref(), size);
+        list(&world, run_id.to_owned(), time_left)
+            .boxed_local()
+            .await
+    }
+
+    fn world<'a>(
+        &'a self,
+        plan: &'a ClusterPlan,
+        journal: Option<&'a Journal>,
+        report: Size,
+    ) -> World<'a, Https> {
+        World {
             plan,
             plans: &self.settings.clusters,
             client: self.client(plan),
-            journal: journal.as_ref(),
+            journal,
             prices: &self.settings.prices.zilliz,
             clock: self.clock.clone(),
-            report: size,
-        };
-        let run = run(request, &world, run_id.to_owned(), time_left);
-        Ok(run.boxed_local().await?)
+            report,
+        }
     }
 
     /// Carries on with every open run of these plans, one after the other.
