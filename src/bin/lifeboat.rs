@@ -71,7 +71,7 @@ enum Command {
     Plan(Shown),
     /// Delete what retention no longer needs, and nothing else.
     #[command(
-        after_help = "Examples:\n  lifeboat prune --dry-run\n  lifeboat prune --approve 1f0c9a4be27d3356        # the hash that `lifeboat plan` prints"
+        after_help = "Examples:\n  lifeboat prune --dry-run\n  lifeboat prune --approve 1f0c9a4be27d3356        # the hash that `lifeboat plan` prints\n\nOf a plan of Zilliz Cloud, tiers alone are pruned, with a hash for each region:\n  lifeboat plan --plan prod\n  lifeboat prune --plan prod --approve 9762a1e8d0143f1a"
     )]
     Prune(Options),
     /// Go on with every run that was left open: long copies, and what a killed invocation did not do.

@@ -93,20 +93,7 @@ impl Lifeboat {
             let listed = listed.boxed_local().await;
             return Ok(Some(Answer::ClustersListed(Box::new(listed))));
         }
-        if request.action != Action::Backup {
-            return Err(EventError::NotForZilliz {
-                action: request.action,
-                plan: plan.name.clone(),
-            }
-            .into());
-        }
-        if request.approve.is_some() && plan.tiers.is_none() {
-            return Err(EventError::Pointless {
-                field: "approve",
-                why: "approves deletions, and a plan of Zilliz Cloud without `tiers` deletes nothing",
-            }
-            .into());
-        }
+        refuse_what_means_nothing(request, plan)?;
         let report = self
             .run_clusters(request, plan, run_id, time_left, size)
             .await?;
@@ -266,6 +253,29 @@ impl Lifeboat {
     /// Apart from turbopuffer's runs, which mean something else by the same words.
     fn cluster_journal(&self) -> Option<Journal> {
         self.kept().map(|kept| kept.journal.of_clusters())
+    }
+}
+
+/// What is left are runs, and only a plan with tiers ever deletes anything.
+fn refuse_what_means_nothing(request: &Request, plan: &ClusterPlan) -> Result<(), EventError> {
+    let without_tiers = |field, why| match plan.tiers {
+        Some(_) => Ok(()),
+        None => Err(EventError::Pointless { field, why }),
+    };
+    match request.action {
+        Action::Backup if request.approve.is_some() => without_tiers(
+            "approve",
+            "approves deletions, and a plan of Zilliz Cloud without `tiers` deletes nothing",
+        ),
+        Action::Backup => Ok(()),
+        Action::Prune => without_tiers(
+            "action",
+            "is `prune`, and a plan of Zilliz Cloud without `tiers` deletes nothing",
+        ),
+        action => Err(EventError::NotForZilliz {
+            action,
+            plan: plan.name.clone(),
+        }),
     }
 }
 

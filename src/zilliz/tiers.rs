@@ -74,10 +74,20 @@ impl<T: Transport> Run<'_, '_, T> {
             let hashes = self.report.tiers.regions.iter();
             let hashes: Vec<String> = hashes.map(|due| due.hash.to_string()).collect();
             let message = format!(
-                "`{approved}` is not the hash of what is due now ({}), so no tier was deleted; run `lifeboat backup --dry-run`, read it, and approve the hash it prints",
-                hashes.join(", ")
+                "`{approved}` is not the hash of what is due now ({}), so no tier was deleted; run {}, read it, and approve the hash it prints",
+                hashes.join(", "),
+                self.shows_what_is_due()
             );
             self.report.fail(None, None, "not_approved", message);
+        }
+    }
+
+    /// The command that shows the same list as this run judged.
+    fn shows_what_is_due(&self) -> String {
+        let plan = &self.world.plan.name;
+        match self.request.action {
+            Action::Prune => format!("`lifeboat plan --plan {plan}`"),
+            _ => format!("`lifeboat backup --dry-run --plan {plan}`"),
         }
     }
 
@@ -144,6 +154,7 @@ impl<T: Transport> Run<'_, '_, T> {
                 until: self.patience(),
                 dry_run: self.request.dry_run,
                 resumes: self.request.action == Action::Resume,
+                makes: self.makes(),
                 over_budget: self.over_budget.as_ref(),
             };
             async move { making.tend(of_it).boxed_local().await }

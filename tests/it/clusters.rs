@@ -9,6 +9,7 @@ mod listed;
 mod listings;
 mod policies;
 mod protection;
+mod pruning;
 mod restoring;
 mod tiers;
 

@@ -345,8 +345,9 @@ impl<T: Transport> Run<'_, '_, T> {
         };
         if *leave == Leave::Braked && !self.request.dry_run {
             let message = format!(
-                "{due} of {} tiers are due at once, so none was deleted; run `lifeboat backup --dry-run`, read it, and if it is meant send {{\"action\": \"backup\", \"approve\": \"{hash}\"}}",
-                list.backups
+                "{due} of {} tiers are due at once, so none was deleted; run `lifeboat plan --plan {plan}`, read it, and if it is meant run `lifeboat prune --plan {plan} --approve {hash}`, or send {{\"action\": \"prune\", \"plan\": \"{plan}\", \"approve\": \"{hash}\"}}",
+                list.backups,
+                plan = list.plan
             );
             self.report.fail(None, Some(region), "braked", message);
         }
