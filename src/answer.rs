@@ -11,6 +11,7 @@ use crate::journal::RunRecord;
 use crate::preflight::{Finding, Verdict};
 use crate::report::Report;
 use crate::restore::RestoreReport;
+use crate::zilliz::listed::ClusterList;
 use crate::zilliz::{ClusterReport, ClusterRestoreReport};
 
 /// Jobs in an answer of bounded size, newest run first.
@@ -38,6 +39,8 @@ pub enum Answer {
     Clusters(Box<ClusterReport>),
     /// What one restore of clusters of Zilliz Cloud did.
     ClustersRestored(Box<ClusterRestoreReport>),
+    /// Every backup of a plan's clusters of Zilliz Cloud.
+    ClustersListed(Box<ClusterList>),
 }
 
 impl Answer {
@@ -96,6 +99,15 @@ impl Answer {
             Self::Resumed(resumed) => of(resumed),
             _ => &[],
         }
+    }
+
+    /// The list of clusters' backups, if it is one.
+    pub fn cluster_lists(&self) -> impl Iterator<Item = &ClusterList> {
+        let list = match self {
+            Self::ClustersListed(list) => Some(&**list),
+            _ => None,
+        };
+        list.into_iter()
     }
 }
 

@@ -13,6 +13,7 @@ use lifeboat::plan::Settings;
 use lifeboat::report::{Outcome, Report, Size};
 use lifeboat::restore::RestoreReport;
 use lifeboat::telemetry;
+use lifeboat::zilliz::listed::ClusterList;
 use lifeboat::zilliz::{ClusterReport, ClusterRestoreReport};
 use lifeboat::{Answer, Checked, Lifeboat};
 
@@ -76,6 +77,10 @@ async fn answer(
         telemetry::log_cluster_restore(report)
             .map_err(|error| diagnostic("Log", format!("the report can't be logged: {error}")))?;
     }
+    for list in answer.cluster_lists() {
+        telemetry::log_cluster_list(list)
+            .map_err(|error| diagnostic("Log", format!("the report can't be logged: {error}")))?;
+    }
     match &answer {
         Answer::Checked(checked) => {
             if let Some(failure) = failure_of_check(checked) {
@@ -100,6 +105,7 @@ async fn answer(
                 .cluster_restores()
                 .filter_map(failure_of_cluster_restore),
         )
+        .chain(answer.cluster_lists().filter_map(failure_of_list))
         .next();
     failed.map_or(Ok(answer), Err)
 }
@@ -151,6 +157,11 @@ fn failure_of_cluster_restore(report: &ClusterRestoreReport) -> Option<Diagnosti
         Outcome::Incomplete => Some(diagnostic("RestoreIncomplete", report.summary())),
         Outcome::Failed => Some(diagnostic("RestoreFailed", report.summary())),
     }
+}
+
+/// The same for a list of clusters' backups.
+fn failure_of_list(list: &ClusterList) -> Option<Diagnostic> {
+    (list.outcome != Outcome::Succeeded).then(|| diagnostic("ListFailed", list.summary()))
 }
 
 /// What makes an invocation an error. A run that stays open in the journal is none: the next `resume` carries on.

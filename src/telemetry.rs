@@ -17,6 +17,7 @@ use crate::budget::{Judged, State};
 use crate::drill::DrillReport;
 use crate::report::{Outcome, Report};
 use crate::restore::RestoreReport;
+use crate::zilliz::listed::ClusterList;
 use crate::zilliz::{ClusterReport, ClusterRestoreReport};
 
 /// Our own events from `level` on, everybody else's from a warning on.
@@ -84,6 +85,11 @@ pub fn log_clusters(report: &ClusterReport) -> io::Result<()> {
 /// The same for a restore of clusters. The password is in no report.
 pub fn log_cluster_restore(report: &ClusterRestoreReport) -> io::Result<()> {
     log_last(report.outcome, report.finished_at, report, None)
+}
+
+/// The same for a list of clusters' backups.
+pub fn log_cluster_list(list: &ClusterList) -> io::Result<()> {
+    log_last(list.outcome, list.finished_at, list, None)
 }
 
 fn log_last(

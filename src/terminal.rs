@@ -3,6 +3,7 @@
 //! The report goes to stdout, everything else to stderr, so that a pipe gets the report alone.
 
 mod clustered;
+mod clusters_listed;
 mod clusters_restored;
 mod drilled;
 mod estimated;
@@ -34,6 +35,7 @@ use crate::verify::{Cost, Level, Verified};
 use crate::{JobList, Resumed};
 
 pub use clustered::write_clusters;
+pub use clusters_listed::write_cluster_list;
 pub use clusters_restored::{write_cluster_restore, write_one_time, write_planned_cluster_restore};
 pub use drilled::write_drill;
 pub use estimated::write_estimate;

@@ -14,7 +14,7 @@
 //! Restores, as a new cluster or of collections into one that exists, are [`mod@restore`]'s.
 //!
 //! [`client`] is the control plane asked with patience and within its [`limits`], [`transport`] one request, [`wire`] its JSON, [`account`] what a
-//! key sees, [`preflight`] what `check` finds out, [`mod@estimate`] what a month costs (`spending` asks it of a run), [`report`] what a run says; `door` hangs it all onto [`crate::Lifeboat`].
+//! key sees, [`preflight`] what `check` finds out, [`mod@estimate`] what a month costs (`spending` asks it of a run), [`report`] what a run says, [`listed`] every backup that stands; `door` hangs it all onto [`crate::Lifeboat`].
 
 pub mod account;
 pub mod client;
@@ -24,6 +24,7 @@ pub mod estimate;
 mod facts;
 mod journaled;
 pub mod limits;
+pub mod listed;
 mod manual;
 pub mod notes;
 pub mod policy;

@@ -84,7 +84,7 @@ enum Command {
     Plan(Shown),
     /// Delete what retention no longer needs, and nothing else.
     #[command(
-        after_help = "Examples:\n  lifeboat prune --dry-run\n  lifeboat prune --approve 1f0c9a4be27d3356        # the hash that `lifeboat plan` prints"
+        after_help = "Examples:\n  lifeboat prune --dry-run\n  lifeboat prune --approve 1f0c9a4be27d3356        # the hash that `lifeboat plan` prints\n\nOf a plan of Zilliz Cloud, tiers alone are pruned, with a hash for each region:\n  lifeboat plan --plan prod\n  lifeboat prune --plan prod --approve 9762a1e8d0143f1a"
     )]
     Prune(Options),
     /// Go on with every run that was left open: long copies, and what a killed invocation did not do.
@@ -92,8 +92,11 @@ enum Command {
         after_help = "Example:\n  lifeboat resume        # what the function does every five minutes"
     )]
     Resume(Shown),
-    /// Show every backup, and why it stays.
-    #[command(after_help = "Example:\n  lifeboat list --plan nightly")]
+    /// Show every backup, and why it stays; of a plan of Zilliz Cloud, those of its clusters in every region, whoever made
+    /// them.
+    #[command(
+        after_help = "Examples:\n  lifeboat list --plan nightly\n  lifeboat list --plan prod --json | jq '.backups.shown[] | select(.method == \"other\")'"
+    )]
     List(Shown),
     /// Tell what the next thirty nights will copy, keep and cost, and how long the next one takes; changes nothing.
     #[command(after_help = "Example:\n  lifeboat estimate --plan nightly")]
@@ -391,6 +394,7 @@ fn exit_code(answer: &Answer) -> ExitCode {
         .chain(answer.drills().map(|report| report.outcome))
         .chain(answer.clusters().map(|report| report.outcome))
         .chain(answer.cluster_restores().map(|report| report.outcome))
+        .chain(answer.cluster_lists().map(|list| list.outcome))
         .all(|outcome| outcome == Outcome::Succeeded);
     let all_in_order = match answer {
         Answer::Checked(checked) => checked.bad().next().is_none(),
@@ -437,6 +441,7 @@ fn print_answer(answer: &Answer, json: bool) -> io::Result<()> {
         Answer::Drilled(report) => terminal::write_drill(&mut out, report),
         Answer::Clusters(report) => terminal::write_clusters(&mut out, report),
         Answer::ClustersRestored(report) => terminal::write_cluster_restore(&mut out, report),
+        Answer::ClustersListed(list) => terminal::write_cluster_list(&mut out, list),
     }
 }
 

@@ -18,6 +18,8 @@ use crate::zilliz::report::{PolicyLine, RegionLine};
 pub fn write_clusters(out: &mut impl Write, report: &ClusterReport) -> io::Result<()> {
     let what = match (report.action, report.manual, report.dry_run) {
         (Action::Resume, ..) => "Resume",
+        (Action::Prune, _, false) => "Prune",
+        (Action::Prune, _, true) => "Dry run of pruning",
         (_, true, false) => "Manual backup",
         (_, true, true) => "Dry run of a manual backup",
         (_, false, false) => "Backup",
@@ -53,7 +55,7 @@ pub fn write_clusters(out: &mut impl Write, report: &ClusterReport) -> io::Resul
     if !report.jobs.is_empty() {
         writeln!(out, "\n{}", jobs_table(&report.jobs.shown))?;
     }
-    write_tiers(out, &report.tiers, report.dry_run)?;
+    write_tiers(out, report)?;
     if let Some(estimate) = &report.estimate {
         writeln!(out)?;
         estimated::write_cluster_plan(out, estimate)?;

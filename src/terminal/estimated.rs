@@ -10,7 +10,7 @@ use super::{bytes, table};
 use crate::budget::{Judged, State};
 use crate::estimate::{Estimated, PlanEstimate};
 use crate::price::Between;
-use crate::zilliz::estimate::ClusterEstimate;
+use crate::zilliz::estimate::{ClusterEstimate, TiersInRegion};
 
 /// Writes the estimate for a reader.
 pub fn write_estimate(out: &mut impl Write, estimated: &Estimated) -> io::Result<()> {
@@ -137,6 +137,11 @@ pub(super) fn write_cluster_plan(out: &mut impl Write, plan: &ClusterEstimate) -
         ]);
     }
     writeln!(out, "{table}\n")?;
+    for at in &plan.regions {
+        if let Some(tiers) = &at.tiers {
+            writeln!(out, "of that, tiers in {}: {}", at.region, in_words(tiers))?;
+        }
+    }
     write_total(out, plan.total, plan.budget.as_ref())?;
     for cluster in &plan.of_unknown_size {
         writeln!(
@@ -144,7 +149,27 @@ pub(super) fn write_cluster_plan(out: &mut impl Write, plan: &ClusterEstimate) -
             "not in it: {cluster} has no backup yet that tells its size"
         )?;
     }
+    for backup in &plan.tiers_of_unknown_size {
+        writeln!(
+            out,
+            "not in it: the tier {backup}, whose size the service does not tell"
+        )?;
+    }
+    if let Some(why) = &plan.tiers_unknown {
+        writeln!(out, "not in it: the plan's tiers, which are unknown: {why}")?;
+    }
     Ok(())
+}
+
+fn in_words(tiers: &TiersInRegion) -> String {
+    format!(
+        "{} stand, {} will be made and {} deleted; {} sent, {} kept",
+        tiers.standing,
+        tiers.made,
+        tiers.deleted,
+        bytes(tiers.sent_bytes),
+        bytes(tiers.stored_bytes)
+    )
 }
 
 fn money(amount: Option<Between>) -> String {

@@ -5,14 +5,13 @@ use std::io::{self, Write};
 use comfy_table::{Cell, Table};
 
 use super::screen::{self, table};
-use crate::zilliz::tiers::told::{TierLine, TierReport};
+use crate::event::Action;
+use crate::zilliz::ClusterReport;
+use crate::zilliz::tiers::told::TierLine;
 
 /// Writes what a run says of tiers, if it says anything.
-pub(super) fn write_tiers(
-    out: &mut impl Write,
-    tiers: &TierReport,
-    dry_run: bool,
-) -> io::Result<()> {
+pub(super) fn write_tiers(out: &mut impl Write, report: &ClusterReport) -> io::Result<()> {
+    let tiers = &report.tiers;
     if tiers.is_empty() {
         return Ok(());
     }
@@ -34,9 +33,23 @@ pub(super) fn write_tiers(
                 out,
                 "  {name}: none of {due} due tiers (of {of}) is deleted: {why}; hash {hash}"
             )?,
-            None if dry_run => writeln!(out, "  {name}: {due} of {of} tiers due; hash {hash}")?,
+            None if report.dry_run => {
+                writeln!(out, "  {name}: {due} of {of} tiers due; hash {hash}")?;
+            }
             None => {}
         }
+    }
+    if report.dry_run && tiers.due > 0 {
+        // A backup makes the period's own tier first, so its list may be another one.
+        let command = match report.action {
+            Action::Prune => "prune",
+            _ => "backup",
+        };
+        writeln!(
+            out,
+            "  `lifeboat {command} --plan {} --approve HASH` deletes exactly the list with that hash, or nothing",
+            report.plan
+        )?;
     }
     if !tiers.lines.is_empty() {
         writeln!(out, "\n{}", tiers_table(&tiers.lines.shown))?;

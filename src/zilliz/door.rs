@@ -11,6 +11,7 @@ use tokio::time::{Instant, timeout};
 use super::client::Client;
 use super::estimate::{ClusterEstimate, estimate};
 use super::limits::Limits;
+use super::listed::{ClusterList, list};
 use super::preflight::look_at;
 use super::report::ClusterReport;
 use super::restore::refuse_elsewhere;
@@ -87,20 +88,12 @@ impl Lifeboat {
             let restored = self.restore_clusters(request, plan, run_id, time_left, size);
             return restored.boxed_local().await.map(Some);
         }
-        if request.action != Action::Backup {
-            return Err(EventError::NotForZilliz {
-                action: request.action,
-                plan: plan.name.clone(),
-            }
-            .into());
+        if request.action == Action::List {
+            let listed = self.list_clusters(plan, run_id, time_left, size);
+            let listed = listed.boxed_local().await;
+            return Ok(Some(Answer::ClustersListed(Box::new(listed))));
         }
-        if request.approve.is_some() && plan.tiers.is_none() {
-            return Err(EventError::Pointless {
-                field: "approve",
-                why: "approves deletions, and a plan of Zilliz Cloud without `tiers` deletes nothing",
-            }
-            .into());
-        }
+        refuse_what_means_nothing(request, plan)?;
         let report = self
             .run_clusters(request, plan, run_id, time_left, size)
             .await?;
@@ -116,17 +109,41 @@ impl Lifeboat {
         size: Size,
     ) -> Result<ClusterReport, Refused> {
         let journal = self.cluster_journal();
-        let world = World {
+        let world = self.world(plan, journal.as_ref(), size);
+        let run = run(request, &world, run_id.to_owned(), time_left);
+        Ok(run.boxed_local().await?)
+    }
+
+    /// Every backup of the plan's clusters.
+    async fn list_clusters(
+        &self,
+        plan: &ClusterPlan,
+        run_id: &str,
+        time_left: Duration,
+        size: Size,
+    ) -> ClusterList {
+        let journal = self.cluster_journal();
+        let world = self.world(plan, journal.as_ref(), size);
+        list(&world, run_id.to_owned(), time_left)
+            .boxed_local()
+            .await
+    }
+
+    fn world<'a>(
+        &'a self,
+        plan: &'a ClusterPlan,
+        journal: Option<&'a Journal>,
+        report: Size,
+    ) -> World<'a, Https> {
+        World {
             plan,
             plans: &self.settings.clusters,
             client: self.client(plan),
-            journal: journal.as_ref(),
+            journal,
             prices: &self.settings.prices.zilliz,
             clock: self.clock.clone(),
-            report: size,
-        };
-        let run = run(request, &world, run_id.to_owned(), time_left);
-        Ok(run.boxed_local().await?)
+            report,
+        }
     }
 
     /// Carries on with every open run of these plans, one after the other.
@@ -212,9 +229,11 @@ impl Lifeboat {
     ) -> Vec<Result<ClusterEstimate, String>> {
         let plans = self.settings.clusters.iter();
         let meant = plans.filter(|plan| is_meant(request, &plan.name));
+        let journal = self.cluster_journal();
         let looks = meant.map(async |plan| {
             let (client, prices) = (self.client(plan), &self.settings.prices.zilliz);
-            let estimated = estimate(plan, client, prices, self.clock.now()).boxed_local();
+            let (journal, now) = (journal.as_ref(), self.clock.now());
+            let estimated = estimate(plan, client, journal, prices, now).boxed_local();
             match timeout(time_left, estimated).await {
                 Ok(Ok(estimate)) => Ok(estimate),
                 Ok(Err(error)) => Err(format!("{}: {error}", plan.name)),
@@ -234,6 +253,29 @@ impl Lifeboat {
     /// Apart from turbopuffer's runs, which mean something else by the same words.
     fn cluster_journal(&self) -> Option<Journal> {
         self.kept().map(|kept| kept.journal.of_clusters())
+    }
+}
+
+/// What is left are runs, and only a plan with tiers ever deletes anything.
+fn refuse_what_means_nothing(request: &Request, plan: &ClusterPlan) -> Result<(), EventError> {
+    let without_tiers = |field, why| match plan.tiers {
+        Some(_) => Ok(()),
+        None => Err(EventError::Pointless { field, why }),
+    };
+    match request.action {
+        Action::Backup if request.approve.is_some() => without_tiers(
+            "approve",
+            "approves deletions, and a plan of Zilliz Cloud without `tiers` deletes nothing",
+        ),
+        Action::Backup => Ok(()),
+        Action::Prune => without_tiers(
+            "action",
+            "is `prune`, and a plan of Zilliz Cloud without `tiers` deletes nothing",
+        ),
+        action => Err(EventError::NotForZilliz {
+            action,
+            plan: plan.name.clone(),
+        }),
     }
 }
 

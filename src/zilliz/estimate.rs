@@ -1,8 +1,9 @@
 //! What a plan's backups and their copies cost in a month, told before the run; from what the clusters' newest backups
-//! weigh, the plan's weekdays and retention, and a dated price table. It changes nothing.
+//! weigh, the plan's weekdays and retention, its tiers, and a dated price table. It changes nothing.
 //!
-//! A month is one in which everything stands that the plan keeps. Clusters are taken to keep their size: nothing that the
-//! service tells shows what they grow by.
+//! A month is one in which everything stands that the policy keeps; the plan's own tiers are those that stand now, and what
+//! the next thirty nights make of them. Clusters are taken to keep their size: nothing that the service tells shows what
+//! they grow by. What a person had made by hand is not counted.
 
 use std::collections::BTreeMap;
 
@@ -13,9 +14,11 @@ use serde::Serialize;
 
 use super::account::Account;
 use super::client::{Client, ZillizError};
+use super::tiers::forecast::{Outlook, Stay};
 use super::transport::Transport;
 use super::wire::{Backup, Cluster};
-use crate::budget::{self, Budget, Judged};
+use crate::budget::{self, Judged};
+use crate::journal::{Journal, Tier};
 use crate::plan::ClusterPlan;
 use crate::price::{Between, MicroDollars, ZillizPrices};
 use crate::service::Region;
@@ -44,7 +47,13 @@ pub struct ClusterEstimate {
     pub seconds: u64,
     /// Every region in which something is kept: the clusters' own, and the targets.
     pub regions: Vec<RegionEstimate>,
-    /// What thirty days cost in all of them, clusters of unknown size left out; `None` when a price of it is unknown.
+    /// Ids of tiers that stand and don't tell their size; they are left out of all sums.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub tiers_of_unknown_size: Vec<String>,
+    /// Why nobody knows which tiers the plan has; then there is no total.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tiers_unknown: Option<String>,
+    /// What thirty days cost in all of them, what is of unknown size left out; `None` when a price of it is unknown.
     pub total: Option<Between>,
     /// What that is to the plan's budget, if it has one.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -66,6 +75,24 @@ pub struct RegionEstimate {
     pub storing: Option<Between>,
     /// Both.
     pub total: Option<Between>,
+    /// What of all this is the plan's own tiers, if it has any here.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tiers: Option<TiersInRegion>,
+}
+
+/// Originals and copies of a plan's own tiers in one region, which the sums of the region have in them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct TiersInRegion {
+    /// That stand there now.
+    pub standing: u64,
+    /// That the next thirty nights make.
+    pub made: u64,
+    /// That they delete.
+    pub deleted: u64,
+    /// Bytes sent there.
+    pub sent_bytes: u64,
+    /// Bytes that stand there, on average.
+    pub stored_bytes: u64,
 }
 
 /// One backup, or one copy of it.
@@ -97,15 +124,16 @@ impl Kept<'_> {
     }
 }
 
-/// Asks how big the clusters' backups are, and adds up.
+/// Asks how big the clusters' backups are, and adds up. `journal` says which of them are tiers.
 pub async fn estimate<T: Transport>(
     plan: &ClusterPlan,
     client: &Client<T>,
+    journal: Option<&Journal>,
     prices: &ZillizPrices,
     now: Timestamp,
 ) -> Result<ClusterEstimate, ZillizError> {
     let account = Account::read(client).await?;
-    estimate_of(plan, &account, client, prices, now).await
+    estimate_of(plan, &account, client, journal, prices, now).await
 }
 
 /// The same for an account that was read already.
@@ -113,21 +141,77 @@ pub(super) async fn estimate_of<T: Transport>(
     plan: &ClusterPlan,
     account: &Account,
     client: &Client<T>,
+    journal: Option<&Journal>,
     prices: &ZillizPrices,
     now: Timestamp,
 ) -> Result<ClusterEstimate, ZillizError> {
     let looks = account.selected(plan).map(async |cluster| {
-        let backups = client.backups(&cluster.cluster_id).await?;
-        Ok::<_, ZillizError>((cluster, newest_size(&backups)))
+        let listed = client.backups(&cluster.cluster_id).await?;
+        Ok::<_, ZillizError>(Look {
+            id: cluster.cluster_id.clone(),
+            cluster: Some(cluster),
+            listed: Some(listed),
+        })
     });
-    let sizes = stream::iter(looks).buffered(AT_ONCE);
-    let sizes: Vec<(&Cluster, Option<u64>)> = sizes.try_collect().await?;
-    Ok(add_up(
-        plan,
-        &sizes,
-        prices,
-        plan.zone.to_datetime(now).date(),
-    ))
+    let looks = stream::iter(looks).buffered(AT_ONCE);
+    let mut looks: Vec<Look<'_>> = looks.try_collect().await?;
+    let tiers = tiers_of(plan, journal).await;
+    for tier in tiers.iter().flatten() {
+        if !looks.iter().any(|look| look.id == tier.cluster) {
+            looks.push(Look {
+                id: tier.cluster.clone(),
+                cluster: None,
+                // A key that no longer reaches it is no reason to tell nothing of all others.
+                listed: client.backups(&tier.cluster).await.ok(),
+            });
+        }
+    }
+    Ok(add_up(plan, &looks, tiers, prices, now))
+}
+
+/// Every tier of the plan, those of clusters that it selects no more among them, or why that is unknown.
+async fn tiers_of(plan: &ClusterPlan, journal: Option<&Journal>) -> Result<Vec<Tier>, String> {
+    match journal {
+        Some(journal) => {
+            let tiers = journal.tiers(&plan.name).await;
+            tiers.map_err(|error| error.to_string())
+        }
+        None if plan.tiers.is_some() => {
+            Err("only a journal knows them, and there is none; set LIFEBOAT_JOURNAL".to_owned())
+        }
+        None => Ok(Vec::new()),
+    }
+}
+
+/// One cluster, and what stands of it.
+struct Look<'a> {
+    id: String,
+    /// None when the plan selects it no more.
+    cluster: Option<&'a Cluster>,
+    /// Its backups; none when they can't be read.
+    listed: Option<Vec<Backup>>,
+}
+
+impl Look<'_> {
+    /// The size of a new backup, and the cluster's region, if both are known.
+    fn known(&self) -> Option<(u64, &str)> {
+        let size = newest_size(self.listed.as_deref()?)?;
+        Some((size, self.cluster?.region_id.as_deref()?))
+    }
+
+    /// What becomes of its tiers.
+    fn tiers(&self, plan: &ClusterPlan, tiers: &[Tier], now: Timestamp) -> Vec<Stay> {
+        let of_it = tiers.iter().filter(|tier| tier.cluster == self.id);
+        let listed = self.listed.as_deref();
+        let outlook = Outlook {
+            cluster: &self.id,
+            home: self.cluster.and_then(|known| known.region_id.as_deref()),
+            tiers: of_it.cloned().collect(),
+            size: listed.and_then(newest_size),
+            listed,
+        };
+        outlook.play(plan, now)
+    }
 }
 
 /// Copies weigh what their original does, so it does not matter where the newest stands.
@@ -141,63 +225,131 @@ fn newest_size(backups: &[Backup]) -> Option<u64> {
 
 fn add_up(
     plan: &ClusterPlan,
-    sizes: &[(&Cluster, Option<u64>)],
+    looks: &[Look<'_>],
+    tiers: Result<Vec<Tier>, String>,
     prices: &ZillizPrices,
-    today: Date,
+    now: Timestamp,
 ) -> ClusterEstimate {
-    let backups = windows(plan, today);
-    let mut regions: BTreeMap<Region, RegionEstimate> = BTreeMap::new();
-    let (mut unknown, mut bytes, mut largest) = (Vec::new(), 0_u64, 0);
-    for (cluster, size) in sizes {
-        let (Some(size), Some(home)) = (*size, cluster.region_id.as_deref()) else {
-            unknown.push(cluster.shown().to_owned());
-            continue;
-        };
-        bytes = bytes.saturating_add(size);
-        largest = largest.max(size);
-        let targets = plan.targets.iter();
+    let (tiers, tiers_unknown) = match tiers {
+        Ok(tiers) => (tiers, None),
+        Err(why) => (Vec::new(), Some(why)),
+    };
+    let today = plan.zone.to_datetime(now).date();
+    let mut sum = Sum::of(plan, prices, windows(plan, today));
+    for look in looks {
+        match (look.known(), look.cluster) {
+            (Some((size, home)), _) => sum.add_policy(size, home),
+            (None, Some(cluster)) => sum.of_unknown_size.push(cluster.shown().to_owned()),
+            (None, None) => {}
+        }
+        if tiers_unknown.is_none() {
+            let home = look.cluster.and_then(|known| known.region_id.as_deref());
+            for stay in look.tiers(plan, &tiers, now) {
+                sum.add_tier(&stay, home);
+            }
+        }
+    }
+    let selected = looks.iter().filter(|look| look.cluster.is_some()).count();
+    sum.told(selected, tiers_unknown)
+}
+
+/// What was added up so far.
+struct Sum<'a> {
+    plan: &'a ClusterPlan,
+    prices: &'a ZillizPrices,
+    backups: u32,
+    bytes: u64,
+    largest: u64,
+    of_unknown_size: Vec<String>,
+    tiers_of_unknown_size: Vec<String>,
+    regions: BTreeMap<Region, RegionEstimate>,
+}
+
+impl<'a> Sum<'a> {
+    fn of(plan: &'a ClusterPlan, prices: &'a ZillizPrices, backups: u32) -> Self {
+        Self {
+            plan,
+            prices,
+            backups,
+            bytes: 0,
+            largest: 0,
+            of_unknown_size: Vec::new(),
+            tiers_of_unknown_size: Vec::new(),
+            regions: BTreeMap::new(),
+        }
+    }
+
+    /// What the policy makes of one cluster.
+    fn add_policy(&mut self, size: u64, home: &str) {
+        self.bytes = self.bytes.saturating_add(size);
+        self.largest = self.largest.max(size);
+        let (backups, prices) = (self.backups, self.prices);
+        let targets = self.plan.targets.iter();
         let copies = targets.map(|target| (target.region.as_str(), target.retention_days));
-        for (at, days) in copies.chain([(home, plan.retention_days)]) {
+        for (at, days) in copies.chain([(home, self.plan.retention_days)]) {
             let kept = Kept {
                 bytes: size,
                 from: home,
                 at,
                 days,
             };
-            regions
-                .entry(at.to_owned())
-                .or_insert_with(|| RegionEstimate::nothing(at))
-                .add(kept, backups, prices);
+            region(&mut self.regions, at).add(kept, backups, true, prices);
         }
     }
-    let regions: Vec<RegionEstimate> = regions.into_values().collect();
-    let total = budget::total(regions.iter().map(|region| region.total));
-    ClusterEstimate {
-        plan: plan.name.clone(),
-        clusters: u64::try_from(sizes.len()).unwrap_or(u64::MAX),
-        budget: plan
-            .budget
-            .map(|budget| judged(budget, plan, total, &unknown)),
-        of_unknown_size: unknown,
-        bytes,
-        backups,
-        seconds: largest.div_ceil(BACKUP_SPEED),
-        regions,
-        total,
+
+    /// One tier in one region.
+    fn add_tier(&mut self, stay: &Stay, home: Option<&str>) {
+        let at = stay.region.as_str();
+        if stay.bytes.is_none() && !stay.is_new {
+            self.tiers_of_unknown_size.push(stay.backup.clone());
+        }
+        let kept = Kept {
+            // Of unknown size: told by the backup's id, or with its cluster.
+            bytes: stay.bytes.unwrap_or_default(),
+            from: home.unwrap_or(at),
+            at,
+            days: stay.days,
+        };
+        region(&mut self.regions, at).add_tier(kept, stay, self.prices);
+    }
+
+    fn told(self, clusters: usize, tiers_unknown: Option<String>) -> ClusterEstimate {
+        let regions: Vec<RegionEstimate> = self.regions.into_values().collect();
+        let known = budget::total(regions.iter().map(|region| region.total));
+        let is_whole = self.of_unknown_size.is_empty()
+            && self.tiers_of_unknown_size.is_empty()
+            && tiers_unknown.is_none();
+        ClusterEstimate {
+            plan: self.plan.name.clone(),
+            clusters: u64::try_from(clusters).unwrap_or(u64::MAX),
+            budget: judged(self.plan, known, is_whole),
+            of_unknown_size: self.of_unknown_size,
+            bytes: self.bytes,
+            backups: self.backups,
+            seconds: self.largest.div_ceil(BACKUP_SPEED),
+            regions,
+            tiers_of_unknown_size: self.tiers_of_unknown_size,
+            total: known.filter(|_| tiers_unknown.is_none()),
+            tiers_unknown,
+        }
     }
 }
 
-/// What is known may be too much already. It is never known to be little enough while the size of a cluster is not.
-fn judged(
-    budget: Budget,
-    plan: &ClusterPlan,
-    total: Option<Between>,
-    of_unknown_size: &[String],
-) -> Judged {
-    let judged = budget.judge(&plan.name, total);
+fn region<'s>(
+    regions: &'s mut BTreeMap<Region, RegionEstimate>,
+    at: &str,
+) -> &'s mut RegionEstimate {
+    regions
+        .entry(at.to_owned())
+        .or_insert_with(|| RegionEstimate::nothing(at))
+}
+
+/// What is known may be too much already. It is never known to be little enough while something of it is not.
+fn judged(plan: &ClusterPlan, known: Option<Between>, is_whole: bool) -> Option<Judged> {
+    let judged = plan.budget?.judge(&plan.name, known);
     match judged.refusal() {
-        None if !of_unknown_size.is_empty() => budget.judge(&plan.name, None),
-        _ => judged,
+        None if !is_whole => Some(plan.budget?.judge(&plan.name, None)),
+        _ => Some(judged),
     }
 }
 
@@ -223,27 +375,43 @@ impl RegionEstimate {
         }
     }
 
-    /// Adds a month's backups of one cluster. Each stands for its days, so as many stand on average as days are kept.
-    fn add(&mut self, kept: Kept<'_>, backups: u32, prices: &ZillizPrices) {
+    /// Adds so many backups of one cluster. Each stands for its days, so as many stand on average as days are kept.
+    fn add(&mut self, kept: Kept<'_>, backups: u32, is_sent: bool, prices: &ZillizPrices) {
         let all = kept.bytes.saturating_mul(backups.into());
-        if kept.from != kept.at {
+        let of_all = Kept { bytes: all, ..kept };
+        let add = |sum: Option<Between>, more: Option<Between>| Some(sum?.plus(more?));
+        if is_sent && kept.from != kept.at {
             self.sent_bytes = self.sent_bytes.saturating_add(all);
+            self.sending = add(self.sending, of_all.sending(prices));
         }
         let standing = u128::from(all) * u128::from(kept.days) / u128::from(MONTH);
         let standing = u64::try_from(standing).unwrap_or(u64::MAX);
         self.stored_bytes = self.stored_bytes.saturating_add(standing);
-        let of_all = Kept { bytes: all, ..kept };
-        let add = |sum: Option<Between>, more: Option<Between>| Some(sum?.plus(more?));
-        self.sending = add(self.sending, of_all.sending(prices));
         self.storing = add(self.storing, of_all.storing(prices));
         self.total = add(self.sending, self.storing);
+    }
+
+    /// Adds a tier, which is sent once, if it is not there yet.
+    fn add_tier(&mut self, kept: Kept<'_>, stay: &Stay, prices: &ZillizPrices) {
+        let (sent, stored) = (self.sent_bytes, self.stored_bytes);
+        self.add(kept, 1, stay.is_new, prices);
+        let (sent, stored) = (self.sent_bytes - sent, self.stored_bytes - stored);
+        let tiers = self.tiers.get_or_insert_default();
+        tiers.standing += u64::from(!stay.is_new);
+        tiers.made += u64::from(stay.is_new);
+        tiers.deleted += u64::from(stay.goes);
+        tiers.sent_bytes = tiers.sent_bytes.saturating_add(sent);
+        tiers.stored_bytes = tiers.stored_bytes.saturating_add(stored);
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::budget::{Budget, State};
+    use crate::journal::{Owned, TierState};
     use crate::price::Prices;
+    use crate::slot::Slot;
     use crate::zilliz::cases::{cluster, plan};
 
     const GB: u64 = 1_000_000_000;
@@ -292,6 +460,81 @@ mod tests {
         assert_eq!((shown(45).as_str(), shown(0)), ("$0.75", shown(1)));
     }
 
+    fn look(cluster: &Cluster, listed: Vec<Backup>) -> Look<'_> {
+        Look {
+            id: cluster.cluster_id.clone(),
+            cluster: Some(cluster),
+            listed: Some(listed),
+        }
+    }
+
+    /// A backup of the whole cluster, as the list shows it.
+    fn shown(id: &str, size: Option<u64>) -> Backup {
+        let word = |word: &str| Some(word.to_owned());
+        Backup {
+            backup_id: id.to_owned(),
+            size,
+            backup_type: word("CLUSTER"),
+            status: word("AVAILABLE"),
+            creation_method: word("MANUAL"),
+            cluster_id: word("in01-4be01c77d20a9f3"),
+            create_time: "2026-11-22T02:00:00Z".parse().ok(),
+            ..Backup::default()
+        }
+    }
+
+    /// A tier that stands in every region, as `home`, `near` and `far`.
+    fn standing_tier() -> Tier {
+        let places = [
+            ("gcp-us-west1", "home"),
+            ("gcp-us-east4", "near"),
+            ("gcp-europe-west3", "far"),
+        ];
+        let backups = places.map(|(region, id)| (region.to_owned(), id.to_owned()));
+        Tier {
+            plan: "prod".into(),
+            cluster: "in01-4be01c77d20a9f3".into(),
+            slot: Slot::of("2026-11-22T02:00:00Z".parse().unwrap()).unwrap(),
+            state: TierState::Owned(Owned {
+                backups: backups.into(),
+                ..Owned::default()
+            }),
+        }
+    }
+
+    /// What tiers add: money in every region, and nothing that is not known.
+    #[test]
+    fn tiers_are_in_every_sum_and_what_is_unknown_of_them_is_never_nothing() {
+        let mut plan = plan("start = \"02:00\"");
+        plan.budget = Budget::of(None, Some(MicroDollars(1_000_000_000))).ok();
+        let cluster = cluster();
+        let prices = Prices::built_in().unwrap().zilliz;
+        let now: Timestamp = "2026-11-22T12:00:00Z".parse().unwrap();
+        let told = |far: Option<u64>, tiers| {
+            let listed = [("home", Some(GB)), ("near", Some(GB)), ("far", far)];
+            let listed = listed.map(|(id, size)| shown(id, size));
+            add_up(&plan, &[look(&cluster, listed.into())], tiers, &prices, now)
+        };
+        let without = told(Some(GB), Ok(Vec::new()));
+        let with = told(Some(GB), Ok(vec![standing_tier()]));
+        // Nothing is made, because the plan has no rules any more; what stands is kept for a month, at two cents.
+        for (without, with) in without.regions.iter().zip(&with.regions) {
+            let cents = Between::exactly(MicroDollars(20_000));
+            assert_eq!(with.total, without.total.map(|sum| sum.plus(cents)));
+            assert_eq!(with.sent_bytes, without.sent_bytes);
+            let tiers = with.tiers.unwrap();
+            let counted = (tiers.standing, tiers.made, tiers.stored_bytes);
+            assert_eq!(counted, (1, 0, GB));
+        }
+        let state = |told: &ClusterEstimate| told.budget.as_ref().map(|judged| judged.state);
+        assert_eq!(state(&with), Some(State::Within));
+        let of_unknown_size = told(None, Ok(vec![standing_tier()]));
+        assert_eq!(of_unknown_size.tiers_of_unknown_size, ["far"]);
+        assert_eq!(state(&of_unknown_size), Some(State::Unknown));
+        let unread = told(Some(GB), Err("the bucket is gone".into()));
+        assert_eq!((unread.total, state(&unread)), (None, Some(State::Unknown)));
+    }
+
     #[test]
     fn a_month_is_the_plans_weekdays_and_days_in_every_region() {
         let plan = plan("weekdays = [\"mon\", \"thu\"]\nstart = \"02:00\"\nretention_days = 7");
@@ -300,11 +543,14 @@ mod tests {
             cluster_name: Some("new".into()),
             ..cluster.clone()
         };
-        let sizes = [(&cluster, Some(70 * GB)), (&unknown, None)];
+        let looks = [
+            look(&cluster, vec![shown("b", Some(70 * GB))]),
+            look(&unknown, Vec::new()),
+        ];
         let prices = Prices::built_in().unwrap().zilliz;
         // A Monday: in thirty days there are five Mondays and four Thursdays.
-        let monday: Date = "2026-11-23".parse().unwrap();
-        let told = add_up(&plan, &sizes, &prices, monday);
+        let monday: Timestamp = "2026-11-23T12:00:00Z".parse().unwrap();
+        let told = add_up(&plan, &looks, Ok(Vec::new()), &prices, monday);
         assert_eq!((told.backups, told.seconds, told.bytes), (9, 100, 70 * GB));
         assert_eq!(told.of_unknown_size, ["new"]);
         let home = told
@@ -328,7 +574,13 @@ mod tests {
                     && at.total == at.sending.zip(at.storing).map(|(a, b)| a.plus(b))
             );
         }
-        let nobody_knows = add_up(&plan, &sizes, &ZillizPrices::default(), monday);
+        let nobody_knows = add_up(
+            &plan,
+            &looks,
+            Ok(Vec::new()),
+            &ZillizPrices::default(),
+            monday,
+        );
         assert!(nobody_knows.regions.iter().all(|at| at.total.is_none()));
     }
 }

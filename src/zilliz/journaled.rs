@@ -46,13 +46,15 @@ pub(super) struct Journaled {
 }
 
 impl Journaled {
-    /// Takes the plan's lease and opens the run.
+    /// Takes the plan's lease and, if the run makes anything that another invocation may have to follow, opens it. A run that
+    /// only deletes leaves nothing to carry on with.
     pub(super) async fn open(
         &mut self,
         journal: &Journal,
         key: &RunKey,
         run_id: &str,
         now: Timestamp,
+        makes: bool,
     ) -> Result<(), Fault> {
         let lease = journal.acquire(&key.plan, run_id, now).await;
         let lease = lease.map_err(|error| Fault {
@@ -61,9 +63,11 @@ impl Journaled {
             held: matches!(error, LeaseError::Held { .. }),
         })?;
         let lease = self.lease.insert(Arc::new(lease));
-        let log = journal.open_run(lease, key, now).await?;
-        self.pasts = Pasts::of(log.entries(), log.earlier());
-        self.log = Some(log);
+        if makes {
+            let log = journal.open_run(lease, key, now).await?;
+            self.pasts = Pasts::of(log.entries(), log.earlier());
+            self.log = Some(log);
+        }
         Ok(())
     }
 

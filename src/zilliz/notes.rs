@@ -89,6 +89,14 @@ pub struct Past {
     pub lines: BTreeMap<Region, JobLine>,
 }
 
+impl Past {
+    /// Ids of the backup and of its copies, as far as they were seen.
+    pub fn ids(&self) -> impl Iterator<Item = &String> {
+        let begun = self.begun.iter().map(|begun| &begun.backup);
+        begun.chain(self.copies.values())
+    }
+}
+
 /// Everything that was written down.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Pasts {
@@ -176,6 +184,11 @@ impl Pasts {
             first.into_iter().chain(then)
         });
         lines.cloned().collect()
+    }
+
+    /// Ids of all backups and copies that were seen.
+    pub fn ids(&self) -> impl Iterator<Item = &String> {
+        self.clusters.values().flat_map(Past::ids)
     }
 
     /// What is known of one cluster.

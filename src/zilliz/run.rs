@@ -57,7 +57,7 @@ pub struct World<'a, T> {
     pub report: Size,
 }
 
-/// Carries a `backup`, or an open run of one, out. `time_left` is how long it may work.
+/// Carries a `backup`, an open run of one, or a `prune` out. `time_left` is how long it may work.
 ///
 /// # Errors
 /// When the scheduled time can't be a slot; then nothing was done.
@@ -136,7 +136,8 @@ impl<T: Transport> Run<'_, '_, T> {
                 Class::Scheduled
             },
         };
-        let opened = journaled.open(journal, &key, &self.report.run_id, now);
+        let run_id = &self.report.run_id;
+        let opened = journaled.open(journal, &key, run_id, now, self.makes());
         match opened.await {
             Ok(()) => true,
             Err(fault) => {
@@ -146,6 +147,11 @@ impl<T: Transport> Run<'_, '_, T> {
                 !fault.held && !self.request.manual
             }
         }
+    }
+
+    /// Whether it sets policies and makes backups. Only `prune` does not.
+    pub(super) fn makes(&self) -> bool {
+        self.request.action != Action::Prune
     }
 
     async fn work(&mut self, journaled: &Journaled) {
@@ -174,6 +180,11 @@ impl<T: Transport> Run<'_, '_, T> {
             }
             Err(_) => return self.out_of_time(None),
         };
+        if !self.makes() {
+            let selected = account.selected(self.world.plan).count();
+            self.report.counts.clusters = u64::try_from(selected).unwrap_or(u64::MAX);
+            return self.tend_tiers(&account, journaled).boxed_local().await;
+        }
         let looked = self.look_at_the_cost(&account);
         looked.boxed_local().await;
         if self.request.manual {

@@ -2,18 +2,22 @@
 //!
 //! One of each cluster for each period of the finest rule, made like a backup by hand ([`making`]). What is the plan's own
 //! is what the journal says is ([`proof`]); what of it stays is decided by the planner that decides about namespaces
-//! ([`standing`], [`deleting`]), and each deletion carries the same certificate ([`certified`], [`sending`]).
+//! ([`standing`], [`deleting`]), and each deletion carries the same certificate ([`certified`], [`sending`]). What that comes to
+//! in thirty nights is told beforehand ([`forecast`]).
 //!
 //! What it must never do: delete what the journal does not call the plan's own, what is not as it was made, or anything of
 //! a cluster whose newest tier is in doubt. Without a journal, or with one that can't be read, it does nothing.
+//! [`verdicts`] says of each what the next run would find.
 
 mod certified;
 mod deleting;
+pub(super) mod forecast;
 mod making;
 mod proof;
 mod sending;
 mod standing;
 pub mod told;
+pub(super) mod verdicts;
 
 use std::collections::BTreeSet;
 
@@ -78,8 +82,9 @@ impl<T: Transport> Run<'_, '_, T> {
             let hashes = self.report.tiers.regions.iter();
             let hashes: Vec<String> = hashes.map(|due| due.hash.to_string()).collect();
             let message = format!(
-                "`{approved}` is not the hash of what is due now ({}), so no tier was deleted; run `lifeboat backup --dry-run`, read it, and approve the hash it prints",
-                hashes.join(", ")
+                "`{approved}` is not the hash of what is due now ({}), so no tier was deleted; run {}, read it, and approve the hash it prints",
+                hashes.join(", "),
+                self.shows_what_is_due()
             );
             self.report.fail(None, None, "not_approved", message);
         }
@@ -96,6 +101,15 @@ impl<T: Transport> Run<'_, '_, T> {
                 );
                 self.report.fail(None, None, "not_approved", message);
             }
+        }
+    }
+
+    /// The command that shows the same list as this run judged.
+    fn shows_what_is_due(&self) -> String {
+        let plan = &self.world.plan.name;
+        match self.request.action {
+            Action::Prune => format!("`lifeboat plan --plan {plan}`"),
+            _ => format!("`lifeboat backup --dry-run --plan {plan}`"),
         }
     }
 
@@ -162,6 +176,7 @@ impl<T: Transport> Run<'_, '_, T> {
                 until: self.patience(),
                 dry_run: self.request.dry_run,
                 resumes: self.request.action == Action::Resume,
+                makes: self.makes(),
                 over_budget: self.over_budget.as_ref(),
             };
             async move { making.tend(of_it).boxed_local().await }

@@ -171,12 +171,13 @@ def test_check_shows_the_plan_and_asks_the_account(account: Account, keeper: Kee
 @pytest.mark.parametrize(
     ("event", "says"),
     [
-        ({"action": "prune", "plan": "prod"}, "plan `prod` is of Zilliz Cloud, where `prune` is not to be had"),
+        ({"action": "verify", "plan": "prod"}, "plan `prod` is of Zilliz Cloud, where `verify` is not to be had"),
+        ({"action": "prune", "plan": "prod"}, "is `prune`, and a plan of Zilliz Cloud without `tiers` deletes nothing"),
         ({"action": "restore", "all": True}, "with a plan of Zilliz Cloud it is `cluster`"),
         ({"action": "backup", "plan": "prd"}, "did you mean `prod`?"),
         ({"action": "backup", "approve": "1f0c9a4be27d3356"}, "a plan of Zilliz Cloud without `tiers` deletes nothing"),
     ],
-    ids=["prune", "restore", "plan", "approve"],
+    ids=["verify", "prune", "restore", "plan", "approve"],
 )
 def test_what_means_nothing_for_clusters_is_refused(
     account: Account, keeper: Keeper, event: dict[str, Any], says: str

@@ -14,7 +14,7 @@ import pytest
 from emulated import Emulator, fault
 from program import Lifeboat
 from test_zilliz_plan import PLAN, Keeper, wait_for
-from zilliz import CLI, FAR, HOME, NEAR, Account, Cli
+from zilliz import CLI, CLUSTER, FAR, GB, HOME, NEAR, Account, Cli
 
 pytestmark = pytest.mark.skipif(not CLI.is_file(), reason="no zilliz-cli: pip install -r tests/requirements.txt")
 
@@ -110,6 +110,94 @@ def test_one_a_night_stands_in_every_region_and_a_backup_of_the_command_line_is_
     (newest, *_) = nights.keeper.report("jobs")["runs"]
     tiers = {job["backup"] for job in newest["jobs"] if job["progress"] == "a tier"}
     assert tiers == after.keys() - theirs
+
+
+def test_a_person_reads_what_is_due_and_approves_it_region_by_region(
+    account: Account, cli: Cli, nights: Nights
+) -> None:
+    config = nights.keeper.lifeboat.environment["LIFEBOAT_CONFIG"]
+    with_more = config.replace("daily = 1", "daily = 4")
+    nights.keeper.lifeboat.environment["LIFEBOAT_CONFIG"] = with_more
+    for days_ago in (2, 1, 0):
+        if nights.night(days_ago)["stays_open"]:
+            nights.resume()
+    before = by_hand(cli)
+    assert len(before) == 9
+    nights.keeper.lifeboat.environment["LIFEBOAT_CONFIG"] = config
+    policies = account.emulator.count("zilliz.set_policy")
+
+    shown = nights.keeper("plan", "--plan", "prod")
+    assert shown.code == 0 and "Dry run of pruning succeeded: plan `prod` on Zilliz Cloud" in shown.stdout, shown
+    assert "`lifeboat prune --plan prod --approve HASH` deletes exactly the list with that hash" in shown.stdout
+    due = {line["region"]: line for line in nights.keeper.report("plan")["tiers"]["regions"]}
+    assert {region: (line["due"], line["backups"]) for region, line in due.items()} == dict.fromkeys((HOME, NEAR, FAR), (2, 3))
+    assert f"{FAR}: 2 of 3 tiers due; hash {due[FAR]['hash']}" in shown.stdout
+
+    wrong = nights.keeper("prune", "--plan", "prod", "--approve", "0123456789abcdef")
+    assert wrong.code == 1 and "not_approved" in wrong.stdout, wrong
+    assert by_hand(cli) == before
+
+    approved = nights.keeper("prune", "--plan", "prod", "--approve", due[FAR]["hash"])
+
+    assert approved.code == 0 and "Prune succeeded: plan `prod`" in approved.stdout, approved
+    left = by_hand(cli)
+    assert sorted(before[backup] for backup in before.keys() - left.keys()) == [FAR, FAR]
+    rest = nights.keeper.lifeboat.invoke({"action": "prune", "plan": "prod", "approve": due[NEAR]["hash"]})
+    assert rest.report["tiers"]["deleted"] == 2, rest
+    assert nights.keeper.report("prune")["tiers"]["deleted"] == 2
+    assert sorted(by_hand(cli).values()) == sorted([HOME, NEAR, FAR])
+    assert account.emulator.count("zilliz.create_backup") == 3
+    assert account.emulator.count("zilliz.set_policy") == policies, "pruning sets no policy"
+
+
+def test_every_backup_is_listed_with_how_it_came_to_be(account: Account, cli: Cli, nights: Nights) -> None:
+    nights.night(0)
+    nights.resume()
+    made = nights.keeper.report("backup", "--manual")
+    mine = {job["backup"] for job in made["jobs"]["shown"]}
+    tiers = by_hand(cli).keys() - mine
+    cli.create(NEAR, FAR)
+    wait_for(lambda: len([backup for backup in account.known("backups") if backup["status"] == "AVAILABLE"]) == 12)
+
+    listed = nights.keeper.report("list")
+
+    lines = {line["backup"]: line for line in listed["backups"]["shown"]}
+    theirs = {backup["backupId"]: backup for backup in cli.json("backup", "list", "--all")}
+    assert lines.keys() == theirs.keys() and len(lines) == 12
+    methods: dict[str, list[str]] = {}
+    for backup, line in lines.items():
+        methods.setdefault(line["method"], []).append(line["region"])
+        shown = theirs[backup]
+        assert (line["cluster"], line["name"], line["backup_name"]) == (CLUSTER, "orders-prod", shown["backupName"])
+        assert (line["bytes"], line["created_at"]) == (shown["size"], shown["createTime"])
+        assert line.get("expires_at") == shown["expireTime"] and line["state"] == "available"
+        assert line["region"] == cli.backup("describe", "--backup-id", backup).data["regionId"]
+    assert {method: sorted(regions) for method, regions in methods.items()} == dict.fromkeys(
+        ("automatic", "manual", "tier", "other"), sorted([HOME, NEAR, FAR])
+    )
+    assert {line["backup"] for line in lines.values() if line["method"] == "manual"} == mine
+    assert {line["backup"] for line in lines.values() if line["method"] == "tier"} == tiers
+    assert nights.keeper.lifeboat.invoke({"action": "list", "plan": "prod"}).report["backups"] == listed["backups"]
+    shown_to_a_person = nights.keeper("list", "--plan", "prod")
+    text = " ".join(shown_to_a_person.stdout.split())
+    assert "List succeeded: plan `prod` on Zilliz Cloud 12 backups of 1 clusters, 84.0 GB" in text, shown_to_a_person
+    assert "3 automatic, 3 made by hand, 3 tiers, 3 somebody else's" in text and "never" in text
+    assert all(backup in text for backup in lines)
+
+
+def test_an_estimate_counts_the_tiers(nights: Nights) -> None:
+    nights.night(0)
+    nights.resume()
+    (plan,) = nights.keeper.report("estimate")["clusters"]
+    for region in plan["regions"]:
+        tiers = region["tiers"]
+        # One stands, and each night makes one and deletes the one before.
+        assert (tiers["standing"], tiers["made"], tiers["deleted"]) == (1, 29, 29), region
+        assert tiers["sent_bytes"] == (0 if region["region"] == HOME else 29 * 7 * GB)
+    shown = nights.keeper("estimate", "--plan", "prod").stdout
+    assert f"of that, tiers in {FAR}: 1 stand, 29 will be made and 29 deleted; 203.0 GB sent" in shown, shown
+    # Tonight's slot is another instant by then, and the night is the same.
+    assert nights.keeper.report("backup", "--dry-run")["estimate"]["regions"] == plan["regions"]
 
 
 def test_killed_during_a_delete_nothing_else_goes_and_nothing_is_told_twice(

@@ -3,10 +3,13 @@
 mod account;
 mod budgets;
 mod by_hand;
+mod estimating;
 mod histories;
+mod listed;
 mod listings;
 mod policies;
 mod protection;
+mod pruning;
 mod restoring;
 mod tiers;
 
@@ -24,6 +27,7 @@ use lifeboat::report::Size;
 use lifeboat::secret::{ApiKey, Key, KeySource};
 use lifeboat::zilliz::ClusterReport;
 use lifeboat::zilliz::client::Client;
+use lifeboat::zilliz::listed::{ClusterList, list};
 use lifeboat::zilliz::run::{World, run};
 use lifeboat::zilliz::tiers::Deletable;
 use lifeboat::zilliz::transport::{Answer, Call, Lost, Transport};
@@ -353,28 +357,41 @@ impl Account {
     }
 
     async fn run_within(&self, request: Request, time_left: Duration) -> ClusterReport {
-        let wire = self.wire.clone();
-        let clock = Clock::new({
-            let (wire, ahead) = (wire.clone(), self.ahead);
-            move || wire.now() + ahead
-        });
-        let key = Arc::new(ApiKey::new(KeySource::Given(KEY.into())));
-        let client = Client::new(wire, key, clock.clone());
-        let world = World {
-            plan: &self.plans[0],
-            plans: &self.plans,
-            client: &client,
-            journal: self.journal.as_ref(),
-            prices: &self.prices.zilliz,
-            clock,
-            report: Size::Whole,
-        };
+        let client = self.client();
+        let world = self.world(&client);
         let report = Box::pin(run(&request, &world, "test".into(), time_left))
             .await
             .unwrap();
         let shown = serde_json::to_string(&report).unwrap();
         assert!(!shown.contains(KEY), "the key is in the report");
         report
+    }
+
+    fn clock(&self) -> Clock {
+        let (wire, ahead) = (self.wire.clone(), self.ahead);
+        Clock::new(move || wire.now() + ahead)
+    }
+
+    fn client(&self) -> Client<Wire> {
+        let key = Arc::new(ApiKey::new(KeySource::Given(KEY.into())));
+        Client::new(self.wire.clone(), key, self.clock())
+    }
+
+    fn world<'a>(&'a self, client: &'a Client<Wire>) -> World<'a, Wire> {
+        World {
+            plan: &self.plans[0],
+            plans: &self.plans,
+            client,
+            journal: self.journal.as_ref(),
+            prices: &self.prices.zilliz,
+            clock: self.clock(),
+            report: Size::Whole,
+        }
+    }
+
+    async fn list(&self) -> ClusterList {
+        let client = self.client();
+        Box::pin(list(&self.world(&client), "test".into(), MINUTES)).await
     }
 
     async fn back_up(&self) -> ClusterReport {

@@ -65,10 +65,14 @@ impl Page {
         count: usize,
         items: impl Iterator<Item = Json>,
     ) -> Json {
-        let mut data = json!({"count": count, "currentPage": self.current, "pageSize": self.size});
-        // Not within `json!`, which would copy every item.
-        data[name] = items.collect();
-        data
+        // Not all within one `json!`, which would copy every item.
+        let data = [
+            ("count", json!(count)),
+            ("currentPage", json!(self.current)),
+            ("pageSize", json!(self.size)),
+            (name, items.collect()),
+        ];
+        data.into_iter().collect()
     }
 }
 

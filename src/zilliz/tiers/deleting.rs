@@ -13,8 +13,9 @@ use tracing::{info, warn};
 
 use super::certified::Place;
 use super::making::Tended;
-use super::standing::{Decided, Own, Standing, in_words};
+use super::standing::{Decided, Own, Standing};
 use super::told::{DueInRegion, TierFate, TierLine};
+use super::verdicts::regions;
 use crate::approval::{DueList, Leave};
 use crate::journal::{Holds, JournalError, Lease, Owned, Tier};
 use crate::listing::ReadToTheEnd;
@@ -152,10 +153,8 @@ impl<T: Transport> Run<'_, '_, T> {
 
     /// The regions in which tiers may be deleted, the originals' last; what lies elsewhere is shown and left.
     fn regions_of(&mut self, looked: &Looked<'_>) -> Vec<Region> {
-        let targets = self.world.plan.targets.iter();
-        let targets = targets.map(|target| target.region.clone());
-        let home = looked.cluster.region_id.clone();
-        let regions: Vec<Region> = targets.chain(home).collect();
+        let home = looked.cluster.region_id.as_deref();
+        let regions = regions(self.world.plan, home);
         for tier in &looked.tiers {
             let backups = tier.owned().map(|owned| &owned.backups);
             for (region, id) in backups.into_iter().flatten() {
@@ -246,11 +245,7 @@ impl<T: Transport> Run<'_, '_, T> {
         let now = self.world.clock.now();
         let mut decided = standing.decide(rules, &self.world.plan.zone, now, held);
         if looked.cluster.region_id.as_ref() == Some(region) {
-            for decided in &mut decided {
-                let mut copies = copies_of(&looked.tiers, region, decided.own.slot);
-                decided.has_copies =
-                    copies.any(|copy| !going.contains(&(decided.own.slot, copy.clone())));
-            }
+            keep_originals(&mut decided, &looked.tiers, region, going);
         }
         if self.request.dry_run {
             for decided in &decided {
@@ -262,20 +257,6 @@ impl<T: Transport> Run<'_, '_, T> {
     }
 
     fn show(&mut self, cluster: &Cluster, region: &Region, decided: &Decided) {
-        let why = if decided.is_due() {
-            "no rule keeps it".to_owned()
-        } else {
-            let behind = "the cluster's newest tier has no copy here";
-            let copies = "copies of it stand, and go first";
-            let reasons = in_words(&decided.reasons);
-            let all = [
-                (decided.is_behind, behind),
-                (decided.has_copies, copies),
-                (!reasons.is_empty(), &reasons),
-            ];
-            let all = all.into_iter().filter(|(is_so, _)| *is_so);
-            all.map(|(_, text)| text).collect::<Vec<_>>().join("; ")
-        };
         self.report.tiers.lines.push(TierLine {
             cluster: cluster.cluster_id.clone(),
             name: cluster.shown().to_owned(),
@@ -287,7 +268,7 @@ impl<T: Transport> Run<'_, '_, T> {
             } else {
                 TierFate::Kept
             },
-            why,
+            why: decided.why(),
         });
     }
 
@@ -355,8 +336,9 @@ impl<T: Transport> Run<'_, '_, T> {
         };
         if *leave == Leave::Braked && !self.request.dry_run {
             let message = format!(
-                "{due} of {} tiers are due at once, so none was deleted; run `lifeboat backup --dry-run`, read it, and if it is meant send {{\"action\": \"backup\", \"approve\": \"{hash}\"}}",
-                list.backups
+                "{due} of {} tiers are due at once, so none was deleted; run `lifeboat plan --plan {plan}`, read it, and if it is meant run `lifeboat prune --plan {plan} --approve {hash}`, or send {{\"action\": \"prune\", \"plan\": \"{plan}\", \"approve\": \"{hash}\"}}",
+                list.backups,
+                plan = list.plan
             );
             self.report.fail(None, Some(region), "braked", message);
         }
@@ -448,6 +430,19 @@ pub(super) fn copies_of<'t>(
         .filter_map(Tier::owned)
         .flat_map(|owned| owned.backups.keys());
     regions.filter(move |region| *region != home)
+}
+
+/// Marks the originals of copies that stand and are not `going`.
+pub(super) fn keep_originals(
+    decided: &mut [Decided],
+    tiers: &[Tier],
+    home: &Region,
+    going: &BTreeSet<(Slot, Region)>,
+) {
+    for decided in decided {
+        let mut copies = copies_of(tiers, home, decided.own.slot);
+        decided.has_copies = copies.any(|copy| !going.contains(&(decided.own.slot, copy.clone())));
+    }
 }
 
 /// What is gone is nobody's.

@@ -50,6 +50,8 @@ pub(super) struct Making<'a, 'c, T> {
     pub(super) until: Instant,
     pub(super) dry_run: bool,
     pub(super) resumes: bool,
+    /// Not when only what is due is to be deleted: then what is being made is left to the run that makes it.
+    pub(super) makes: bool,
     /// Why no backup may be asked for; what was asked for before is followed.
     pub(super) over_budget: Option<&'a OverBudget>,
 }
@@ -72,7 +74,13 @@ pub(super) struct Tended<'a> {
 
 /// Whether a new tier is to be made for `slot`: its period has none, and nothing newer stands. What a wrong clock dated later
 /// than `now` covers nothing, unless the clock is still as wrong as it was.
-fn is_due(rules: &Tiers, zone: &TimeZone, tiers: &[Tier], slot: Slot, now: Timestamp) -> bool {
+pub(super) fn is_due(
+    rules: &Tiers,
+    zone: &TimeZone,
+    tiers: &[Tier],
+    slot: Slot,
+    now: Timestamp,
+) -> bool {
     let finest = rules.finest();
     let period = |slot: Slot| finest.first_day(zone.to_datetime(slot.instant()).date());
     let is_later = |slot: Slot| slot.instant().duration_since(now) > CLOCK_MARGIN;
@@ -94,8 +102,7 @@ pub(super) fn ids(tier: &Tier) -> Vec<String> {
         }
         TierState::BeingMade { facts } => {
             let past = Pasts::of(facts, None).of_cluster(&tier.cluster);
-            let begun = past.begun.map(|begun| begun.backup);
-            begun.into_iter().chain(past.copies.into_values()).collect()
+            past.ids().cloned().collect()
         }
         TierState::Failed { .. } => Vec::new(),
     }
@@ -178,7 +185,7 @@ impl<'a, 'c, T: Transport> Making<'a, 'c, T> {
             return tended;
         }
         for tier in tiers {
-            if tier.is_being_made() && self.dry_run {
+            if tier.is_being_made() && (self.dry_run || !self.makes) {
                 let of = tier.slot.instant();
                 let told = format!("the tier of {of} is being made; `resume` looks again");
                 tended.warnings.push(told);
@@ -197,9 +204,15 @@ impl<'a, 'c, T: Transport> Making<'a, 'c, T> {
             return tended;
         };
         let (zone, now) = (&self.plan.zone, self.client.now());
-        if !tended.is_open && is_due(rules, zone, &tended.tiers, self.slot, now) {
+        let is_due = !tended.is_open && is_due(rules, zone, &tended.tiers, self.slot, now);
+        if is_due && self.makes {
             let record = self.record(None);
             self.work_at(record, &mut tended).boxed_local().await;
+        } else if is_due {
+            // As in a night whose own failed: what is to come might fail, too.
+            tended.lacks_one = true;
+            let told = "the present period has no tier yet, so none of its tiers is deleted; the next `backup` makes one";
+            tended.warnings.push(told.into());
         }
         tended.tiers.sort_by_key(|tier| tier.slot);
         tended
@@ -207,7 +220,8 @@ impl<'a, 'c, T: Transport> Making<'a, 'c, T> {
 
     /// Whether only a failure is left of it, which kept its own slot from a second request.
     fn is_over(&self, tier: &Tier) -> bool {
-        matches!(tier.state, TierState::Failed { .. }) && tier.slot < self.slot && !self.dry_run
+        let failed = matches!(tier.state, TierState::Failed { .. });
+        failed && tier.slot < self.slot && self.makes && !self.dry_run
     }
 
     async fn forget(&self, tier: Tier, tended: &mut Tended<'_>) {

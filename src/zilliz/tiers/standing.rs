@@ -49,6 +49,23 @@ impl Decided {
     pub(super) fn is_due(&self) -> bool {
         self.reasons.is_empty() && !self.is_behind && !self.has_copies
     }
+
+    /// Why it stays, or that it is due.
+    pub(super) fn why(&self) -> String {
+        if self.is_due() {
+            return "no rule keeps it".to_owned();
+        }
+        let behind = "the cluster's newest tier has no copy here";
+        let copies = "copies of it stand, and go first";
+        let reasons = in_words(&self.reasons);
+        let all = [
+            (self.is_behind, behind),
+            (self.has_copies, copies),
+            (!reasons.is_empty(), &reasons),
+        ];
+        let all = all.into_iter().filter(|(is_so, _)| *is_so);
+        all.map(|(_, text)| text).collect::<Vec<_>>().join("; ")
+    }
 }
 
 /// What planner and certificate call a tier; `None` for ids that make no name, which are then never deleted.
@@ -195,7 +212,7 @@ fn evidence(shown: &wire::Backup, place: Place<'_>) -> Option<Evidence> {
 }
 
 /// Reasons in the words of clusters' backups, which have no seal.
-pub(super) fn in_words(reasons: &[Keep]) -> String {
+fn in_words(reasons: &[Keep]) -> String {
     let word = |keep: &Keep| match keep {
         Keep::Floor { min } => format!("among the {min} newest"),
         Keep::Period { period, of } => format!("the newest as of the {period} {of}"),

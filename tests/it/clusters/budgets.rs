@@ -14,7 +14,7 @@ use super::{Account, CLUSTER, FAR, HOME, failures, states};
 /// The plan's policy, as the service shows it.
 const POLICY: &str = "1,2,3,4,5,6,7 02:00-04:00 7 gcp-europe-west3:7 gcp-us-east4:30";
 
-fn limit(account: &mut Account, soft: Option<u64>, hard: Option<u64>) {
+pub(super) fn limit(account: &mut Account, soft: Option<u64>, hard: Option<u64>) {
     let dollars = |amount: Option<u64>| amount.map(|dollars| MicroDollars(dollars * 1_000_000));
     account.plans[0].budget = Budget::of(dollars(soft), dollars(hard)).ok();
 }

@@ -27,7 +27,7 @@ pub(super) fn tiered(rules: &str) -> String {
     format!("journal = \"memory://\"\n{PLAN}[plans.prod.tiers]\n{rules}\n")
 }
 
-fn with_tiers(rules: &str) -> Account {
+pub(super) fn with_tiers(rules: &str) -> Account {
     Account::with(&tiered(rules)).with_journal()
 }
 
@@ -36,7 +36,7 @@ fn text(value: &Value) -> String {
 }
 
 /// Of whole-cluster backups that stand and were not made by the policy: ids and days of creation, by region.
-fn standing(account: &Account) -> BTreeMap<String, BTreeMap<String, String>> {
+pub(super) fn standing(account: &Account) -> BTreeMap<String, BTreeMap<String, String>> {
     let mut standing: BTreeMap<String, BTreeMap<String, String>> = BTreeMap::new();
     for backup in account.known("backups") {
         if backup["method"] == "MANUAL" && backup["status"] == "AVAILABLE" {
@@ -57,7 +57,7 @@ fn days(account: &Account, region: &str) -> Vec<String> {
 }
 
 /// A night's run, and the ticks that carry on with it.
-async fn night(account: &Account) -> ClusterReport {
+pub(super) async fn night(account: &Account) -> ClusterReport {
     let mut report = account.back_up().await;
     for _ in 0..40 {
         if !report.stays_open {

@@ -1,0 +1,189 @@
+//! `prune` deletes what is due of a plan's tiers, after a person's approval where it needs one, and does nothing else.
+
+use std::time::Duration;
+
+use lifeboat::event::{Action, Request};
+use lifeboat::report::Outcome;
+use lifeboat::zilliz::ClusterReport;
+use serde_json::json;
+
+use super::tiers::{night, standing, tiered, with_tiers};
+use super::{Account, CLUSTER, FAR, HOME, NEAR, failures, plans};
+
+async fn prune(account: &Account, approve: Option<&str>) -> ClusterReport {
+    let request = Request {
+        action: Action::Prune,
+        approve: approve.map(str::to_owned),
+        ..Request::default()
+    };
+    account.run(request).await
+}
+
+/// What `lifeboat plan` asks for.
+async fn plan(account: &Account) -> ClusterReport {
+    let request = Request {
+        action: Action::Prune,
+        dry_run: true,
+        ..Request::default()
+    };
+    account.run(request).await
+}
+
+async fn nights(account: &Account, count: u32) {
+    for _ in 0..count {
+        account.sleep(24).await;
+        let report = night(account).await;
+        assert_eq!(report.outcome, Outcome::Succeeded, "{:?}", report.failures);
+    }
+}
+
+fn there(account: &Account) -> [usize; 3] {
+    let standing = standing(account);
+    [HOME, NEAR, FAR].map(|region| standing[region].len())
+}
+
+fn hash_of(report: &ClusterReport, region: &str) -> String {
+    let mut regions = report.tiers.regions.iter();
+    regions
+        .find(|due| due.region == region)
+        .unwrap()
+        .hash
+        .to_string()
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_read_and_approved_is_deleted_and_nothing_else_is_done() {
+    let mut account = with_tiers("daily = 20");
+    nights(&account, 20).await;
+    account.plans = plans(&tiered("daily = 1"));
+    account.set_policy(CLUSTER, &json!({"enabled": false}));
+    let (set, made) = (
+        account.calls("zilliz.set_policy"),
+        account.calls("zilliz.create_backup"),
+    );
+
+    let shown = plan(&account).await;
+    assert_eq!(
+        (shown.outcome, shown.tiers.due),
+        (Outcome::Succeeded, 19 * 3),
+        "{:?}",
+        shown.failures
+    );
+    let braked = prune(&account, None).await;
+    assert_eq!(failures(&braked), "braked braked braked");
+    let hash = hash_of(&shown, FAR);
+    let message = &braked.failures.shown[0].message;
+    assert!(
+        message.contains("`lifeboat prune --plan prod --approve ")
+            && message.contains(r#"{"action": "prune", "plan": "prod", "approve": ""#),
+        "{message}"
+    );
+    assert!(
+        braked
+            .failures
+            .shown
+            .iter()
+            .any(|failure| failure.message.contains(&hash))
+    );
+    let wrong = prune(&account, Some("0123456789abcdef")).await;
+    assert_eq!(
+        (wrong.outcome, failures(&wrong).as_str()),
+        (Outcome::Failed, "not_approved")
+    );
+    assert_eq!(there(&account), [20; 3]);
+
+    let pruned = prune(&account, Some(&hash)).await;
+
+    assert_eq!(
+        (pruned.outcome, pruned.tiers.deleted),
+        (Outcome::Succeeded, 19),
+        "{:?}",
+        pruned.failures
+    );
+    assert_eq!(there(&account), [20, 20, 1]);
+    let calls = (
+        account.calls("zilliz.set_policy"),
+        account.calls("zilliz.create_backup"),
+    );
+    assert_eq!(calls, (set, made), "a policy was set, or a backup made");
+    let journal = account.journal.as_ref().unwrap();
+    assert!(journal.open_runs().await.unwrap().runs.is_empty());
+    let again = prune(&account, Some(&hash)).await;
+    assert_eq!(
+        failures(&again),
+        "not_approved",
+        "it is another list by now"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_in_proportion_needs_no_approval() {
+    let mut account = with_tiers("daily = 4");
+    nights(&account, 4).await;
+    account.plans = plans(&tiered("daily = 2"));
+    let pruned = prune(&account, None).await;
+    assert_eq!(
+        (pruned.outcome, pruned.tiers.deleted),
+        (Outcome::Succeeded, 6),
+        "{:?}",
+        pruned.failures
+    );
+    assert_eq!(there(&account), [2; 3]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn before_the_periods_own_is_there_nothing_goes() {
+    let mut account = with_tiers("daily = 3");
+    nights(&account, 3).await;
+    account.plans = plans(&tiered("daily = 1"));
+    account.sleep(24).await;
+    for report in [prune(&account, None).await, plan(&account).await] {
+        assert_eq!((report.outcome, report.tiers.due), (Outcome::Succeeded, 0));
+        assert!(
+            report.warnings.shown[0].contains("the present period has no tier yet"),
+            "{:?}",
+            report.warnings
+        );
+    }
+    assert_eq!(
+        (there(&account), account.calls("zilliz.create_backup")),
+        ([3; 3], 3)
+    );
+
+    // One that is being made is left to the run that makes it.
+    let run = account
+        .run_within(Request::default(), Duration::from_secs(3))
+        .await;
+    assert!(run.stays_open, "{:?}", run.failures);
+    account.sleep(1).await;
+    let report = prune(&account, None).await;
+    assert!(
+        report.warnings.shown[0].contains("is being made; `resume` looks again"),
+        "{:?}",
+        report.warnings
+    );
+    assert!(!report.stays_open);
+    assert_eq!(account.calls("zilliz.delete_backup"), 0);
+    let resumed = account.resume().await;
+    assert_eq!(resumed.tiers.deleted, 9, "{:?}", resumed.failures);
+}
+
+#[tokio::test(start_paused = true)]
+async fn beside_another_invocation_it_does_nothing() {
+    let mut account = with_tiers("daily = 3");
+    nights(&account, 3).await;
+    account.plans = plans(&tiered("daily = 1"));
+    let journal = account.journal.clone().unwrap();
+    let lease = journal
+        .acquire("prod", "another", account.wire.now())
+        .await
+        .unwrap();
+    let report = prune(&account, None).await;
+    assert_eq!(
+        (report.outcome, failures(&report).as_str()),
+        (Outcome::Failed, "lease_held")
+    );
+    assert_eq!(there(&account), [3; 3]);
+    lease.release().await.unwrap();
+    assert_eq!(prune(&account, None).await.tiers.deleted, 6);
+}
