@@ -84,6 +84,14 @@ fn a_recovery_window_counts_from_supersession_not_from_age() {
     ");
 }
 
+/// Five minutes are what two clocks may differ by; a backup made within them counts like any other.
+#[test]
+fn a_slot_lies_in_the_future_from_a_second_after_five_minutes_on() {
+    let made = |slot: &str| good(&backup(slot, Some((NOW, true))), at(NOW));
+    assert!(made("2026-11-21T02:15:00Z"));
+    assert!(!made("2026-11-21T02:15:01Z"));
+}
+
 #[test]
 fn the_last_good_copy_of_a_lost_source_never_ages_out() {
     insta::assert_snapshot!(table(&[sealed("2025-01-01T02:00:00Z"), sealed("2025-01-02T02:00:00Z")], &policy(7, 1)), @r"

@@ -2,6 +2,8 @@
 //!
 //! Half as many as `LIFEBOAT_HISTORIES` says; a failure prints its seed, and `LIFEBOAT_SEED` plays that one alone.
 
+mod worst_day;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -16,6 +18,7 @@ use lifeboat::report::Outcome;
 use lifeboat::zilliz::ClusterReport;
 use serde_json::{Value, json};
 
+use self::worst_day::WorstDays;
 use super::tiers::{by_somebody_else, family, kept, tiered};
 use super::{Account, CLUSTER, FAR, HOME, NEAR};
 use crate::histories::{Tally, number, play, play_all};
@@ -37,6 +40,8 @@ struct History {
     owned: BTreeMap<(String, String), BTreeMap<Date, String>>,
     /// Tiers that nobody is sure of.
     adopted: BTreeSet<String>,
+    /// Of every second history.
+    worst_days: Option<WorstDays>,
 }
 
 /// The newest of the last two days and weeks.
@@ -67,12 +72,22 @@ fn weeks_of_trouble_make_one_of_each_and_leave_no_region_silently_unprotected() 
         ] {
             assert!(tally.of(what) >= count, "{what}: {tally}");
         }
+        for what in [
+            "clusters restored",
+            "passwords lost",
+            "restores killed",
+            "restores left open and held",
+        ] {
+            assert!(tally.of(what) > 0, "{what}: {tally}");
+        }
     }
 }
 
 impl History {
     fn new(seed: u64) -> Self {
-        let account = Account::with(&tiered("daily = 2\nweekly = 2")).with_journal();
+        // What a restore makes is none of the plan's.
+        let plan = tiered("daily = 2\nweekly = 2").replace("[\"*\"]", "[\"*-prod\"]");
+        let account = Account::with(&plan).with_journal();
         account.add_cluster(SECOND, "users-prod", &json!({"bytes": 100_000_000_u64}));
         Self {
             tally: Tally::default(),
@@ -82,6 +97,7 @@ impl History {
             theirs: BTreeSet::new(),
             owned: BTreeMap::new(),
             adopted: BTreeSet::new(),
+            worst_days: seed.is_multiple_of(2).then(|| WorstDays::new(seed)),
         }
     }
 
@@ -90,6 +106,7 @@ impl History {
             self.day(day).await;
         }
         self.account.faults(json!([]));
+        self.end_worst_days().await;
         self.carry_on_to_the_end().await;
         self.account.back_up().await;
         self.account.sleep(48).await;
@@ -142,6 +159,7 @@ impl History {
         if self.random.bool() {
             self.account.faults(json!([]));
         }
+        self.worst_day().await;
         self.account.sleep(24).await;
     }
 
@@ -323,6 +341,11 @@ impl History {
                 must_stand.insert(made[&day.parse::<Date>().unwrap()].clone());
             }
         }
+        must_stand.extend(
+            self.worst_days
+                .iter()
+                .filter_map(|days| days.needs(self.account.wire.now())),
+        );
         // Copies are left out: the service itself takes away one that failed.
         for backup in self.account.known("backups") {
             let id = backup["id"].as_str().unwrap();

@@ -33,12 +33,12 @@ use tokio::sync::Notify;
 
 use super::{Account, CLUSTER, FAR, GB, KEY, MINUTES, NEAR};
 
-const SECRET: &str = "lifeboat/orders-back";
+pub(super) const SECRET: &str = "lifeboat/orders-back";
 const USERS: &str = "in01-users";
 
 /// Secrets Manager, as far as a restore sees it.
 #[derive(Default)]
-struct Safe {
+pub(super) struct Safe {
     proven: RefCell<Vec<String>>,
     /// Cluster and password of each secret.
     kept: RefCell<BTreeMap<String, (String, String)>>,
@@ -57,7 +57,7 @@ impl Safe {
     }
 
     /// The cluster whose password the secret holds.
-    fn cluster(&self) -> Option<String> {
+    pub(super) fn cluster(&self) -> Option<String> {
         self.kept
             .borrow()
             .get(SECRET)
@@ -89,7 +89,7 @@ impl Vault for Safe {
     }
 }
 
-fn asked(event: Value) -> Asked {
+pub(super) fn asked(event: Value) -> Asked {
     let mut event = event;
     event["action"] = json!("restore");
     let request = Request::from_event(&Event::from(event)).unwrap();
@@ -99,6 +99,48 @@ fn asked(event: Value) -> Asked {
 /// A new cluster of the newest backup at home, its password in the secret.
 fn anew() -> Value {
     json!({"cluster": "orders-prod", "new_cluster": "orders-back", "cu_size": 2, "password_secret": SECRET})
+}
+
+/// One invocation of a restore, as a fresh process would run it.
+pub(super) async fn invoke(
+    account: &Account,
+    safe: &Safe,
+    stop: &Notify,
+    asked: &Asked,
+    how: How,
+    time: Duration,
+) -> ClusterRestoreReport {
+    let wire = account.wire.clone();
+    let clock = Clock::new({
+        let wire = wire.clone();
+        move || wire.now()
+    });
+    let key = Arc::new(ApiKey::new(KeySource::Given(KEY.into())));
+    let client = Client::new(wire, key, clock.clone());
+    let kept = account.journal.as_ref();
+    let world = World {
+        plan: &account.plans[0],
+        client: &client,
+        vault: safe,
+        kept: kept.map(|journal| Kept {
+            journal,
+            shared: true,
+        }),
+        clock,
+        report: Size::Whole,
+        stop,
+    };
+    let restored = Box::pin(restore(asked, &world, how, "test".into(), time)).await;
+    let report = restored.unwrap();
+    let shown = format!("{}{report:?}", serde_json::to_string(&report).unwrap());
+    assert!(!shown.contains(KEY), "the key is in the report");
+    for (_, password) in safe.kept.borrow().values() {
+        assert!(
+            !shown.contains(password.as_str()),
+            "the password is in the report"
+        );
+    }
+    report
 }
 
 struct Desk {
@@ -192,37 +234,8 @@ impl Desk {
         how: How,
         time: Duration,
     ) -> ClusterRestoreReport {
-        let wire = self.account.wire.clone();
-        let clock = Clock::new({
-            let wire = wire.clone();
-            move || wire.now()
-        });
-        let key = Arc::new(ApiKey::new(KeySource::Given(KEY.into())));
-        let client = Client::new(wire, key, clock.clone());
-        let kept = self.account.journal.as_ref();
-        let world = World {
-            plan: &self.account.plans[0],
-            client: &client,
-            vault: &self.safe,
-            kept: kept.map(|journal| Kept {
-                journal,
-                shared: true,
-            }),
-            clock,
-            report: Size::Whole,
-            stop: &self.stop,
-        };
-        let restored = Box::pin(restore(asked, &world, how, "test".into(), time)).await;
-        let report = restored.unwrap();
-        let shown = format!("{}{report:?}", serde_json::to_string(&report).unwrap());
-        assert!(!shown.contains(KEY), "the key is in the report");
-        for (_, password) in self.safe.kept.borrow().values() {
-            assert!(
-                !shown.contains(password.as_str()),
-                "the password is in the report"
-            );
-        }
-        report
+        let (account, safe) = (&self.account, &self.safe);
+        invoke(account, safe, &self.stop, asked, how, time).await
     }
 
     /// Carries on with the only restore that is open, as the five-minute tick does.
