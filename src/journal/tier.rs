@@ -64,6 +64,9 @@ pub struct Owned {
     /// Regions in which no copy was made, or none that is surely this one's, and why.
     #[serde(default)]
     pub missing: BTreeMap<Region, String>,
+    /// Those of the missing in which something stands that may be a copy.
+    #[serde(default)]
+    pub unsure: BTreeSet<Region>,
     /// Regions in which a DELETE may have been sent.
     #[serde(default)]
     pub leaving: BTreeSet<Region>,

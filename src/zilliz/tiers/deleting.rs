@@ -246,6 +246,7 @@ impl<T: Transport> Run<'_, '_, T> {
         let mut decided = standing.decide(rules, &self.world.plan.zone, now, held);
         if looked.cluster.region_id.as_ref() == Some(region) {
             keep_originals(&mut decided, &looked.tiers, region, going);
+            keep_those_with_namesakes(&mut decided, looked);
         }
         if self.request.dry_run {
             for decided in &decided {
@@ -417,7 +418,7 @@ pub(super) fn place<'a>(cluster: &'a Cluster, region: &'a Region) -> Place<'a> {
     }
 }
 
-/// The regions in which copies of a tier's original stand.
+/// The regions in which copies of a tier's original stand, or what may be one.
 ///
 /// Unknown (contract section 3): whether deleting an original deletes its copies, too. So it goes after them.
 pub(super) fn copies_of<'t>(
@@ -428,7 +429,7 @@ pub(super) fn copies_of<'t>(
     let of_slot = tiers.iter().filter(move |tier| tier.slot == slot);
     let regions = of_slot
         .filter_map(Tier::owned)
-        .flat_map(|owned| owned.backups.keys());
+        .flat_map(|owned| owned.backups.keys().chain(&owned.unsure));
     regions.filter(move |region| *region != home)
 }
 
@@ -442,6 +443,25 @@ pub(super) fn keep_originals(
     for decided in decided {
         let mut copies = copies_of(tiers, home, decided.own.slot);
         decided.has_copies = copies.any(|copy| !going.contains(&(decided.own.slot, copy.clone())));
+    }
+}
+
+/// Marks the originals whose name something else in the list bears: a copy that came when nobody waited for it any more.
+fn keep_those_with_namesakes(decided: &mut [Decided], looked: &Looked<'_>) {
+    for decided in decided {
+        let slot = decided.own.slot;
+        let of_slot = looked.tiers.iter().filter(|tier| tier.slot == slot);
+        let known: Vec<&String> = of_slot
+            .filter_map(Tier::owned)
+            .flat_map(|owned| owned.backups.values())
+            .collect();
+        let is_it = |listed: &&Backup| Some(&listed.backup_id) == decided.own.id.as_ref();
+        let original = looked.listed.iter().find(is_it);
+        let name = original.and_then(|original| original.backup_name.as_ref());
+        let bears_it = |listed: &Backup| name.is_some() && listed.backup_name.as_ref() == name;
+        let mut others = looked.listed.iter();
+        decided.has_copies |=
+            others.any(|listed| bears_it(listed) && !known.contains(&&listed.backup_id));
     }
 }
 

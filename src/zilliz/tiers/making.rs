@@ -73,7 +73,7 @@ pub(super) struct Tended<'a> {
 }
 
 /// Whether a new tier is to be made for `slot`: its period has none, and nothing newer stands. What a wrong clock dated later
-/// than `now` covers nothing, unless the clock is still as wrong as it was.
+/// than `now` covers its own period for that clock, and nothing for a clock that is right.
 pub(super) fn is_due(
     rules: &Tiers,
     zone: &TimeZone,
@@ -85,11 +85,12 @@ pub(super) fn is_due(
     let period = |slot: Slot| finest.first_day(zone.to_datetime(slot.instant()).date());
     let is_later = |slot: Slot| slot.instant().duration_since(now) > CLOCK_MARGIN;
     let covers = |tier: &Tier| {
-        if is_later(tier.slot) && !is_later(slot) {
+        let same = period(tier.slot) == period(slot);
+        if is_later(tier.slot) && !(is_later(slot) && same) {
             return false;
         }
         let failed = matches!(tier.state, TierState::Failed { .. });
-        tier.slot >= slot || (!failed && period(tier.slot) == period(slot))
+        tier.slot >= slot || (!failed && same)
     };
     !tiers.iter().any(covers)
 }
@@ -197,6 +198,7 @@ impl<'a, 'c, T: Transport> Making<'a, 'c, T> {
             } else if self.is_over(&tier) {
                 self.forget(tier, &mut tended).await;
             } else {
+                self.tell_failed(&tier, &mut tended);
                 tended.tiers.push(tier);
             }
         }
@@ -216,6 +218,23 @@ impl<'a, 'c, T: Transport> Making<'a, 'c, T> {
         }
         tended.tiers.sort_by_key(|tier| tier.slot);
         tended
+    }
+
+    /// A night whose own failed lets nothing go, however often its event comes again.
+    fn tell_failed(&self, tier: &Tier, tended: &mut Tended<'_>) {
+        let TierState::Failed { why } = &tier.state else {
+            return;
+        };
+        if tier.slot < self.slot {
+            return;
+        }
+        tended.lacks_one = true;
+        if !self.resumes {
+            let of = tier.slot.instant();
+            let message =
+                format!("the tier of {of} was not made, and the next event tries again: {why}");
+            tended.failures.push((None, "no_tier", message));
+        }
     }
 
     /// Whether only a failure is left of it, which kept its own slot from a second request.
@@ -408,11 +427,12 @@ impl<'a, 'c, T: Transport> Making<'a, 'c, T> {
             .lines
             .iter()
             .filter(|line| line.state == "available" && missing.contains_key(&line.region));
-        let unsure: Vec<&str> = unsure.map(|line| line.region.as_str()).collect();
+        let unsure: BTreeSet<Region> = unsure.map(|line| line.region.clone()).collect();
         let warning = (!unsure.is_empty()).then(|| {
+            let regions: Vec<&str> = unsure.iter().map(String::as_str).collect();
             format!(
-                "what was copied to {} is not surely the copy of {}, so the plan never deletes it",
-                unsure.join(", "),
+                "what was copied to {} is not surely the copy of {}, so the plan deletes neither",
+                regions.join(", "),
                 begun.backup
             )
         });
@@ -420,6 +440,7 @@ impl<'a, 'c, T: Transport> Making<'a, 'c, T> {
         let owned = Owned {
             backups,
             missing,
+            unsure,
             leaving: BTreeSet::new(),
         };
         let _ = record.turn_into(TierState::Owned(owned)).await;

@@ -4,18 +4,19 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::StreamExt;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Span, Timestamp};
-use lifeboat::event::Request;
+use lifeboat::event::{Action, Request};
 use lifeboat::journal::TierState;
 use lifeboat::report::Outcome;
 use lifeboat::zilliz::ClusterReport;
 use lifeboat::zilliz::tiers::told::TierFate;
 use lifeboat_emulator::{Delivery, Method};
-use object_store::ObjectStoreExt;
 use object_store::memory::InMemory;
 use object_store::path::Path;
+use object_store::{ObjectStore, ObjectStoreExt};
 use serde_json::{Value, json};
 
 use super::{Account, CLUSTER, FAR, GB, HOME, KEY, NEAR, PLAN, failures, plans};
@@ -349,9 +350,18 @@ async fn in_a_night_whose_own_failed_nothing_is_deleted() {
     }
     account.plans = plans(&tiered("daily = 1"));
     account.faults(json!([{"match": {"operation": "zilliz.create_backup"}, "fault": {"fail_operation": true}}]));
-    night(&account).await;
-    assert_eq!(account.calls("zilliz.delete_backup"), 0);
+    let slot = night(&account).await.slot;
     account.faults(json!([]));
+    // The function's own retry, and a `prune` at the same time.
+    for action in [Action::Backup, Action::Prune] {
+        let again = Request {
+            action,
+            scheduled_time: Some(slot),
+            ..Request::default()
+        };
+        assert_eq!(failures(&account.run(again).await), "no_tier", "{action:?}");
+    }
+    assert_eq!(account.calls("zilliz.delete_backup"), 0);
     account.sleep(24).await;
     assert_eq!(night(&account).await.tiers.deleted, 9);
 }
@@ -862,9 +872,13 @@ async fn a_clock_that_is_ahead_makes_no_second_one_of_a_period() {
         assert_eq!(account.calls("zilliz.create_backup"), day);
         account.sleep(18).await;
     }
-    account.ahead = SignedDuration::ZERO;
-    assert_eq!(night(&account).await.tiers.made, 3);
-    assert_eq!(account.calls("zilliz.create_backup"), 4);
+    // Put right by halves, then wholly, and a day later.
+    for (minutes, wait, calls) in [(6, 2, 4), (6, 2, 4), (0, 24, 4), (0, 0, 5)] {
+        account.ahead = SignedDuration::from_mins(minutes);
+        night(&account).await;
+        assert_eq!(account.calls("zilliz.create_backup"), calls, "{minutes}");
+        account.sleep(wait).await;
+    }
 }
 
 /// Seven due of one cluster pass the brake, and fourteen of two don't, however long the second one's tier takes.
@@ -977,4 +991,39 @@ async fn a_failure_is_told_however_the_night_that_saw_it_ended() {
         told += usize::from(ended.is_err());
     }
     assert!(told > 5, "{told}");
+}
+
+/// Nobody knows whether a copy outlives its original. So what may be one keeps it, whether it was seen in time or came when
+/// nobody waited for it any more.
+#[tokio::test(start_paused = true)]
+async fn an_original_stays_beside_whatever_may_be_its_copy() {
+    for was_seen in [true, false] {
+        let objects = Arc::new(InMemory::new());
+        let account = with_tiers("daily = 1").with_journal_in(&objects);
+        night(&account).await;
+        let tiers: Vec<_> = objects
+            .list(Some(&Path::from("journal/tiers/prod")))
+            .collect()
+            .await;
+        let [Ok(object)] = tiers.as_slice() else {
+            panic!("{tiers:?}")
+        };
+        let found = objects.get(&object.location).await.unwrap();
+        let mut tier: Value = serde_json::from_slice(&found.bytes().await.unwrap()).unwrap();
+        tier["backups"].as_object_mut().unwrap().remove(FAR);
+        if was_seen {
+            tier["unsure"] = json!([FAR]);
+        }
+        objects
+            .put(&object.location, tier.to_string().into())
+            .await
+            .unwrap();
+        for _ in 0..2 {
+            account.sleep(24).await;
+            let report = night(&account).await;
+            assert_eq!(report.outcome, Outcome::Succeeded, "{:?}", report.failures);
+        }
+        let standing = [HOME, NEAR, FAR].map(|region| days(&account, region).len());
+        assert_eq!(standing, [2, 1, 2], "{was_seen}");
+    }
 }
