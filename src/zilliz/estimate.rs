@@ -319,10 +319,11 @@ impl<'a> Sum<'a> {
         let is_whole = self.of_unknown_size.is_empty()
             && self.tiers_of_unknown_size.is_empty()
             && tiers_unknown.is_none();
+        let judged = judged(self.plan, known, is_whole);
         ClusterEstimate {
             plan: self.plan.name.clone(),
             clusters: u64::try_from(clusters).unwrap_or(u64::MAX),
-            budget: judged(self.plan, known, is_whole),
+            budget: judged.map(|judged| judged.without_knowing(tiers_unknown.clone())),
             of_unknown_size: self.of_unknown_size,
             bytes: self.bytes,
             backups: self.backups,

@@ -148,6 +148,14 @@ async fn tiers_that_nobody_can_read_are_unknown_and_not_free() {
             .contains(&format!("{CLUSTER}-1.json"))
     );
     assert_eq!(report.budget.unwrap().state, State::Unknown);
+    // The remedy is not another table of prices.
+    let told = report.warnings.shown.join("\n");
+    assert!(
+        told.contains("because which tiers the plan has is unknown, so copies go on: ")
+            && told.contains(&format!("{CLUSTER}-1.json"))
+            && !told.contains("LIFEBOAT_PRICES"),
+        "{told}"
+    );
 }
 
 /// What a plan no longer looks after goes on costing: of a cluster that was dropped, in a region that is no target any more.
