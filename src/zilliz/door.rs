@@ -140,6 +140,7 @@ impl Lifeboat {
             plans: &self.settings.clusters,
             client: self.client(plan),
             journal,
+            is_shared: self.kept().is_some_and(|kept| kept.shared),
             prices: &self.settings.prices.zilliz,
             clock: self.clock.clone(),
             report,

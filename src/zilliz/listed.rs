@@ -20,7 +20,7 @@ use super::tiers::verdicts::{Whose, reasons};
 use super::transport::Transport;
 use super::wire::{Backup, Cluster};
 use crate::event::Action;
-use crate::journal::{Holds, Journal, JournalError, Tier};
+use crate::journal::{Holds, JournalError, Tier};
 use crate::name::Class;
 use crate::plan::ClusterPlan;
 use crate::report::{Bounded, Failure, Outcome};
@@ -43,7 +43,7 @@ pub enum Method {
     Tier,
     /// By somebody else: in the console, by another program, or by a run that the journal remembers no more.
     Other,
-    /// Not by the policy; by whom, nobody knows, because the journal can't be read or there is none.
+    /// Not by the policy; by whom, nobody knows, because the journal of the nightly runs can't be read or there is none.
     Unknown,
 }
 
@@ -207,7 +207,7 @@ pub async fn list<T: Transport>(
         failures: Bounded::of_at_most(longest),
         warnings: Bounded::of_at_most(longest),
     };
-    let known = match Known::read(world.journal, world.plan, started_at).await {
+    let known = match Known::read(world, started_at).await {
         Ok(known) => known,
         Err(error) => {
             listed.fail(
@@ -245,16 +245,17 @@ struct Known {
     holds: Holds,
     /// Ids of what runs of the plan made by hand.
     by_hand: BTreeSet<String>,
+    /// It is the journal of the nightly runs, so what is not in it is nobody's of them.
+    is_shared: bool,
 }
 
 impl Known {
     /// `None` without a journal.
-    async fn read(
-        journal: Option<&Journal>,
-        plan: &ClusterPlan,
+    async fn read<T: Transport>(
+        world: &World<'_, T>,
         now: Timestamp,
     ) -> Result<Option<Self>, JournalError> {
-        let Some(journal) = journal else {
+        let (Some(journal), plan) = (world.journal, world.plan) else {
             return Ok(None);
         };
         let mut by_hand = BTreeSet::new();
@@ -273,6 +274,7 @@ impl Known {
             tiers: journal.tiers(&plan.name).await?,
             holds: journal.holds(now).await?,
             by_hand,
+            is_shared: world.is_shared,
         }))
     }
 }
@@ -428,6 +430,10 @@ fn whose(
     }
     if known.by_hand.contains(id) {
         return (Method::Manual, "made by hand, kept for ever".to_owned());
+    }
+    if !known.is_shared {
+        let why = "not made from this machine; whose it is, only the journal of the nightly runs knows: set LIFEBOAT_JOURNAL to it";
+        return (Method::Unknown, why.to_owned());
     }
     let why =
         "not made by this plan as far as the journal knows, so it stays until somebody deletes it";

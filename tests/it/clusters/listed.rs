@@ -200,6 +200,25 @@ async fn without_the_journals_word_nobody_is_called_the_owner_and_all_are_still_
     }
 }
 
+/// What the terminal remembers of itself is nothing of what the nights made.
+#[tokio::test(start_paused = true)]
+async fn what_is_not_in_this_machines_own_journal_is_not_called_somebody_elses() {
+    let mut account = with_tiers("daily = 2");
+    mixed(&account).await;
+    account = account.with_journal();
+    account.is_shared = false;
+    let report = account.run(by_hand(&[])).await;
+    assert_eq!(report.outcome, Outcome::Succeeded, "{:?}", report.failures);
+    let list = account.list().await;
+    assert_eq!(list.outcome, Outcome::Succeeded, "{:?}", list.failures);
+    assert_eq!(of(&list, Method::Other), Vec::<&BackupLine>::new());
+    assert_eq!(of(&list, Method::Manual).len(), 3);
+    let unknown = of(&list, Method::Unknown);
+    assert_eq!(unknown.len(), 12);
+    let says = |line: &&BackupLine| line.why.contains("set LIFEBOAT_JOURNAL to it");
+    assert!(unknown.iter().all(says), "{unknown:?}");
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_list_that_is_not_whole_is_no_list_and_an_unknown_region_is_told() {
     let account = with_tiers("daily = 2");
