@@ -301,7 +301,7 @@ impl Standing {
         let left = until.saturating_duration_since(Instant::now());
         let until = until - left / 20;
         let looks = listed.into_iter().map(|backup| {
-            async move { (timeout_at(until, placed(client, &backup)).await, backup) }.boxed_local()
+            async move { (placed_until(until, client, &backup).await, backup) }.boxed_local()
         });
         let mut looks = stream::iter(looks).buffered(AT_ONCE);
         let mut standing = Self {
@@ -313,11 +313,11 @@ impl Standing {
         while let Some((looked, mut backup)) = looks.next().await {
             let cluster = backup.cluster_id.clone().unwrap_or_default();
             match looked {
-                Ok(Ok(region)) => backup.region_id = region,
-                Ok(Err(error)) => {
+                Some(Ok(region)) => backup.region_id = region,
+                Some(Err(error)) => {
                     standing.failures.entry(cluster.clone()).or_insert(error);
                 }
-                Err(_) => standing.unasked += 1,
+                None => standing.unasked += 1,
             }
             standing.clusters.entry(cluster).or_default().push(backup);
         }
@@ -387,6 +387,19 @@ async fn placed<T: Transport>(
     let cluster = backup.cluster_id.as_deref().unwrap_or_default();
     let described = describe(client, cluster, backup).await?;
     Ok(described.and_then(|described| described.region_id))
+}
+
+/// The same; `None` when there is no time for it. What can't be asked for any more must not begin to wait for its turn: the
+/// limit would count it all the same, and keep whoever asks next with the same key waiting.
+async fn placed_until<T: Transport>(
+    until: Instant,
+    client: &Client<T>,
+    backup: &Backup,
+) -> Option<Result<Option<Region>, ZillizError>> {
+    if Instant::now() >= until {
+        return None;
+    }
+    timeout_at(until, placed(client, backup)).await.ok()
 }
 
 impl Known {

@@ -2,15 +2,17 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use lifeboat::event::{ByHand, Request};
 use lifeboat::report::Outcome;
-use lifeboat::zilliz::listed::{BackupLine, ClusterList, Method};
+use lifeboat::zilliz::listed::{BackupLine, ClusterList, Method, list};
 use lifeboat_emulator::Method as Http;
 use object_store::ObjectStoreExt;
 use object_store::memory::InMemory;
 use object_store::path::Path;
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
 use super::tiers::{by_somebody_else, night, tiered, with_tiers};
 use super::{Account, CLUSTER, FAR, HOME, KEY, NEAR};
@@ -141,7 +143,7 @@ async fn what_is_being_made_and_what_is_of_collections_says_so() {
     );
     account.plans = super::plans(&super::PLAN.replace("\"*\"", "\"orders-eu\""));
     by_somebody_else(&account).unwrap();
-    let run = account.run_within(by_hand(&["orders"]), std::time::Duration::from_secs(3));
+    let run = account.run_within(by_hand(&["orders"]), Duration::from_secs(3));
     assert!(run.await.stays_open);
     // What an open run has begun is known to be the plan's, too; and no other cluster is shown.
     let list = account.list().await;
@@ -217,6 +219,27 @@ async fn what_is_not_in_this_machines_own_journal_is_not_called_somebody_elses()
     assert_eq!(unknown.len(), 12);
     let says = |line: &&BackupLine| line.why.contains("set LIFEBOAT_JOURNAL to it");
     assert!(unknown.iter().all(says), "{unknown:?}");
+}
+
+/// The limit is shared by all that use the key, so what is not sent must not take anybody's turn.
+#[tokio::test(start_paused = true)]
+async fn what_time_ran_out_for_keeps_nobody_waiting() {
+    let account = Account::new();
+    for _ in 0..100 {
+        by_somebody_else(&account).unwrap();
+        account.sleep(1).await;
+    }
+    let client = account.client();
+    let time_left = Duration::from_secs(4);
+    let listed = list(&account.world(&client), "test".into(), time_left);
+    let listed = Box::pin(listed).await;
+    assert_eq!(listed.backups.len(), 300, "none is left out");
+    let failure = &listed.failures.shown[0];
+    assert_eq!(failure.error, "out_of_time", "{failure:?}");
+    let (asked, line) = (Instant::now(), &listed.backups.shown[0]);
+    client.backup(CLUSTER, &line.backup).await.unwrap().unwrap();
+    let waited = asked.elapsed();
+    assert!(waited < Duration::from_secs(3), "{waited:?}");
 }
 
 #[tokio::test(start_paused = true)]
