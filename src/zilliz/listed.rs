@@ -1,7 +1,9 @@
 //! Every backup of a plan's clusters, region by region, whoever had it made, and why it stays. It changes nothing.
 //!
 //! The service says what its policy made; what else is whose, the journal alone knows. What it must never do: call a backup
-//! the plan's own that the journal does not, or leave one out because something of it is unknown.
+//! the plan's own that the journal does not, or leave one out because something of it is unknown. So one that the service
+//! lists and, asked for, does not know is listed, too, and told with a warning: it is as good as gone, unless the service
+//! refused for another reason, and its plain refusals can't be told apart.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -30,6 +32,8 @@ use crate::service::Region;
 const AT_ONCE: usize = 16;
 /// Ended runs of a plan that are asked what they made by hand: as many as the journal keeps.
 const RUNS: usize = 100;
+/// Ids of a cluster's backups that are named when describing does not know them.
+const VANISHED_SHOWN: usize = 10;
 
 /// How a backup came to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -286,6 +290,8 @@ struct Standing {
     clusters: BTreeMap<String, Vec<Backup>>,
     /// Of each cluster the first reason why the region of a backup is unknown.
     failures: BTreeMap<String, ZillizError>,
+    /// Of each cluster the ids of backups that were listed, and that describing does not know.
+    vanished: BTreeMap<String, Vec<String>>,
     /// Backups whose region nobody was asked for, because time ran out.
     unasked: usize,
 }
@@ -301,19 +307,24 @@ impl Standing {
         let left = until.saturating_duration_since(Instant::now());
         let until = until - left / 20;
         let looks = listed.into_iter().map(|backup| {
-            async move { (placed_until(until, client, &backup).await, backup) }.boxed_local()
+            async move { (described(until, client, &backup).await, backup) }.boxed_local()
         });
         let mut looks = stream::iter(looks).buffered(AT_ONCE);
         let mut standing = Self {
             account,
             clusters: BTreeMap::new(),
             failures: BTreeMap::new(),
+            vanished: BTreeMap::new(),
             unasked: 0,
         };
         while let Some((looked, mut backup)) = looks.next().await {
             let cluster = backup.cluster_id.clone().unwrap_or_default();
             match looked {
-                Some(Ok(region)) => backup.region_id = region,
+                Some(Ok(Some(described))) => backup.region_id = described.region_id,
+                Some(Ok(None)) => {
+                    let of_it = standing.vanished.entry(cluster.clone()).or_default();
+                    of_it.push(backup.backup_id.clone());
+                }
                 Some(Err(error)) => {
                     standing.failures.entry(cluster.clone()).or_insert(error);
                 }
@@ -335,6 +346,9 @@ impl Standing {
         for (cluster, error) in &self.failures {
             let message = format!("the regions of some of its backups are unknown: {error}");
             told.fail(Some(cluster), error.word(), message);
+        }
+        for (cluster, ids) in &self.vanished {
+            told.warnings.push(vanished(cluster, ids));
         }
         if self.unasked > 0 {
             let message = format!(
@@ -366,6 +380,20 @@ impl Standing {
     }
 }
 
+/// What is said of backups that the list shows, and that describing does not know.
+fn vanished(cluster: &str, ids: &[String]) -> String {
+    let shown: Vec<&str> = ids
+        .iter()
+        .take(VANISHED_SHOWN)
+        .map(String::as_str)
+        .collect();
+    format!(
+        "{} backups of {cluster} are in the service's list, and the service knows them no more when it is asked for them, so they may be gone: {}; list again in a while",
+        ids.len(),
+        shown.join(", ")
+    )
+}
+
 /// Whether a backup is of a cluster that the plan selects. One that was dropped is known by its backups alone.
 fn is_of(plan: &ClusterPlan, account: &Account, backup: &Backup) -> bool {
     let id = backup.cluster_id.as_deref().unwrap_or_default();
@@ -379,27 +407,20 @@ fn is_of(plan: &ClusterPlan, account: &Account, backup: &Backup) -> bool {
     )
 }
 
-/// Where a backup lies, which only describing is documented to tell.
-async fn placed<T: Transport>(
-    client: &Client<T>,
-    backup: &Backup,
-) -> Result<Option<Region>, ZillizError> {
-    let cluster = backup.cluster_id.as_deref().unwrap_or_default();
-    let described = describe(client, cluster, backup).await?;
-    Ok(described.and_then(|described| described.region_id))
-}
-
-/// The same; `None` when there is no time for it. What can't be asked for any more must not begin to wait for its turn: the
-/// limit would count it all the same, and keep whoever asks next with the same key waiting.
-async fn placed_until<T: Transport>(
+/// A backup with its region, which only describing is documented to tell; `None` when there is no time for it. What can't be
+/// asked for any more must not begin to wait for its turn: the limit would count it all the same, and keep whoever asks next
+/// with the same key waiting.
+async fn described<T: Transport>(
     until: Instant,
     client: &Client<T>,
     backup: &Backup,
-) -> Option<Result<Option<Region>, ZillizError>> {
+) -> Option<Result<Option<Backup>, ZillizError>> {
     if Instant::now() >= until {
         return None;
     }
-    timeout_at(until, placed(client, backup)).await.ok()
+    let cluster = backup.cluster_id.as_deref().unwrap_or_default();
+    let describing = describe(client, cluster, backup);
+    timeout_at(until, describing).await.ok()
 }
 
 impl Known {

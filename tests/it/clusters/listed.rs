@@ -221,6 +221,27 @@ async fn what_is_not_in_this_machines_own_journal_is_not_called_somebody_elses()
     assert!(unknown.iter().all(says), "{unknown:?}");
 }
 
+#[tokio::test(start_paused = true)]
+async fn what_is_listed_and_can_not_be_described_is_shown_with_a_warning() {
+    let account = Account::new();
+    by_somebody_else(&account).unwrap();
+    account.sleep(1).await;
+    let gone = json!({"code": 90012, "message": "backup not found"}).to_string();
+    account.faults(json!([{"match": {"operation": "zilliz.describe_backup"},
+        "fault": {"status": 200, "body": gone}, "times": 1}]));
+    let list = account.list().await;
+    assert_eq!(list.outcome, Outcome::Succeeded, "{:?}", list.failures);
+    assert_eq!(list.backups.len(), 3);
+    let mut lines = list.backups.shown.iter();
+    let line = lines.find(|line| line.region.is_none()).unwrap();
+    let told = list.warnings.shown.join("\n");
+    assert!(
+        told.contains(&format!("1 backups of {CLUSTER} are in the service's list"))
+            && told.contains(&line.backup),
+        "{told}"
+    );
+}
+
 /// The limit is shared by all that use the key, so what is not sent must not take anybody's turn.
 #[tokio::test(start_paused = true)]
 async fn what_time_ran_out_for_keeps_nobody_waiting() {
