@@ -234,7 +234,8 @@ impl Lifeboat {
         let looks = meant.map(async |plan| {
             let (client, prices) = (self.client(plan), &self.settings.prices.zilliz);
             let (journal, now) = (journal.as_ref(), self.clock.now());
-            let estimated = estimate(plan, client, journal, prices, now).boxed_local();
+            let plans = (plan, self.settings.clusters.as_slice());
+            let estimated = estimate(plans, client, journal, prices, now).boxed_local();
             match timeout(time_left, estimated).await {
                 Ok(Ok(estimate)) => Ok(estimate),
                 Ok(Err(error)) => Err(format!("{}: {error}", plan.name)),

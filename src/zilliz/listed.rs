@@ -18,7 +18,7 @@ use super::account::Account;
 use super::client::{Client, ZillizError};
 use super::notes::Pasts;
 use super::run::{World, describe};
-use super::tiers::verdicts::{Whose, reasons};
+use super::tiers::verdicts::{LeftAlone, Whose, reasons};
 use super::transport::Transport;
 use super::wire::{Backup, Cluster};
 use crate::event::Action;
@@ -226,7 +226,10 @@ pub async fn list<T: Transport>(
         .boxed_local()
         .await
     {
-        Ok(Ok(standing)) => standing.tell(&mut listed, world.plan, known.as_ref(), started_at),
+        Ok(Ok(standing)) => {
+            let plans = (world.plan, world.plans);
+            standing.tell(&mut listed, plans, known.as_ref(), started_at);
+        }
         Ok(Err(error)) => listed.fail(None, error.word(), error.to_string()),
         Err(_) => listed.fail(
             None,
@@ -339,7 +342,7 @@ impl Standing {
     fn tell(
         self,
         told: &mut ClusterList,
-        plan: &ClusterPlan,
+        (plan, plans): (&ClusterPlan, &[ClusterPlan]),
         known: Option<&Known>,
         now: Timestamp,
     ) {
@@ -365,19 +368,36 @@ impl Standing {
         }
         told.counts.clusters = u64::try_from(self.clusters.len()).unwrap_or(u64::MAX);
         for (id, mut backups) in self.clusters {
-            let cluster = self
-                .account
-                .clusters
-                .iter()
-                .find(|known| known.cluster_id == id);
+            let account = &self.account;
+            let mut clusters = account.clusters.iter();
+            let cluster = clusters.find(|known| known.cluster_id == id);
+            let whose = cluster
+                .ok_or(LeftAlone::NotSelected)
+                .and_then(|known| looked_after(account, (plan, plans), known));
             backups.sort_by_key(|backup| (backup.region_id.clone(), backup.create_time));
-            let why = known.map(|known| known.reasons(plan, &id, cluster, &backups, now));
+            let why = known.map(|known| known.reasons(plan, (&id, whose), &backups, now));
             for backup in backups {
-                let (method, why) = whose(&backup, known, why.as_ref());
+                let (method, why) = method(&backup, known, why.as_ref());
                 told.add(line(backup, cluster, method, why));
             }
         }
     }
+}
+
+/// A cluster whose tiers a run would look after, or why it would not.
+fn looked_after<'c>(
+    account: &Account,
+    (plan, plans): (&ClusterPlan, &[ClusterPlan]),
+    cluster: &'c Cluster,
+) -> Result<Whose<'c>, LeftAlone> {
+    if account.refuses(plan, plans, cluster) {
+        return Err(LeftAlone::Refused);
+    }
+    let home = cluster.region_id.as_deref();
+    Ok(Whose {
+        cluster: &cluster.cluster_id,
+        home: home.ok_or(LeftAlone::NotSelected)?,
+    })
 }
 
 /// What is said of backups that the list shows, and that describing does not know.
@@ -428,22 +448,19 @@ impl Known {
     fn reasons(
         &self,
         plan: &ClusterPlan,
-        id: &str,
-        cluster: Option<&Cluster>,
+        (id, whose): (&str, Result<Whose<'_>, LeftAlone>),
         listed: &[Backup],
         now: Timestamp,
     ) -> BTreeMap<String, String> {
         let of_it = self.tiers.iter().filter(|tier| tier.cluster == id);
         let tiers: Vec<Tier> = of_it.cloned().collect();
-        let home = cluster.and_then(|known| known.region_id.as_deref());
-        let whose = home.map(|home| Whose { cluster: id, home });
         let held = |backup: &str| self.holds.holder_anywhere(backup).map(str::to_owned);
         reasons(whose, plan, &tiers, listed, now, held)
     }
 }
 
 /// How a backup came to be, and why it stays. What the policy makes is never a tier, whatever the journal says.
-fn whose(
+fn method(
     backup: &Backup,
     known: Option<&Known>,
     tiers: Option<&BTreeMap<String, String>>,

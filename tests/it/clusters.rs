@@ -429,6 +429,12 @@ fn plans(document: &str) -> Vec<ClusterPlan> {
     Settings::from_environment(&environment).unwrap().clusters
 }
 
+/// A document with a second plan for the same clusters, which are then refused.
+fn two_plans(document: &str) -> String {
+    let second = PLAN.replace("plans.prod", "plans.second");
+    format!("{document}{second}")
+}
+
 /// The states of all regions, in the report's order.
 fn states(report: &ClusterReport) -> String {
     let states = report.regions.shown.iter().map(|line| line.state.word());

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::tiers::{by_somebody_else, night, tiered, with_tiers};
-use super::{Account, CLUSTER, FAR, HOME, KEY, NEAR};
+use super::{Account, CLUSTER, FAR, HOME, KEY, NEAR, two_plans};
 
 fn by_hand(collections: &[&str]) -> Request {
     Request {
@@ -173,6 +173,21 @@ async fn backups_of_a_cluster_that_was_dropped_are_listed() {
                 && line.name == "orders-prod"),
         "{list:?}"
     );
+}
+
+/// A run leaves it alone, so nothing of it is due, whatever the rules say.
+#[tokio::test(start_paused = true)]
+async fn tiers_of_a_refused_cluster_stay_until_somebody_deletes_them() {
+    let mut account = with_tiers("daily = 2");
+    mixed(&account).await;
+    account.plans = super::plans(&two_plans(&tiered("daily = 2")));
+    let list = account.list().await;
+    assert_eq!(list.outcome, Outcome::Succeeded, "{:?}", list.failures);
+    assert_eq!(listed(&list), known(&account));
+    let tiers = of(&list, Method::Tier);
+    assert_eq!(tiers.len(), 6);
+    let why = "its cluster is refused, so it stays until somebody deletes it";
+    assert!(tiers.iter().all(|line| line.why == why), "{tiers:?}");
 }
 
 #[tokio::test(start_paused = true)]
