@@ -261,7 +261,9 @@ impl Lifeboat {
 /// What is left are runs, and only a plan with tiers ever deletes anything.
 fn refuse_what_means_nothing(request: &Request, plan: &ClusterPlan) -> Result<(), EventError> {
     match request.action {
-        _ if plan.tiers.is_some() && matches!(request.action, Action::Backup | Action::Prune) => Ok(()),
+        _ if plan.tiers.is_some() && matches!(request.action, Action::Backup | Action::Prune) => {
+            Ok(())
+        }
         Action::Backup if request.approve.is_some() => Err(EventError::Pointless {
             field: "approve",
             why: "approves deletions, and a plan of Zilliz Cloud without `tiers` deletes nothing",

@@ -173,7 +173,9 @@ pub(super) async fn estimate_of<T: Transport>(
             });
         }
     }
-    let refused = refused.into_iter().map(|cluster| cluster.shown().to_owned());
+    let refused = refused
+        .into_iter()
+        .map(|cluster| cluster.shown().to_owned());
     let mut told = add_up(plan, &looks, tiers, prices, now);
     told.refused = refused.collect();
     Ok(told)
