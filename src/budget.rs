@@ -84,6 +84,7 @@ impl Budget {
             expected,
             soft: self.soft,
             hard: self.hard,
+            unread: None,
         }
     }
 }
@@ -120,9 +121,19 @@ pub struct Judged {
     /// The hard one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hard: Option<MicroDollars>,
+    /// Why nobody knows which backups the plan keeps, if that is so.
+    #[serde(skip)]
+    unread: Option<String>,
 }
 
 impl Judged {
+    /// Remembers why nobody knows which backups the plan keeps; no table of prices is a remedy for that.
+    #[must_use]
+    pub fn without_knowing(mut self, why: Option<String>) -> Self {
+        self.unread = why;
+        self
+    }
+
     /// Why nothing new may be copied, if that is so.
     #[must_use]
     pub fn refusal(&self) -> Option<OverBudget> {
@@ -142,9 +153,7 @@ impl Judged {
     pub fn warning(&self) -> Option<String> {
         let limit = match self.state {
             State::Within | State::OverHard => return None,
-            State::Unknown => {
-                return Some("the budget can't be judged, because a price or a size that it takes is unknown, so copies go on; `lifeboat estimate` shows which, and LIFEBOAT_PRICES names a table of yours".into());
-            }
+            State::Unknown => return Some(self.why_unknown()),
             State::OverSoft => self.soft.map(|soft| ("soft", soft)),
             State::PerhapsOverHard => self.hard.map(|hard| ("hard", hard)),
         };
@@ -153,6 +162,15 @@ impl Judged {
             "thirty days are expected to cost {expected}, and the {word} budget is {limit}; copies go on. Raise `{word}_usd` of plan `{}`, or have less copied and kept: `lifeboat estimate` shows what costs most",
             self.plan
         ))
+    }
+
+    fn why_unknown(&self) -> String {
+        match &self.unread {
+            Some(why) => format!(
+                "the budget can't be judged, because which tiers the plan has is unknown, so copies go on: {why}"
+            ),
+            None => "the budget can't be judged, because a price or a size that it takes is unknown, so copies go on; `lifeboat estimate` shows which, and LIFEBOAT_PRICES names a table of yours".to_owned(),
+        }
     }
 }
 

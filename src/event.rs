@@ -351,6 +351,14 @@ pub enum EventError {
         /// The plan.
         plan: String,
     },
+    /// Deletion, for clusters whose backups the service alone deletes.
+    #[error(
+        "plan `{plan}` is of Zilliz Cloud and has no `tiers`, so it deletes nothing and there is nothing to prune; its backups go when the service's retention ends"
+    )]
+    NothingToPrune {
+        /// The plan.
+        plan: String,
+    },
     /// A target that the plan does not have.
     #[error("plan `{plan}` has no target `{target}`; did you mean `{nearest}`?")]
     UnknownTarget {

@@ -143,6 +143,12 @@ pub(super) fn write_cluster_plan(out: &mut impl Write, plan: &ClusterEstimate) -
         }
     }
     write_total(out, plan.total, plan.budget.as_ref())?;
+    for cluster in &plan.refused {
+        writeln!(
+            out,
+            "not in it: {cluster} is refused, so nothing new of it; `lifeboat check --online` says why"
+        )?;
+    }
     for cluster in &plan.of_unknown_size {
         writeln!(
             out,

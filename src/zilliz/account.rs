@@ -36,6 +36,12 @@ impl Account {
             .filter(|cluster| selects(plan, cluster))
     }
 
+    /// Whether a run leaves a cluster alone that the plan selects.
+    #[must_use]
+    pub fn refuses(&self, plan: &ClusterPlan, plans: &[ClusterPlan], cluster: &Cluster) -> bool {
+        !self.against(plan, plans, cluster).0.is_empty()
+    }
+
     /// A project in the key's scope.
     #[must_use]
     pub fn project(&self, id: &str) -> Option<&Project> {

@@ -140,6 +140,7 @@ impl Lifeboat {
             plans: &self.settings.clusters,
             client: self.client(plan),
             journal,
+            is_shared: self.kept().is_some_and(|kept| kept.shared),
             prices: &self.settings.prices.zilliz,
             clock: self.clock.clone(),
             report,
@@ -233,7 +234,8 @@ impl Lifeboat {
         let looks = meant.map(async |plan| {
             let (client, prices) = (self.client(plan), &self.settings.prices.zilliz);
             let (journal, now) = (journal.as_ref(), self.clock.now());
-            let estimated = estimate(plan, client, journal, prices, now).boxed_local();
+            let plans = (plan, self.settings.clusters.as_slice());
+            let estimated = estimate(plans, client, journal, prices, now).boxed_local();
             match timeout(time_left, estimated).await {
                 Ok(Ok(estimate)) => Ok(estimate),
                 Ok(Err(error)) => Err(format!("{}: {error}", plan.name)),
@@ -258,20 +260,19 @@ impl Lifeboat {
 
 /// What is left are runs, and only a plan with tiers ever deletes anything.
 fn refuse_what_means_nothing(request: &Request, plan: &ClusterPlan) -> Result<(), EventError> {
-    let without_tiers = |field, why| match plan.tiers {
-        Some(_) => Ok(()),
-        None => Err(EventError::Pointless { field, why }),
-    };
     match request.action {
-        Action::Backup if request.approve.is_some() => without_tiers(
-            "approve",
-            "approves deletions, and a plan of Zilliz Cloud without `tiers` deletes nothing",
-        ),
+        _ if plan.tiers.is_some() && matches!(request.action, Action::Backup | Action::Prune) => {
+            Ok(())
+        }
+        Action::Backup if request.approve.is_some() => Err(EventError::Pointless {
+            field: "approve",
+            why: "approves deletions, and a plan of Zilliz Cloud without `tiers` deletes nothing",
+        }),
         Action::Backup => Ok(()),
-        Action::Prune => without_tiers(
-            "action",
-            "is `prune`, and a plan of Zilliz Cloud without `tiers` deletes nothing",
-        ),
+        // Without its action the event is a backup, so nobody is told to leave it out.
+        Action::Prune => Err(EventError::NothingToPrune {
+            plan: plan.name.clone(),
+        }),
         action => Err(EventError::NotForZilliz {
             action,
             plan: plan.name.clone(),
@@ -350,4 +351,33 @@ fn meant<'a>(
             nearest: nearest(plan, &names).unwrap_or("default").to_owned(),
         },
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::zilliz::cases::plan;
+
+    fn asked(action: Action, approve: Option<&str>, lines: &str) -> Result<(), String> {
+        let request = Request {
+            action,
+            approve: approve.map(str::to_owned),
+            ..Request::default()
+        };
+        refuse_what_means_nothing(&request, &plan(lines)).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn where_nothing_is_ever_deleted_prune_says_so_and_advises_no_backup() {
+        let refused = asked(Action::Prune, None, "start = \"02:00\"").unwrap_err();
+        assert_eq!(
+            refused,
+            "plan `prod` is of Zilliz Cloud and has no `tiers`, so it deletes nothing and there is nothing to prune; its backups go when the service's retention ends"
+        );
+        let approving = asked(Action::Backup, Some("1f0c"), "start = \"02:00\"").unwrap_err();
+        assert!(approving.contains("`approve`"), "{approving}");
+        assert_eq!(asked(Action::Backup, None, "start = \"02:00\""), Ok(()));
+        let refused = asked(Action::Verify, None, "start = \"02:00\"").unwrap_err();
+        assert!(refused.contains("`verify` is not to be had"), "{refused}");
+    }
 }

@@ -35,9 +35,12 @@ const AT_ONCE: usize = 8;
 pub struct ClusterEstimate {
     /// The plan's name.
     pub plan: String,
-    /// Clusters that it selects.
+    /// Clusters that it selects, and that no run refuses.
     pub clusters: u64,
-    /// Those without a backup that tells their size.
+    /// Those that it selects, and that a run refuses: of them the sums have the tiers that stand, and nothing new.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub refused: Vec<String>,
+    /// Of `clusters`, those without a backup that tells their size.
     pub of_unknown_size: Vec<String>,
     /// Bytes of one backup of each of the others.
     pub bytes: u64,
@@ -124,28 +127,32 @@ impl Kept<'_> {
     }
 }
 
-/// Asks how big the clusters' backups are, and adds up. `journal` says which of them are tiers.
+/// Asks how big the clusters' backups are, and adds up. `plans` are all of them, of which no two may have one cluster;
+/// `journal` says which backups are tiers.
 pub async fn estimate<T: Transport>(
-    plan: &ClusterPlan,
+    (plan, plans): (&ClusterPlan, &[ClusterPlan]),
     client: &Client<T>,
     journal: Option<&Journal>,
     prices: &ZillizPrices,
     now: Timestamp,
 ) -> Result<ClusterEstimate, ZillizError> {
     let account = Account::read(client).await?;
-    estimate_of(plan, &account, client, journal, prices, now).await
+    estimate_of((plan, plans), &account, client, journal, prices, now).await
 }
 
 /// The same for an account that was read already.
 pub(super) async fn estimate_of<T: Transport>(
-    plan: &ClusterPlan,
+    (plan, plans): (&ClusterPlan, &[ClusterPlan]),
     account: &Account,
     client: &Client<T>,
     journal: Option<&Journal>,
     prices: &ZillizPrices,
     now: Timestamp,
 ) -> Result<ClusterEstimate, ZillizError> {
-    let looks = account.selected(plan).map(async |cluster| {
+    let selected = account.selected(plan);
+    let (refused, clusters): (Vec<&Cluster>, Vec<&Cluster>) =
+        selected.partition(|cluster| account.refuses(plan, plans, cluster));
+    let looks = clusters.into_iter().map(async |cluster| {
         let listed = client.backups(&cluster.cluster_id).await?;
         Ok::<_, ZillizError>(Look {
             id: cluster.cluster_id.clone(),
@@ -166,10 +173,15 @@ pub(super) async fn estimate_of<T: Transport>(
             });
         }
     }
-    Ok(add_up(plan, &looks, tiers, prices, now))
+    let refused = refused
+        .into_iter()
+        .map(|cluster| cluster.shown().to_owned());
+    let mut told = add_up(plan, &looks, tiers, prices, now);
+    told.refused = refused.collect();
+    Ok(told)
 }
 
-/// Every tier of the plan, those of clusters that it selects no more among them, or why that is unknown.
+/// Every tier of the plan, those of clusters that it selects no more or that are refused among them, or why that is unknown.
 async fn tiers_of(plan: &ClusterPlan, journal: Option<&Journal>) -> Result<Vec<Tier>, String> {
     match journal {
         Some(journal) => {
@@ -186,7 +198,7 @@ async fn tiers_of(plan: &ClusterPlan, journal: Option<&Journal>) -> Result<Vec<T
 /// One cluster, and what stands of it.
 struct Look<'a> {
     id: String,
-    /// None when the plan selects it no more.
+    /// None when the plan selects it no more, or a run refuses it: then nothing of it is made, and nothing goes.
     cluster: Option<&'a Cluster>,
     /// Its backups; none when they can't be read.
     listed: Option<Vec<Backup>>,
@@ -319,10 +331,12 @@ impl<'a> Sum<'a> {
         let is_whole = self.of_unknown_size.is_empty()
             && self.tiers_of_unknown_size.is_empty()
             && tiers_unknown.is_none();
+        let judged = judged(self.plan, known, is_whole);
         ClusterEstimate {
             plan: self.plan.name.clone(),
             clusters: u64::try_from(clusters).unwrap_or(u64::MAX),
-            budget: judged(self.plan, known, is_whole),
+            budget: judged.map(|judged| judged.without_knowing(tiers_unknown.clone())),
+            refused: Vec::new(),
             of_unknown_size: self.of_unknown_size,
             bytes: self.bytes,
             backups: self.backups,

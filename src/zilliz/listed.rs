@@ -1,7 +1,9 @@
 //! Every backup of a plan's clusters, region by region, whoever had it made, and why it stays. It changes nothing.
 //!
 //! The service says what its policy made; what else is whose, the journal alone knows. What it must never do: call a backup
-//! the plan's own that the journal does not, or leave one out because something of it is unknown.
+//! the plan's own that the journal does not, or leave one out because something of it is unknown. So one that the service
+//! lists and, asked for, does not know is listed, too, and told with a warning: it is as good as gone, unless the service
+//! refused for another reason, and its plain refusals can't be told apart.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -16,11 +18,11 @@ use super::account::Account;
 use super::client::{Client, ZillizError};
 use super::notes::Pasts;
 use super::run::{World, describe};
-use super::tiers::verdicts::{Whose, reasons};
+use super::tiers::verdicts::{LeftAlone, Whose, reasons};
 use super::transport::Transport;
 use super::wire::{Backup, Cluster};
 use crate::event::Action;
-use crate::journal::{Holds, Journal, JournalError, Tier};
+use crate::journal::{Holds, JournalError, Tier};
 use crate::name::Class;
 use crate::plan::ClusterPlan;
 use crate::report::{Bounded, Failure, Outcome};
@@ -30,6 +32,8 @@ use crate::service::Region;
 const AT_ONCE: usize = 16;
 /// Ended runs of a plan that are asked what they made by hand: as many as the journal keeps.
 const RUNS: usize = 100;
+/// Ids of a cluster's backups that are named when describing does not know them.
+const VANISHED_SHOWN: usize = 10;
 
 /// How a backup came to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -43,7 +47,7 @@ pub enum Method {
     Tier,
     /// By somebody else: in the console, by another program, or by a run that the journal remembers no more.
     Other,
-    /// Not by the policy; by whom, nobody knows, because the journal can't be read or there is none.
+    /// Not by the policy; by whom, nobody knows, because the journal of the nightly runs can't be read or there is none.
     Unknown,
 }
 
@@ -207,7 +211,7 @@ pub async fn list<T: Transport>(
         failures: Bounded::of_at_most(longest),
         warnings: Bounded::of_at_most(longest),
     };
-    let known = match Known::read(world.journal, world.plan, started_at).await {
+    let known = match Known::read(world, started_at).await {
         Ok(known) => known,
         Err(error) => {
             listed.fail(
@@ -222,7 +226,10 @@ pub async fn list<T: Transport>(
         .boxed_local()
         .await
     {
-        Ok(Ok(standing)) => standing.tell(&mut listed, world.plan, known.as_ref(), started_at),
+        Ok(Ok(standing)) => {
+            let plans = (world.plan, world.plans);
+            standing.tell(&mut listed, plans, known.as_ref(), started_at);
+        }
         Ok(Err(error)) => listed.fail(None, error.word(), error.to_string()),
         Err(_) => listed.fail(
             None,
@@ -245,16 +252,17 @@ struct Known {
     holds: Holds,
     /// Ids of what runs of the plan made by hand.
     by_hand: BTreeSet<String>,
+    /// It is the journal of the nightly runs, so what is not in it is nobody's of them.
+    is_shared: bool,
 }
 
 impl Known {
     /// `None` without a journal.
-    async fn read(
-        journal: Option<&Journal>,
-        plan: &ClusterPlan,
+    async fn read<T: Transport>(
+        world: &World<'_, T>,
         now: Timestamp,
     ) -> Result<Option<Self>, JournalError> {
-        let Some(journal) = journal else {
+        let (Some(journal), plan) = (world.journal, world.plan) else {
             return Ok(None);
         };
         let mut by_hand = BTreeSet::new();
@@ -273,6 +281,7 @@ impl Known {
             tiers: journal.tiers(&plan.name).await?,
             holds: journal.holds(now).await?,
             by_hand,
+            is_shared: world.is_shared,
         }))
     }
 }
@@ -284,6 +293,8 @@ struct Standing {
     clusters: BTreeMap<String, Vec<Backup>>,
     /// Of each cluster the first reason why the region of a backup is unknown.
     failures: BTreeMap<String, ZillizError>,
+    /// Of each cluster the ids of backups that were listed, and that describing does not know.
+    vanished: BTreeMap<String, Vec<String>>,
     /// Backups whose region nobody was asked for, because time ran out.
     unasked: usize,
 }
@@ -299,23 +310,28 @@ impl Standing {
         let left = until.saturating_duration_since(Instant::now());
         let until = until - left / 20;
         let looks = listed.into_iter().map(|backup| {
-            async move { (timeout_at(until, placed(client, &backup)).await, backup) }.boxed_local()
+            async move { (described(until, client, &backup).await, backup) }.boxed_local()
         });
         let mut looks = stream::iter(looks).buffered(AT_ONCE);
         let mut standing = Self {
             account,
             clusters: BTreeMap::new(),
             failures: BTreeMap::new(),
+            vanished: BTreeMap::new(),
             unasked: 0,
         };
         while let Some((looked, mut backup)) = looks.next().await {
             let cluster = backup.cluster_id.clone().unwrap_or_default();
             match looked {
-                Ok(Ok(region)) => backup.region_id = region,
-                Ok(Err(error)) => {
+                Some(Ok(Some(described))) => backup.region_id = described.region_id,
+                Some(Ok(None)) => {
+                    let of_it = standing.vanished.entry(cluster.clone()).or_default();
+                    of_it.push(backup.backup_id.clone());
+                }
+                Some(Err(error)) => {
                     standing.failures.entry(cluster.clone()).or_insert(error);
                 }
-                Err(_) => standing.unasked += 1,
+                None => standing.unasked += 1,
             }
             standing.clusters.entry(cluster).or_default().push(backup);
         }
@@ -326,13 +342,16 @@ impl Standing {
     fn tell(
         self,
         told: &mut ClusterList,
-        plan: &ClusterPlan,
+        (plan, plans): (&ClusterPlan, &[ClusterPlan]),
         known: Option<&Known>,
         now: Timestamp,
     ) {
         for (cluster, error) in &self.failures {
             let message = format!("the regions of some of its backups are unknown: {error}");
             told.fail(Some(cluster), error.word(), message);
+        }
+        for (cluster, ids) in &self.vanished {
+            told.warnings.push(vanished(cluster, ids));
         }
         if self.unasked > 0 {
             let message = format!(
@@ -349,19 +368,50 @@ impl Standing {
         }
         told.counts.clusters = u64::try_from(self.clusters.len()).unwrap_or(u64::MAX);
         for (id, mut backups) in self.clusters {
-            let cluster = self
-                .account
-                .clusters
-                .iter()
-                .find(|known| known.cluster_id == id);
+            let account = &self.account;
+            let mut clusters = account.clusters.iter();
+            let cluster = clusters.find(|known| known.cluster_id == id);
+            let whose = cluster
+                .ok_or(LeftAlone::NotSelected)
+                .and_then(|known| looked_after(account, (plan, plans), known));
             backups.sort_by_key(|backup| (backup.region_id.clone(), backup.create_time));
-            let why = known.map(|known| known.reasons(plan, &id, cluster, &backups, now));
+            let why = known.map(|known| known.reasons(plan, (&id, whose), &backups, now));
             for backup in backups {
-                let (method, why) = whose(&backup, known, why.as_ref());
+                let (method, why) = method(&backup, known, why.as_ref());
                 told.add(line(backup, cluster, method, why));
             }
         }
     }
+}
+
+/// A cluster whose tiers a run would look after, or why it would not.
+fn looked_after<'c>(
+    account: &Account,
+    (plan, plans): (&ClusterPlan, &[ClusterPlan]),
+    cluster: &'c Cluster,
+) -> Result<Whose<'c>, LeftAlone> {
+    if account.refuses(plan, plans, cluster) {
+        return Err(LeftAlone::Refused);
+    }
+    let home = cluster.region_id.as_deref();
+    Ok(Whose {
+        cluster: &cluster.cluster_id,
+        home: home.ok_or(LeftAlone::NotSelected)?,
+    })
+}
+
+/// What is said of backups that the list shows, and that describing does not know.
+fn vanished(cluster: &str, ids: &[String]) -> String {
+    let shown: Vec<&str> = ids
+        .iter()
+        .take(VANISHED_SHOWN)
+        .map(String::as_str)
+        .collect();
+    format!(
+        "{} backups of {cluster} are in the service's list, and the service knows them no more when it is asked for them, so they may be gone: {}; list again in a while",
+        ids.len(),
+        shown.join(", ")
+    )
 }
 
 /// Whether a backup is of a cluster that the plan selects. One that was dropped is known by its backups alone.
@@ -377,14 +427,20 @@ fn is_of(plan: &ClusterPlan, account: &Account, backup: &Backup) -> bool {
     )
 }
 
-/// Where a backup lies, which only describing is documented to tell.
-async fn placed<T: Transport>(
+/// A backup with its region, which only describing is documented to tell; `None` when there is no time for it. What can't be
+/// asked for any more must not begin to wait for its turn: the limit would count it all the same, and keep whoever asks next
+/// with the same key waiting.
+async fn described<T: Transport>(
+    until: Instant,
     client: &Client<T>,
     backup: &Backup,
-) -> Result<Option<Region>, ZillizError> {
+) -> Option<Result<Option<Backup>, ZillizError>> {
+    if Instant::now() >= until {
+        return None;
+    }
     let cluster = backup.cluster_id.as_deref().unwrap_or_default();
-    let described = describe(client, cluster, backup).await?;
-    Ok(described.and_then(|described| described.region_id))
+    let describing = describe(client, cluster, backup);
+    timeout_at(until, describing).await.ok()
 }
 
 impl Known {
@@ -392,22 +448,19 @@ impl Known {
     fn reasons(
         &self,
         plan: &ClusterPlan,
-        id: &str,
-        cluster: Option<&Cluster>,
+        (id, whose): (&str, Result<Whose<'_>, LeftAlone>),
         listed: &[Backup],
         now: Timestamp,
     ) -> BTreeMap<String, String> {
         let of_it = self.tiers.iter().filter(|tier| tier.cluster == id);
         let tiers: Vec<Tier> = of_it.cloned().collect();
-        let home = cluster.and_then(|known| known.region_id.as_deref());
-        let whose = home.map(|home| Whose { cluster: id, home });
         let held = |backup: &str| self.holds.holder_anywhere(backup).map(str::to_owned);
         reasons(whose, plan, &tiers, listed, now, held)
     }
 }
 
 /// How a backup came to be, and why it stays. What the policy makes is never a tier, whatever the journal says.
-fn whose(
+fn method(
     backup: &Backup,
     known: Option<&Known>,
     tiers: Option<&BTreeMap<String, String>>,
@@ -428,6 +481,10 @@ fn whose(
     }
     if known.by_hand.contains(id) {
         return (Method::Manual, "made by hand, kept for ever".to_owned());
+    }
+    if !known.is_shared {
+        let why = "not made from this machine; whose it is, only the journal of the nightly runs knows: set LIFEBOAT_JOURNAL to it";
+        return (Method::Unknown, why.to_owned());
     }
     let why =
         "not made by this plan as far as the journal knows, so it stays until somebody deletes it";

@@ -342,19 +342,27 @@ impl ClusterReport {
         self.outcome = self.outcome_so_far();
     }
 
-    /// One line for an error message: how much is unprotected, and the first reasons.
+    /// One line for an error message: how much is unprotected or undeleted, and the first reasons.
     #[must_use]
     pub fn summary(&self) -> String {
-        let counts = self.counts;
         let first = first_reasons(&self.failures, Failure::reason);
-        format!(
-            "{} of {} policies in force; {} regions protected, {} being made, {} unprotected; {} failures: {first}",
-            counts.policies_in_force,
-            counts.clusters,
-            counts.protected,
-            counts.in_making,
-            counts.unprotected,
-            self.failures.len(),
-        )
+        let counted = self.counted();
+        format!("{counted}; {} failures: {first}", self.failures.len())
+    }
+
+    /// What a `prune` looked at are tiers alone; its zeros of policies and regions would read as an outage.
+    fn counted(&self) -> String {
+        let (counts, tiers) = (self.counts, &self.tiers);
+        match self.action {
+            Action::Prune => format!("{} of {} due tiers deleted", tiers.deleted, tiers.due),
+            _ => format!(
+                "{} of {} policies in force; {} regions protected, {} being made, {} unprotected",
+                counts.policies_in_force,
+                counts.clusters,
+                counts.protected,
+                counts.in_making,
+                counts.unprotected,
+            ),
+        }
     }
 }

@@ -49,6 +49,8 @@ pub struct World<'a, T> {
     pub client: &'a Client<T>,
     /// Where runs are remembered.
     pub journal: Option<&'a Journal>,
+    /// Whether it is the journal of the nightly runs, and not this machine's own, which knows nothing of theirs.
+    pub is_shared: bool,
     /// What its cost is told with.
     pub prices: &'a ZillizPrices,
     /// The local clock.

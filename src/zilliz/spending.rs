@@ -28,7 +28,8 @@ impl<T: Transport> Run<'_, '_, T> {
         let left: Duration = self.until.saturating_duration_since(Instant::now());
         let (client, prices) = (self.world.client, self.world.prices);
         let (journal, now) = (self.world.journal, client.now());
-        let looked = estimate_of(plan, account, client, journal, prices, now).boxed_local();
+        let plans = (plan, self.world.plans);
+        let looked = estimate_of(plans, account, client, journal, prices, now).boxed_local();
         let estimate = match timeout_at(Instant::now() + left / SHARE, looked).await {
             Ok(Ok(estimate)) => estimate,
             Ok(Err(error)) => return self.cost_is_unknown(&error.to_string()),

@@ -150,7 +150,7 @@ impl<T: Transport> Run<'_, '_, T> {
         let (plan, plans) = (self.world.plan, self.world.plans);
         let selected = account.selected(plan);
         selected
-            .filter(|cluster| account.against(plan, plans, cluster).0.is_empty())
+            .filter(|cluster| !account.refuses(plan, plans, cluster))
             .collect()
     }
 

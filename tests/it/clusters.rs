@@ -193,6 +193,8 @@ struct Account {
     wire: Wire,
     plans: Vec<ClusterPlan>,
     journal: Option<Journal>,
+    /// Whether it is the nightly runs', too, and not this machine's alone.
+    is_shared: bool,
     prices: Prices,
     /// How far this machine's clock is ahead of the service's.
     ahead: SignedDuration,
@@ -218,6 +220,7 @@ impl Account {
             },
             plans: plans(document),
             journal: None,
+            is_shared: true,
             prices: Prices::built_in().unwrap(),
             ahead: SignedDuration::ZERO,
         };
@@ -383,6 +386,7 @@ impl Account {
             plans: &self.plans,
             client,
             journal: self.journal.as_ref(),
+            is_shared: self.is_shared,
             prices: &self.prices.zilliz,
             clock: self.clock(),
             report: Size::Whole,
@@ -423,6 +427,12 @@ fn plans(document: &str) -> Vec<ClusterPlan> {
     let environment = [("LIFEBOAT_CONFIG", document), ("ZILLIZ_API_KEY", KEY)];
     let environment = environment.map(|(name, value)| (name.to_owned(), value.to_owned()));
     Settings::from_environment(&environment).unwrap().clusters
+}
+
+/// A document with a second plan for the same clusters, which are then refused.
+fn two_plans(document: &str) -> String {
+    let second = PLAN.replace("plans.prod", "plans.second");
+    format!("{document}{second}")
 }
 
 /// The states of all regions, in the report's order.

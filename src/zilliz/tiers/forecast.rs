@@ -24,7 +24,7 @@ const NIGHTS: i64 = 30;
 pub(in crate::zilliz) struct Outlook<'a> {
     /// Its id.
     pub(in crate::zilliz) cluster: &'a str,
-    /// Its region; none when the plan selects it no more, so that nothing of it is made or deleted.
+    /// Its region; none when a run leaves it alone, so that nothing of it is made or deleted.
     pub(in crate::zilliz) home: Option<&'a str>,
     /// Its tiers by the journal, oldest first.
     pub(in crate::zilliz) tiers: Vec<Tier>,

@@ -57,10 +57,19 @@ pub(super) fn decide<'l>(
     all
 }
 
-/// Why each backup of a plan's tiers stays, by its id, as far as the journal knows it. `of` is none for a cluster that the
-/// plan selects no more.
+/// Why a run leaves the tiers of a cluster alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::zilliz) enum LeftAlone {
+    /// The plan selects it no more, or it was dropped.
+    NotSelected,
+    /// Something speaks against it under the plan.
+    Refused,
+}
+
+/// Why each backup of a plan's tiers stays, by its id, as far as the journal knows it. `of` is the cluster, or why a run
+/// would leave it alone.
 pub(in crate::zilliz) fn reasons(
-    of: Option<Whose<'_>>,
+    of: Result<Whose<'_>, LeftAlone>,
     plan: &ClusterPlan,
     tiers: &[Tier],
     listed: &[Backup],
@@ -74,8 +83,11 @@ pub(in crate::zilliz) fn reasons(
             (TierState::Adopted { .. }, ..) => {
                 "found after a request that was not answered, so somebody else may have had it made: kept for ever"
             }
-            (_, None, _) => {
+            (_, Err(LeftAlone::NotSelected), _) => {
                 "the plan selects its cluster no more, so it stays until somebody deletes it"
+            }
+            (_, Err(LeftAlone::Refused), _) => {
+                "its cluster is refused, so it stays until somebody deletes it"
             }
             (_, _, None) => {
                 "the plan has no `tiers` any more, so it stays until somebody deletes it"
@@ -87,7 +99,7 @@ pub(in crate::zilliz) fn reasons(
         let ids = super::making::ids(tier).into_iter();
         reasons.extend(ids.map(|id| (id, why.to_owned())));
     }
-    if let (Some(of), Some(rules)) = (of, &plan.tiers) {
+    if let (Ok(of), Some(rules)) = (of, &plan.tiers) {
         for (_, decided) in decide(of, (plan, rules), tiers, |_| listed, now, held) {
             let why = decided.why();
             reasons.extend(decided.own.id.map(|id| (id, why)));

@@ -16,7 +16,7 @@ use serde_json::Value;
 
 use super::budgets::limit;
 use super::tiers::{night, standing, with_tiers};
-use super::{Account, CLUSTER, FAR, HOME, NEAR, failures};
+use super::{Account, CLUSTER, FAR, HOME, NEAR, failures, two_plans};
 
 /// A dry run, which asks for nothing and deletes nothing.
 async fn told(account: &Account) -> ClusterReport {
@@ -148,6 +148,14 @@ async fn tiers_that_nobody_can_read_are_unknown_and_not_free() {
             .contains(&format!("{CLUSTER}-1.json"))
     );
     assert_eq!(report.budget.unwrap().state, State::Unknown);
+    // The remedy is not another table of prices.
+    let told = report.warnings.shown.join("\n");
+    assert!(
+        told.contains("because which tiers the plan has is unknown, so copies go on: ")
+            && told.contains(&format!("{CLUSTER}-1.json"))
+            && !told.contains("LIFEBOAT_PRICES"),
+        "{told}"
+    );
 }
 
 /// What a plan no longer looks after goes on costing: of a cluster that was dropped, in a region that is no target any more.
@@ -173,5 +181,28 @@ async fn what_is_left_alone_is_counted() {
             (2, 2 * 7 * super::GB),
             "{region}"
         );
+    }
+}
+
+/// A run leaves a refused cluster alone, so nothing is made and nothing goes, and what stands goes on costing.
+#[tokio::test(start_paused = true)]
+async fn of_a_refused_cluster_only_the_tiers_that_stand_are_counted() {
+    let mut account = with_tiers("daily = 2");
+    nights(&account, 4).await;
+    account.plans = super::plans(&two_plans(&super::tiers::tiered("daily = 2")));
+    limit(&mut account, None, Some(1_000));
+    let report = told(&account).await;
+    assert!(failures(&report).contains("two_plans"), "{report:?}");
+    assert_eq!(report.budget.unwrap().state, State::Within);
+    let told = report.estimate.unwrap();
+    assert_eq!((told.clusters, told.bytes), (0, 0));
+    assert_eq!(told.refused, ["orders-prod"]);
+    for region in [HOME, NEAR, FAR] {
+        let line = at(&told, region);
+        let tiers = line.tiers.unwrap();
+        let counted = (tiers.standing, tiers.made, tiers.deleted);
+        assert_eq!(counted, (2, 0, 0), "{region}");
+        let bytes = (line.sent_bytes, line.stored_bytes);
+        assert_eq!(bytes, (0, 2 * 7 * super::GB), "{region}");
     }
 }

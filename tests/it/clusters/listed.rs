@@ -2,18 +2,20 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use lifeboat::event::{ByHand, Request};
 use lifeboat::report::Outcome;
-use lifeboat::zilliz::listed::{BackupLine, ClusterList, Method};
+use lifeboat::zilliz::listed::{BackupLine, ClusterList, Method, list};
 use lifeboat_emulator::Method as Http;
 use object_store::ObjectStoreExt;
 use object_store::memory::InMemory;
 use object_store::path::Path;
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
 use super::tiers::{by_somebody_else, night, tiered, with_tiers};
-use super::{Account, CLUSTER, FAR, HOME, KEY, NEAR};
+use super::{Account, CLUSTER, FAR, HOME, KEY, NEAR, two_plans};
 
 fn by_hand(collections: &[&str]) -> Request {
     Request {
@@ -141,7 +143,7 @@ async fn what_is_being_made_and_what_is_of_collections_says_so() {
     );
     account.plans = super::plans(&super::PLAN.replace("\"*\"", "\"orders-eu\""));
     by_somebody_else(&account).unwrap();
-    let run = account.run_within(by_hand(&["orders"]), std::time::Duration::from_secs(3));
+    let run = account.run_within(by_hand(&["orders"]), Duration::from_secs(3));
     assert!(run.await.stays_open);
     // What an open run has begun is known to be the plan's, too; and no other cluster is shown.
     let list = account.list().await;
@@ -173,6 +175,21 @@ async fn backups_of_a_cluster_that_was_dropped_are_listed() {
     );
 }
 
+/// A run leaves it alone, so nothing of it is due, whatever the rules say.
+#[tokio::test(start_paused = true)]
+async fn tiers_of_a_refused_cluster_stay_until_somebody_deletes_them() {
+    let mut account = with_tiers("daily = 2");
+    mixed(&account).await;
+    account.plans = super::plans(&two_plans(&tiered("daily = 2")));
+    let list = account.list().await;
+    assert_eq!(list.outcome, Outcome::Succeeded, "{:?}", list.failures);
+    assert_eq!(listed(&list), known(&account));
+    let tiers = of(&list, Method::Tier);
+    assert_eq!(tiers.len(), 6);
+    let why = "its cluster is refused, so it stays until somebody deletes it";
+    assert!(tiers.iter().all(|line| line.why == why), "{tiers:?}");
+}
+
 #[tokio::test(start_paused = true)]
 async fn without_the_journals_word_nobody_is_called_the_owner_and_all_are_still_shown() {
     let objects = Arc::new(InMemory::new());
@@ -198,6 +215,67 @@ async fn without_the_journals_word_nobody_is_called_the_owner_and_all_are_still_
         assert_eq!(listed(&list), known(&account));
         assert_eq!(of(&list, Method::Unknown).len(), 12);
     }
+}
+
+/// What the terminal remembers of itself is nothing of what the nights made.
+#[tokio::test(start_paused = true)]
+async fn what_is_not_in_this_machines_own_journal_is_not_called_somebody_elses() {
+    let mut account = with_tiers("daily = 2");
+    mixed(&account).await;
+    account = account.with_journal();
+    account.is_shared = false;
+    let report = account.run(by_hand(&[])).await;
+    assert_eq!(report.outcome, Outcome::Succeeded, "{:?}", report.failures);
+    let list = account.list().await;
+    assert_eq!(list.outcome, Outcome::Succeeded, "{:?}", list.failures);
+    assert_eq!(of(&list, Method::Other), Vec::<&BackupLine>::new());
+    assert_eq!(of(&list, Method::Manual).len(), 3);
+    let unknown = of(&list, Method::Unknown);
+    assert_eq!(unknown.len(), 12);
+    let says = |line: &&BackupLine| line.why.contains("set LIFEBOAT_JOURNAL to it");
+    assert!(unknown.iter().all(says), "{unknown:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_listed_and_can_not_be_described_is_shown_with_a_warning() {
+    let account = Account::new();
+    by_somebody_else(&account).unwrap();
+    account.sleep(1).await;
+    let gone = json!({"code": 90012, "message": "backup not found"}).to_string();
+    account.faults(json!([{"match": {"operation": "zilliz.describe_backup"},
+        "fault": {"status": 200, "body": gone}, "times": 1}]));
+    let list = account.list().await;
+    assert_eq!(list.outcome, Outcome::Succeeded, "{:?}", list.failures);
+    assert_eq!(list.backups.len(), 3);
+    let mut lines = list.backups.shown.iter();
+    let line = lines.find(|line| line.region.is_none()).unwrap();
+    let told = list.warnings.shown.join("\n");
+    assert!(
+        told.contains(&format!("1 backups of {CLUSTER} are in the service's list"))
+            && told.contains(&line.backup),
+        "{told}"
+    );
+}
+
+/// The limit is shared by all that use the key, so what is not sent must not take anybody's turn.
+#[tokio::test(start_paused = true)]
+async fn what_time_ran_out_for_keeps_nobody_waiting() {
+    let account = Account::new();
+    for _ in 0..100 {
+        by_somebody_else(&account).unwrap();
+        account.sleep(1).await;
+    }
+    let client = account.client();
+    let time_left = Duration::from_secs(4);
+    let listed = list(&account.world(&client), "test".into(), time_left);
+    let listed = Box::pin(listed).await;
+    assert_eq!(listed.backups.len(), 300, "none is left out");
+    let failure = &listed.failures.shown[0];
+    assert_eq!(failure.error, "out_of_time", "{failure:?}");
+    let (asked, line) = (Instant::now(), &listed.backups.shown[0]);
+    client.backup(CLUSTER, &line.backup).await.unwrap().unwrap();
+    let waited = asked.elapsed();
+    assert!(waited < Duration::from_secs(3), "{waited:?}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -71,6 +71,12 @@ async fn what_was_read_and_approved_is_deleted_and_nothing_else_is_done() {
     );
     let braked = prune(&account, None).await;
     assert_eq!(failures(&braked), "braked braked braked");
+    // What the function fails with.
+    let summary = braked.summary();
+    assert!(
+        summary.starts_with("0 of 57 due tiers deleted; 3 failures: "),
+        "{summary}"
+    );
     let hash = hash_of(&shown, FAR);
     let message = &braked.failures.shown[0].message;
     assert!(
