@@ -1,13 +1,13 @@
 //! Tiers beyond the thirty days of a native policy: backups that the plan has made itself, and lets go itself.
 //!
-//! One of each cluster for each period of the finest rule, made like a backup by hand ([`making`]). What is the plan's own
-//! is what the journal says is ([`proof`]); what of it stays is decided by the planner that decides about namespaces
-//! ([`standing`], [`deleting`]), and each deletion carries the same certificate ([`certified`], [`sending`]). What that comes to
-//! in thirty nights is told beforehand ([`forecast`]).
+//! One of each cluster for each period of the finest rule, made like a backup by hand (`making`). What is the plan's own
+//! is what the journal says is (`proof`); what of it stays is decided by the planner that decides about namespaces
+//! (`standing`, `deleting`), and each deletion carries the same certificate (`certified`, `sending`). What that comes to
+//! in thirty nights is told beforehand (`forecast`).
 //!
 //! What it must never do: delete what the journal does not call the plan's own, what is not as it was made, or anything of
 //! a cluster whose newest tier is in doubt. Without a journal, or with one that can't be read, it does nothing.
-//! [`verdicts`] says of each what the next run would find.
+//! `verdicts` says of each what the next run would find.
 
 mod certified;
 mod deleting;
