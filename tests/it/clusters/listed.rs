@@ -267,8 +267,8 @@ async fn what_time_ran_out_for_keeps_nobody_waiting() {
     }
     let client = account.client();
     let time_left = Duration::from_secs(4);
-    let listed = list(&account.world(&client), "test".into(), time_left);
-    let listed = Box::pin(listed).await;
+    let world = account.world(&client);
+    let listed = Box::pin(list(&world, "test".into(), time_left)).await;
     assert_eq!(listed.backups.len(), 300, "none is left out");
     let failure = &listed.failures.shown[0];
     assert_eq!(failure.error, "out_of_time", "{failure:?}");
