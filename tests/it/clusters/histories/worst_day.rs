@@ -69,8 +69,7 @@ impl WorstDays {
         let name = format!("back-{}", self.begun);
         let backup = &standing[self.dice.usize(..standing.len())];
         let event = json!({
-            "cluster": backup["cluster"], "backup": backup["id"], "from": backup["region"],
-            "new_cluster": name, "cu_size": 2, "password_secret": SECRET,
+            "backup": backup["id"], "new_cluster": name, "cu_size": 2, "password_secret": SECRET,
         });
         Coming {
             asked: asked(event),
