@@ -19,12 +19,13 @@ use serde_json::{Value, json};
 use tokio::sync::Notify;
 
 use super::History;
-use crate::clusters::MINUTES;
 use crate::clusters::restoring::{SECRET, Safe, asked, invoke};
 
 /// Seven gigabytes take more than a day, so that nights go by.
 const SLOW_BYTES_PER_SECOND: u64 = 70_000;
 const FAST_BYTES_PER_SECOND: u64 = 350_000_000;
+/// Long enough for a request and whatever becomes of it.
+const TIME_LEFT: Duration = Duration::from_mins(4);
 /// How much earlier than it says a hold may be taken for over: by as much as clocks may differ, twice.
 const FORGIVEN: SignedDuration = SignedDuration::from_mins(10);
 
@@ -126,6 +127,9 @@ impl History {
             return;
         };
         for _ in 0..60 {
+            if days.coming.is_none() {
+                break;
+            }
             self.carry_on(&mut days, false).await;
             tokio::time::sleep(Duration::from_hours(1)).await;
         }
@@ -166,13 +170,20 @@ impl History {
         let lives = if may_be_killed && days.dice.u8(..3) == 0 {
             Duration::from_millis(days.dice.u64(1..30_000))
         } else {
-            2 * MINUTES
+            2 * TIME_LEFT
         };
         if may_be_killed {
             let trouble = days.trouble();
             self.account.faults(trouble);
         }
-        let invocation = invoke(&self.account, &days.safe, &days.stop, &asked, how, MINUTES);
+        let invocation = invoke(
+            &self.account,
+            &days.safe,
+            &days.stop,
+            &asked,
+            how,
+            TIME_LEFT,
+        );
         let report = tokio::time::timeout(lives, invocation).await.ok();
         self.account.faults(json!([]));
         let made = self.made(days);
