@@ -236,6 +236,7 @@ mod tests {
             outcome: "succeeded".into(),
             opened_at: jiff::Timestamp::UNIX_EPOCH,
             closed_at: jiff::Timestamp::UNIX_EPOCH,
+            asked: None,
             jobs: vec![line.clone(); jobs],
             deleted: 0,
         };

@@ -386,6 +386,13 @@ pub enum Entry {
         /// The choice.
         chosen: Chosen,
     },
+    /// One source has no backup that could be used.
+    RestoreMissing {
+        /// The source.
+        source: String,
+        /// Why not.
+        why: String,
+    },
     /// All was chosen and nothing spoke against it. Copies are started only after this. In a drill's log, too.
     RestoreBegun,
     /// A drill was asked for, and what is drilled is now chosen, or chosen anew.
@@ -478,6 +485,9 @@ pub struct RunRecord {
     pub opened_at: Timestamp,
     /// When its last invocation closed it.
     pub closed_at: Timestamp,
+    /// What was asked for, by a name of its own, where the key doesn't tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asked: Option<String>,
     /// Its jobs. As many as the caller sees fit to keep.
     pub jobs: Vec<JobLine>,
     /// Backups that it deleted.

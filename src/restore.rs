@@ -29,7 +29,7 @@ use tracing::{Instrument, error, info, info_span};
 
 pub use asked::{Asked, Template, TemplateError, Which, plan_of};
 pub(crate) use candidates::{BySource, Candidates, NotChosen};
-pub use choose::{Choice, Lacking, Taken, choose};
+pub use choose::{Choice, Lacking, Point, Taken, choose};
 pub use destination::{Conflict, name_all};
 pub(crate) use door::restores_of;
 pub use job::{Chosen, Jobs, Order, Purpose, RestoreError, RestoreRecord, RestoreState};
@@ -142,6 +142,7 @@ pub struct Remembered {
     /// The point in time.
     pub at: Option<Timestamp>,
     chosen: Vec<Chosen>,
+    missing: Vec<(String, String)>,
     begun: bool,
 }
 
@@ -160,6 +161,9 @@ impl Remembered {
                     };
                 }
                 Entry::RestoreChosen { chosen } => remembered.chosen.push(chosen.clone()),
+                Entry::RestoreMissing { source, why } => {
+                    remembered.missing.push((source.clone(), why.clone()));
+                }
                 Entry::RestoreBegun => remembered.begun = true,
                 _ => {}
             }
@@ -198,8 +202,8 @@ pub async fn restore<S: Service>(
         pasts: Pasts::default(),
         opened_at: begun_at,
         begun: false,
-        carried_on: false,
         orders: Vec::new(),
+        missing: Vec::new(),
         earlier: Vec::new(),
         told: BTreeSet::new(),
         report,
@@ -246,6 +250,7 @@ pub async fn forget(
             outcome: "failed".to_owned(),
             opened_at: log.opened_at(),
             closed_at: now,
+            asked: None,
             jobs: Vec::new(),
             deleted: 0,
         };
@@ -269,9 +274,9 @@ struct Restore<'a, 'w, S> {
     opened_at: Timestamp,
     /// Copies may have been started.
     begun: bool,
-    /// By an earlier invocation.
-    carried_on: bool,
     orders: Vec<Order>,
+    /// Sources without a backup that could be used, and why.
+    missing: Vec<(String, String)>,
     /// How the same request ended when it was last carried out to its end.
     earlier: Vec<JobLine>,
     /// Sources whose end is in the report.
@@ -369,35 +374,26 @@ impl<S: Service> Restore<'_, '_, S> {
             }
         };
         let named = matches!(self.asked.which, Which::Names(_));
-        if by_source.is_empty() && !named {
-            let (prefix, region) = (
-                self.world.target.prefix.as_str(),
-                self.world.backups.region(),
-            );
-            self.report.fail("nothing_to_restore", format!(
-                "no backup `{prefix}…` of what is asked for stands in {region}; `lifeboat list` shows what there is"
-            ));
-        }
-        // What is dated later than now says nothing about any time.
-        let at = self.report.at.min(
-            self.clock
-                .now()
-                .saturating_add(CLOCK_MARGIN)
-                .unwrap_or(self.report.at),
-        );
+        let now = self.clock.now();
+        let now = now.saturating_add(CLOCK_MARGIN).unwrap_or(now);
+        let point = match self.asked.at {
+            Some(instant) => Point::at(instant, now),
+            None => Point::newest(now),
+        };
         let unfinished = candidates.unfinished().await;
         let sources: Vec<Namespace> = by_source.keys().cloned().collect();
-        let chosen = candidates.choose(by_source, at, &unfinished);
+        let chosen = candidates.choose(by_source, point, &unfinished);
         let (chosen, seen) = join(chosen.boxed_local(), self.look_around(&sources)).await;
         let mut taken = Vec::new();
         for (source, chosen) in chosen {
             match chosen {
                 Ok(chosen) => taken.push(chosen),
-                Err(NotChosen::Lacking(lacking)) if named => self
-                    .report
-                    .add_missing(source.as_str(), lacking.to_string()),
-                Err(NotChosen::Lacking(lacking)) => {
+                // Perhaps nobody's source: it was found by its name alone.
+                Err(NotChosen::Lacking(lacking @ Lacking::NoneOfOurs)) if !named => {
                     self.report.warn(format!("{source} is left out: {lacking}"));
+                }
+                Err(NotChosen::Lacking(lacking)) => {
+                    self.missing.push((source.to_string(), lacking.to_string()));
                 }
                 Err(NotChosen::Service(error)) => self.report.fail_source(
                     &source,
@@ -411,7 +407,28 @@ impl<S: Service> Restore<'_, '_, S> {
                 ),
             }
         }
+        if taken.is_empty() && self.missing.is_empty() && self.report.failures.is_empty() {
+            let (prefix, region) = (
+                self.world.target.prefix.as_str(),
+                self.world.backups.region(),
+            );
+            self.report.fail("nothing_to_restore", format!(
+                "no backup `{prefix}…` of what is asked for stands in {region}; `lifeboat list` shows what there is"
+            ));
+        }
+        self.warn_about_what_was_made_later(&taken);
         Some((taken, seen))
+    }
+
+    fn warn_about_what_was_made_later(&mut self, taken: &[Taken]) {
+        let mut made_later = taken.iter().filter(|taken| taken.made_later > 0);
+        if let Some(first) = made_later.next() {
+            self.report.warn(format!(
+                "of {} sources, such as {}, there are backups whose slot is not later than the time asked for and which were made after it, so that they may hold later writes; older ones are restored. For one of those, give its slot itself as the time",
+                1 + made_later.count(),
+                first.backup.source()
+            ));
+        }
     }
 
     fn warn_about_the_unverified(&mut self) {
@@ -453,6 +470,11 @@ impl<S: Service> Restore<'_, '_, S> {
             at: self.report.at,
         };
         self.notes.write(asked).await;
+        let missing = self.missing.iter().map(|(source, why)| {
+            let (source, why) = (source.clone(), why.clone());
+            self.notes.write(Entry::RestoreMissing { source, why })
+        });
+        join_all(missing).await;
         let chosen = self.orders.iter().map(|order| {
             let chosen = order.chosen();
             self.notes.write(Entry::RestoreChosen { chosen })
@@ -511,6 +533,9 @@ impl<S: Service> Restore<'_, '_, S> {
         if self.how != How::DryRun {
             self.add_what_ended_before();
         }
+        for (source, why) in std::mem::take(&mut self.missing) {
+            self.report.add_missing(&source, why);
+        }
         self.close_journal().await;
         let attempts = self.world.attempts();
         self.report.requests = attempts.0 - before.0;
@@ -529,21 +554,6 @@ impl<S: Service> Restore<'_, '_, S> {
             let line = ended_before(&self.pasts, &self.world.target.name, source);
             if let Some(line) = line {
                 self.report.add_earlier(order, line, closes);
-            }
-        }
-        let Which::Names(names) = &self.asked.which else {
-            return;
-        };
-        if !self.carried_on || !closes {
-            return;
-        }
-        for name in names {
-            let chosen = |order: &Order| order.backup.source().as_str() == name;
-            let restored = RestoreState::Restored.word();
-            let earlier = |line: &JobLine| line.source == *name && line.state == restored;
-            if !self.orders.iter().any(chosen) && !self.earlier.iter().any(earlier) {
-                let message = "it had no backup that could be used when this restore was begun";
-                self.report.add_missing(name, message.to_owned());
             }
         }
     }

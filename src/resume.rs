@@ -100,6 +100,7 @@ impl Pasts {
                 Entry::Waiting
                 | Entry::RestoreAsked { .. }
                 | Entry::RestoreChosen { .. }
+                | Entry::RestoreMissing { .. }
                 | Entry::RestoreBegun
                 | Entry::Cluster { .. }
                 | Entry::ClusterRestore { .. }
@@ -250,6 +251,7 @@ pub async fn open_records(
             outcome: "open".to_owned(),
             opened_at: open.opened_at,
             closed_at: open.opened_at,
+            asked: None,
             jobs: pasts.lines().cloned().collect(),
             deleted: 0,
         });

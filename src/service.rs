@@ -328,6 +328,15 @@ impl ServiceError {
         )
     }
 
+    /// Whether it is the key that was refused, or could not be had: somebody has to put that right first.
+    #[must_use]
+    pub fn is_about_the_key(&self) -> bool {
+        matches!(
+            self,
+            Self::Unauthorized { .. } | Self::Forbidden { .. } | Self::Key(_)
+        )
+    }
+
     /// Whether the service may have carried the request out all the same.
     #[must_use]
     pub fn may_have_happened(&self) -> bool {

@@ -12,11 +12,12 @@ mod screen;
 mod tiered;
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::io::{self, IsTerminal, Write};
 use std::time::Duration;
 
 use comfy_table::{Cell, Table};
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{HumanDuration, ProgressBar, ProgressState, ProgressStyle};
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Unit};
 
@@ -545,12 +546,22 @@ pub fn bytes(bytes: u64) -> String {
 #[derive(Debug)]
 pub struct Progress(ProgressBar);
 
-const OF_A_RUN: &str = "{msg} [{bar:30}] {pos}/{len} {elapsed}, about {eta} left";
-/// A person who waits for a restore asks how fast it goes.
-const OF_A_RESTORE: &str = "{msg} [{bar:30}] {pos}/{len} {elapsed}, {per_sec}, about {eta} left";
+const BAR: &str = "{msg} [{bar:30}] {pos}/{len} {elapsed}, {left}";
 
-fn style(template: &str) -> ProgressStyle {
-    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
+fn style() -> ProgressStyle {
+    let style = ProgressStyle::with_template(BAR).unwrap_or_else(|_| ProgressStyle::default_bar());
+    style.with_key("left", |state: &ProgressState, out: &mut dyn fmt::Write| {
+        // A line of a progress bar that can't be drawn is no reason to end anything.
+        let _ = out.write_str(&left(state.pos(), state.per_sec(), state.eta()));
+    })
+}
+
+/// How fast it goes, and how long it will take if it goes on so; before the first one has ended nobody knows.
+fn left(done: u64, per_second: f64, eta: Duration) -> String {
+    if done == 0 {
+        return "time left unknown until the first is done".to_owned();
+    }
+    format!("{per_second:.1}/s, about {} left", HumanDuration(eta))
 }
 
 impl Progress {
@@ -561,7 +572,7 @@ impl Progress {
             return Self(ProgressBar::hidden());
         }
         let bar = ProgressBar::no_length();
-        bar.set_style(style(OF_A_RUN));
+        bar.set_style(style());
         bar.enable_steady_tick(Duration::from_millis(200));
         Self(bar)
     }
@@ -580,10 +591,7 @@ impl Progress {
             }
             Step::Verifying(backups) => self.restart("comparing", length(*backups)),
             Step::Pruned | Step::Verified => self.0.inc(1),
-            Step::Restores(namespaces) => {
-                self.0.set_style(style(OF_A_RESTORE));
-                self.restart("restoring", length(*namespaces));
-            }
+            Step::Restores(namespaces) => self.restart("restoring", length(*namespaces)),
             Step::Restored(record) => {
                 self.0.inc(1);
                 if record.error.is_some() {

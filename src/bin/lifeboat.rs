@@ -2,13 +2,15 @@
 //!
 //! Report on stdout, logs on stderr. Exit status 0: all good; 1: something was not done; 2: bad input or configuration.
 //!
-//! Commands that ask, or that have many words of their own, stand in rooms of their own: `restoring`, `drilling`, `picking`.
+//! Commands that ask, or that have many options, have files of their own: `restoring`, `drilling`, `picking`, `pruning`.
 
 // What stands beside a binary's root would be binaries of their own; these stand in a folder.
 #[path = "lifeboat/drilling.rs"]
 mod drilling;
 #[path = "lifeboat/picking.rs"]
 mod picking;
+#[path = "lifeboat/pruning.rs"]
+mod pruning;
 #[path = "lifeboat/restoring.rs"]
 mod restoring;
 
@@ -36,6 +38,7 @@ use tracing::Level as LogLevel;
 
 use drilling::{Drill, try_out};
 use picking::{Named, PickedMany, by_hand};
+use pruning::{Prune, prune};
 use restoring::{Restore, bring_back};
 
 /// A person may wait longer than a function, but not for ever.
@@ -82,11 +85,11 @@ enum Command {
     /// Show what retention would delete now and in the next days, with every reason and the hash that approves it.
     #[command(after_help = "Example:\n  lifeboat plan --json | jq -r '.targets[].deletion_plan'")]
     Plan(Shown),
-    /// Delete what retention no longer needs, and nothing else.
+    /// Delete what retention no longer needs, and nothing else. On a terminal it shows the list and asks first.
     #[command(
-        after_help = "Examples:\n  lifeboat prune --dry-run\n  lifeboat prune --approve 1f0c9a4be27d3356        # the hash that `lifeboat plan` prints\n\nOf a plan of Zilliz Cloud, tiers alone are pruned, with a hash for each region:\n  lifeboat plan --plan prod\n  lifeboat prune --plan prod --approve 9762a1e8d0143f1a"
+        after_help = "Examples:\n  lifeboat prune --dry-run\n  lifeboat prune --yes\n  lifeboat prune --approve 1f0c9a4be27d3356        # the hash that `lifeboat plan` prints\n\nOf a plan of Zilliz Cloud, tiers alone are pruned, with a hash for each region:\n  lifeboat plan --plan prod\n  lifeboat prune --plan prod --approve 9762a1e8d0143f1a"
     )]
-    Prune(Options),
+    Prune(Prune),
     /// Go on with every run that was left open: long copies, and what a killed invocation did not do.
     #[command(
         after_help = "Example:\n  lifeboat resume        # what the function does every five minutes"
@@ -261,10 +264,7 @@ async fn main() -> ExitCode {
             let json = shown.json;
             carry_out(shown.request(Action::Prune, true), json).await
         }
-        Command::Prune(options) => {
-            let json = options.shown.json;
-            carry_out(options.request(Action::Prune), json).await
-        }
+        Command::Prune(wanted) => prune(wanted).await,
         Command::Resume(shown) => {
             let json = shown.json;
             carry_out(shown.request(Action::Resume, false), json).await
@@ -352,9 +352,30 @@ async fn carry_out(request: Request, json: bool) -> Result<ExitCode, BadInput> {
     start_logs()?;
     let settings = settings()?;
     let lifeboat = connect(settings)?;
-    let answer = handle(&lifeboat, &request).await?;
+    let answer = tokio::select! {
+        answer = handle(&lifeboat, &request) => answer?,
+        _ = tokio::signal::ctrl_c() => {
+            // Nothing can be said when stderr is closed; the exit status still tells.
+            let _ = writeln!(io::stderr(), "lifeboat: interrupted; {}", how_to_go_on(&request));
+            return Ok(ExitCode::FAILURE);
+        }
+    };
     print_answer(&answer, json).map_err(unwritable)?;
     Ok(exit_code(&answer))
+}
+
+/// What is true of a request that was dropped in the middle, and what to do about it.
+fn how_to_go_on(request: &Request) -> &'static str {
+    match request.action {
+        _ if request.dry_run => "nothing was changed",
+        Action::Backup | Action::Resume => {
+            "copies that were started go on at the service. With LIFEBOAT_JOURNAL, or for clusters, `lifeboat resume` carries on, as soon as the lease of this process has run out (three minutes); without, the next backup begins anew"
+        }
+        Action::Prune | Action::Seal | Action::Discard => {
+            "what was done is done, and the rest was not; the same command goes on"
+        }
+        _ => "nothing was changed",
+    }
 }
 
 fn connect(settings: Settings) -> Result<Lifeboat, BadInput> {
@@ -483,7 +504,6 @@ fn read_event(path: &str) -> Result<Request, BadInput> {
     Request::from_event(&event).map_err(|error| BadInput(error.to_string()))
 }
 
-/// Beside a progress bar only what went wrong is shown; in a pipe or a file, every step.
 /// Errors alone where a person watches a progress bar; otherwise every line of our own.
 fn start_logs() -> Result<(), BadInput> {
     let quiet = io::stderr().is_terminal();

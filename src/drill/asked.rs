@@ -136,6 +136,16 @@ pub struct Asked {
 }
 
 impl Asked {
+    /// What tells this request from every other of the same plan and slot.
+    #[must_use]
+    pub fn identity(&self) -> String {
+        // Plain values with text keys can always be written, so the fallback is never taken.
+        let text = serde_json::to_vec(self).unwrap_or_default();
+        let digest = Sha256::new().chain_update(text).finalize();
+        let first = digest.first_chunk().copied().map_or(0, u64::from_be_bytes);
+        format!("{first:016x}")
+    }
+
     /// What the lot is drawn with in the drill of this slot.
     #[must_use]
     pub fn seed_in(&self, slot: Slot) -> u64 {

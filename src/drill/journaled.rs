@@ -9,7 +9,7 @@ use std::sync::Arc;
 use futures_util::future::join_all;
 use tracing::error;
 
-use super::{Drill, DrillState, Remembered};
+use super::{Asked, Drill, DrillState, Remembered};
 use crate::journal::{
     Entry, Hold, JobLine, Journal, JournalError, LeaseError, RunKey, RunLog, RunRecord, give_back,
 };
@@ -67,8 +67,21 @@ impl<S: Service> Drill<'_, '_, S> {
         self.others = others;
         let log = journal.open_run(&lease, &self.key(self.slot), now).await?;
         self.opened_at = log.opened_at();
-        self.earlier = log.earlier().map_or_else(Vec::new, |run| run.jobs.clone());
         let remembered = Remembered::of(log.entries());
+        if remembered.begun && remembered.asked.as_ref() != Some(self.asked) {
+            self.refuse_another("is open");
+            return Ok(false);
+        }
+        if let Some(earlier) = log.earlier().cloned() {
+            let same = earlier.asked.as_ref() == Some(&self.asked.identity());
+            // What ended before it began anything is nobody's evidence.
+            if !same && !earlier.jobs.is_empty() {
+                self.refuse_another("has ended");
+                journal.close_run(log, earlier).await?;
+                return Ok(false);
+            }
+            self.earlier = earlier.jobs;
+        }
         if remembered.begun {
             self.begun = true;
             self.report.sources = remembered.sources;
@@ -78,6 +91,15 @@ impl<S: Service> Drill<'_, '_, S> {
         }
         self.notes = Notes::new(Some(log));
         Ok(true)
+    }
+
+    /// A slot has one record, which the drill of another request must not take for its own, or write over.
+    fn refuse_another(&mut self, how: &str) {
+        let message = format!(
+            "a drill of this plan at {}, which asked for something else, {how}; give this one another `scheduled_time`, a second apart is enough",
+            self.slot.instant()
+        );
+        self.report.fail(None, "another_drill", message);
     }
 
     pub(super) fn key(&self, slot: Slot) -> RunKey {
@@ -154,7 +176,12 @@ impl<S: Service> Drill<'_, '_, S> {
         let proven = DrillState::Proven.word();
         let earlier = self.earlier.iter().filter(|line| line.state == proven);
         let all = earlier.chain(self.pasts.lines()).cloned().chain(lines);
-        let record = self.record(self.slot, &log, all, self.report.outcome_so_far());
+        let record = self.record(
+            (self.slot, self.asked),
+            &log,
+            all,
+            self.report.outcome_so_far(),
+        );
         kept.journal.of_drills().close_run(log, record).await?;
         if kept.shared {
             kept.journal.let_go(&self.identity(self.slot)).await?;
@@ -165,7 +192,7 @@ impl<S: Service> Drill<'_, '_, S> {
     /// The last line of every source.
     pub(super) fn record(
         &self,
-        slot: Slot,
+        (slot, asked): (Slot, &Asked),
         log: &RunLog,
         lines: impl Iterator<Item = JobLine>,
         outcome: Outcome,
@@ -178,6 +205,7 @@ impl<S: Service> Drill<'_, '_, S> {
             outcome: outcome.word().to_owned(),
             opened_at: log.opened_at(),
             closed_at: self.clock.now(),
+            asked: Some(asked.identity()),
             jobs: jobs.into_values().collect(),
             deleted: 0,
         }

@@ -77,6 +77,7 @@ impl<S: Service> Drill<'_, '_, S> {
             return Ok(Some("a scratch of it could not be deleted"));
         }
         let log = journal.open_run(&lease, &open.key, open.opened_at).await?;
+        let asked = remembered.asked.as_ref().unwrap_or(self.asked);
         let (pasts, now) = (Pasts::of(&entries), self.clock.now());
         let unfinished = orders.iter().map(|(order, _)| {
             let backup = order.backup.to_string();
@@ -89,7 +90,12 @@ impl<S: Service> Drill<'_, '_, S> {
             )
         });
         let lines: Vec<JobLine> = unfinished.chain(pasts.lines().cloned()).collect();
-        let record = self.record(open.key.slot, &log, lines.into_iter(), Outcome::Failed);
+        let record = self.record(
+            (open.key.slot, asked),
+            &log,
+            lines.into_iter(),
+            Outcome::Failed,
+        );
         journal.close_run(log, record).await?;
         if kept.shared {
             kept.journal.let_go(&self.identity(open.key.slot)).await?;

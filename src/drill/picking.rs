@@ -8,7 +8,7 @@ use tracing::error;
 
 use super::{Drill, Pick, by_age, by_lot};
 use crate::name::{BackupName, Namespace};
-use crate::restore::{BySource, Candidates, NotChosen, Taken, Which};
+use crate::restore::{BySource, Candidates, NotChosen, Point, Taken, Which};
 use crate::retention::Backup;
 use crate::service::Service;
 use crate::slot::CLOCK_MARGIN;
@@ -179,10 +179,9 @@ impl<S: Service> Drill<'_, '_, S> {
         sources: impl IntoIterator<Item = (Namespace, Vec<Backup>)>,
     ) -> Vec<(Namespace, Result<Option<Taken>, NotChosen>)> {
         let unfinished = candidates.unfinished().boxed_local().await;
-        // What is dated later than now is nobody's newest backup.
-        let at = self.clock.now().saturating_add(CLOCK_MARGIN);
-        let at = at.unwrap_or(Timestamp::MAX);
-        let chosen = candidates.choose(sources, at, &unfinished).boxed_local();
+        let now = self.clock.now().saturating_add(CLOCK_MARGIN);
+        let point = Point::newest(now.unwrap_or(Timestamp::MAX));
+        let chosen = candidates.choose(sources, point, &unfinished).boxed_local();
         let chosen = chosen.await.into_iter().map(|(source, chosen)| {
             (
                 source,

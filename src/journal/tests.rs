@@ -61,6 +61,7 @@ fn record(run_id: &str) -> RunRecord {
         outcome: "succeeded".into(),
         opened_at: now(),
         closed_at: later(60),
+        asked: None,
         jobs: vec![],
         deleted: 3,
     }

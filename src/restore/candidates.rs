@@ -7,11 +7,10 @@ use std::collections::BTreeMap;
 
 use futures_util::FutureExt;
 use futures_util::stream::{self, StreamExt};
-use jiff::Timestamp;
 use tokio::time::{Instant, timeout_at};
 
 use super::asked::Which;
-use super::choose::{Choice, Lacking, Taken, choose};
+use super::choose::{Choice, Lacking, Point, Taken, choose};
 use super::{Kept, in_flight};
 use crate::listing::{self, ListingError};
 use crate::name::{BackupName, Class, Namespace};
@@ -121,8 +120,8 @@ impl<S: Service> Candidates<'_, S> {
         Ok(by_source)
     }
 
-    /// Runs of the plan that are still open. A copy of a frozen source is born read-only, so what they have not sealed
-    /// themselves may look sealed and be half a copy. When that can't be read, nothing is known of any.
+    /// Runs of the plan that are still open. What they have not sealed themselves may be half a copy, and look sealed,
+    /// because a copy of a frozen source is born read-only. When that can't be read, nothing is known of any.
     pub(crate) async fn unfinished(&self) -> Unfinished {
         let Some(kept) = self.kept else {
             return Unfinished::default();
@@ -143,13 +142,13 @@ impl<S: Service> Candidates<'_, S> {
     pub(crate) async fn choose(
         &self,
         sources: impl IntoIterator<Item = (Namespace, Vec<Backup>)>,
-        at: Timestamp,
+        point: Point,
         unfinished: &Unfinished,
     ) -> Vec<(Namespace, Result<Taken, NotChosen>)> {
         let (backups, until) = (self.backups, self.until);
         let choices = stream::iter(sources)
             .map(|(source, known)| async move {
-                let chosen = choose_one(backups, known, at, unfinished).boxed_local();
+                let chosen = choose_one(backups, known, point, unfinished).boxed_local();
                 let chosen = match timeout_at(until, chosen).await {
                     Ok(Ok(chosen)) => chosen.map_err(NotChosen::Lacking),
                     Ok(Err(error)) => Err(NotChosen::Service(error)),
@@ -162,27 +161,34 @@ impl<S: Service> Candidates<'_, S> {
     }
 }
 
-/// Asks about one source's backups until one can be chosen. Those of an unfinished run count as unsealed.
+/// Asks about one source's backups until one can be chosen. Those of an unfinished run are none yet.
 async fn choose_one<S: Service>(
     service: &S,
     mut backups: Vec<Backup>,
-    at: Timestamp,
+    point: Point,
     unfinished: &Unfinished,
 ) -> Result<Result<Taken, Lacking>, ServiceError> {
+    let mut being_made = false;
     loop {
-        let place = match choose(&backups, at) {
+        let place = match choose(&backups, point) {
             Choice::Take(taken) => return Ok(Ok(taken)),
+            Choice::Nothing(_) if being_made => return Ok(Err(Lacking::BeingMade)),
             Choice::Nothing(lacking) => return Ok(Err(lacking)),
             Choice::Ask(place) => place,
         };
         let Some(backup) = backups.get_mut(place) else {
             return Ok(Err(Lacking::NoBackup));
         };
+        if unfinished.holds(&backup.name) {
+            being_made = true;
+            backups.remove(place);
+            continue;
+        }
         match service.metadata(backup.name.namespace()).await? {
             Some(shown) => {
                 backup.evidence = Some(Evidence {
                     created_at: shown.created_at,
-                    sealed: shown.read_only && !unfinished.holds(&backup.name),
+                    sealed: shown.read_only,
                 });
             }
             None => drop(backups.remove(place)),

@@ -21,6 +21,41 @@ pub enum Choice {
     Nothing(Lacking),
 }
 
+/// The point in time that is restored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Point {
+    /// No backup of a later slot is taken.
+    slot: Timestamp,
+    /// Nor one that was made later, because it may hold what was written in between.
+    made: Timestamp,
+}
+
+impl Point {
+    /// The newest there is. What is dated later than `now` says nothing about any time.
+    #[must_use]
+    pub fn newest(now: Timestamp) -> Self {
+        Self {
+            slot: now,
+            made: Timestamp::MAX,
+        }
+    }
+
+    /// The state at this instant, or at the newest if that lies before it.
+    #[must_use]
+    pub fn at(instant: Timestamp, now: Timestamp) -> Self {
+        Self {
+            slot: instant.min(now),
+            made: instant,
+        }
+    }
+
+    /// Whether a backup may hold writes of later than this. Whoever gives a backup's own slot means that backup, though
+    /// it was made a moment later.
+    fn is_before(self, backup: &Backup, evidence: Evidence) -> bool {
+        evidence.created_at > self.made && backup.name.slot().instant() != self.made
+    }
+}
+
 /// A backup that was chosen.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Taken {
@@ -30,6 +65,8 @@ pub struct Taken {
     pub sealed: bool,
     /// Newer ones, no later than the point in time, that were never verified and were passed over.
     pub passed_over: u64,
+    /// Newer ones that were passed over because they were made after the point in time, though their slot is not.
+    pub made_later: u64,
 }
 
 /// Why a source can't be restored.
@@ -46,6 +83,21 @@ pub enum Lacking {
         /// The oldest one's slot.
         oldest: Timestamp,
     },
+    /// All its backups were made after the point in time.
+    #[error(
+        "its oldest backup that could be meant, of {slot}, was made at {made}, which is later than the time asked for, so it may hold later writes; give {slot} itself to have it restored"
+    )]
+    MadeLater {
+        /// The oldest one's slot.
+        slot: Timestamp,
+        /// When the service created it.
+        made: Timestamp,
+    },
+    /// The only ones are of a run that has not ended.
+    #[error(
+        "its only backup by then is still being made, or was never compared by the run that made it; wait until that run has ended (`lifeboat jobs`)"
+    )]
+    BeingMade,
     /// Names like backups, which the service created when no backup of that name was made.
     #[error(
         "what is called like its backups was created at times that the names can't explain; look what it is, and copy it by hand"
@@ -53,15 +105,16 @@ pub enum Lacking {
     NoneOfOurs,
 }
 
-/// Chooses among the backups of one source, oldest first, for the instant `at`.
+/// Chooses among the backups of one source, oldest first.
 #[must_use]
-pub fn choose(backups: &[Backup], at: Timestamp) -> Choice {
+pub fn choose(backups: &[Backup], point: Point) -> Choice {
     let by_then = backups
         .iter()
         .enumerate()
-        .filter(|(_, backup)| backup.name.slot().instant() <= at);
+        .filter(|(_, backup)| backup.name.slot().instant() <= point.slot);
     let mut unsealed: Option<&Backup> = None;
-    let mut passed_over = 0;
+    let (mut passed_over, mut made_later) = (0, 0);
+    let mut oldest_made_later = None;
     let mut any = false;
     for (place, backup) in by_then.rev() {
         any = true;
@@ -71,27 +124,39 @@ pub fn choose(backups: &[Backup], at: Timestamp) -> Choice {
         if !explains(backup, evidence) {
             continue;
         }
+        if point.is_before(backup, evidence) {
+            made_later += 1;
+            oldest_made_later = Some(Lacking::MadeLater {
+                slot: backup.name.slot().instant(),
+                made: evidence.created_at,
+            });
+            continue;
+        }
         if evidence.sealed {
-            return take(backup, true, passed_over);
+            return take(backup, true, (passed_over, made_later));
         }
         unsealed = unsealed.or(Some(backup));
         passed_over += 1;
     }
-    match (unsealed, any, backups.first()) {
-        (Some(backup), ..) => take(backup, false, 0),
-        (None, true, _) => Choice::Nothing(Lacking::NoneOfOurs),
-        (None, false, Some(oldest)) => Choice::Nothing(Lacking::AllLater {
-            oldest: oldest.name.slot().instant(),
-        }),
-        (None, false, None) => Choice::Nothing(Lacking::NoBackup),
+    if let Some(backup) = unsealed {
+        return take(backup, false, (0, made_later));
     }
+    Choice::Nothing(match (oldest_made_later, any, backups.first()) {
+        (Some(made_later), ..) => made_later,
+        (None, true, _) => Lacking::NoneOfOurs,
+        (None, false, Some(oldest)) => Lacking::AllLater {
+            oldest: oldest.name.slot().instant(),
+        },
+        (None, false, None) => Lacking::NoBackup,
+    })
 }
 
-fn take(backup: &Backup, sealed: bool, passed_over: u64) -> Choice {
+fn take(backup: &Backup, sealed: bool, (passed_over, made_later): (u64, u64)) -> Choice {
     Choice::Take(Taken {
         backup: backup.name.clone(),
         sealed,
         passed_over,
+        made_later,
     })
 }
 
@@ -139,6 +204,10 @@ mod tests {
         )
     }
 
+    fn newest_by(time: &str) -> Point {
+        Point::at(at(time), Timestamp::MAX)
+    }
+
     const LATER: &str = "2026-12-01T00:00:00Z";
 
     #[test]
@@ -150,15 +219,21 @@ mod tests {
             ("2026-11-03T01:59:59Z", "02"),
             ("2026-11-01T02:00:00Z", "01"),
         ] {
-            assert_eq!(taken(choose(&backups, at(time))), (day.into(), true, 0));
+            assert_eq!(
+                taken(choose(&backups, newest_by(time))),
+                (day.into(), true, 0)
+            );
         }
         assert_eq!(
-            choose(&backups, at("2026-11-01T01:59:59Z")),
+            choose(&backups, newest_by("2026-11-01T01:59:59Z")),
             Choice::Nothing(Lacking::AllLater {
                 oldest: at("2026-11-01T02:00:00Z")
             })
         );
-        assert_eq!(choose(&[], at(LATER)), Choice::Nothing(Lacking::NoBackup));
+        assert_eq!(
+            choose(&[], newest_by(LATER)),
+            Choice::Nothing(Lacking::NoBackup)
+        );
     }
 
     #[test]
@@ -168,13 +243,19 @@ mod tests {
             backup("02", Some(false)),
             backup("03", Some(false)),
         ];
-        assert_eq!(taken(choose(&backups, at(LATER))), ("01".into(), true, 2));
+        assert_eq!(
+            taken(choose(&backups, newest_by(LATER))),
+            ("01".into(), true, 2)
+        );
     }
 
     #[test]
     fn where_none_is_sealed_the_newest_is_taken_and_told() {
         let backups = [backup("01", Some(false)), backup("02", Some(false))];
-        assert_eq!(taken(choose(&backups, at(LATER))), ("02".into(), false, 0));
+        assert_eq!(
+            taken(choose(&backups, newest_by(LATER))),
+            ("02".into(), false, 0)
+        );
     }
 
     #[test]
@@ -184,9 +265,9 @@ mod tests {
             backup("02", None),
             backup("03", Some(false)),
         ];
-        assert_eq!(choose(&backups, at(LATER)), Choice::Ask(1));
+        assert_eq!(choose(&backups, newest_by(LATER)), Choice::Ask(1));
         backups[1] = backup("02", Some(true));
-        assert_eq!(taken(choose(&backups, at(LATER))).0, "02");
+        assert_eq!(taken(choose(&backups, newest_by(LATER))).0, "02");
     }
 
     #[test]
@@ -197,10 +278,50 @@ mod tests {
             sealed: true,
         });
         assert_eq!(
-            choose(std::slice::from_ref(&stray), at(LATER)),
+            choose(std::slice::from_ref(&stray), newest_by(LATER)),
             Choice::Nothing(Lacking::NoneOfOurs)
         );
         let backups = [backup("01", Some(true)), stray];
-        assert_eq!(taken(choose(&backups, at(LATER))).0, "01");
+        assert_eq!(taken(choose(&backups, newest_by(LATER))).0, "01");
+    }
+
+    #[test]
+    fn what_was_made_after_the_time_may_hold_later_writes_and_is_passed_over() {
+        let mut late = backup("03", Some(true));
+        late.evidence = Some(Evidence {
+            created_at: at("2026-11-03T08:00:00Z"),
+            sealed: true,
+        });
+        let backups = [backup("02", Some(true)), late.clone()];
+        for (time, day, made_later) in [
+            ("2026-11-03T07:59:59Z", "02", 1),
+            ("2026-11-03T08:00:00Z", "03", 0),
+            ("2026-11-03T02:00:00Z", "03", 0), // its own slot
+            ("2026-11-03T02:00:01Z", "02", 1),
+        ] {
+            let Choice::Take(taken) = choose(&backups, newest_by(time)) else {
+                panic!("nothing at {time}")
+            };
+            let slot = taken.backup.slot().instant().strftime("%d").to_string();
+            assert_eq!(
+                (slot.as_str(), taken.made_later),
+                (day, made_later),
+                "{time}"
+            );
+        }
+        let newest = choose(&backups, Point::newest(at("2026-11-03T07:00:00Z")));
+        assert_eq!(taken(newest).0, "03", "nobody asked for an earlier time");
+        let only = choose(
+            std::slice::from_ref(&late),
+            newest_by("2026-11-03T05:00:00Z"),
+        );
+        let Choice::Nothing(lacking @ Lacking::MadeLater { .. }) = only else {
+            panic!("{only:?}")
+        };
+        let said = lacking.to_string();
+        assert!(
+            said.contains("2026-11-03T02:00:00Z") && said.contains("2026-11-03T08:00:00Z"),
+            "{said}"
+        );
     }
 }

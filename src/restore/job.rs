@@ -130,9 +130,12 @@ impl RestoreState {
 /// Why a namespace was not restored.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RestoreError {
-    /// A request failed.
+    /// The service said no.
     #[error(transparent)]
-    Service(#[from] ServiceError),
+    Service(ServiceError),
+    /// A request failed, and asking again later is a remedy, perhaps with another key.
+    #[error("{0}; `resume`, or the same request once more, carries on")]
+    Trouble(ServiceError),
     /// The service began the copy and gave it up.
     #[error("the service gave the copy up: {0}; ask again for this source alone")]
     CopyFailed(ServiceError),
@@ -181,7 +184,7 @@ impl RestoreError {
     #[must_use]
     pub fn word(&self) -> &'static str {
         match self {
-            Self::Service(error) => error.word(),
+            Self::Service(error) | Self::Trouble(error) => error.word(),
             Self::CopyFailed(_) => "copy_failed",
             Self::Differs { .. } => "mismatch",
             Self::Occupied(_) => "exists",
@@ -196,8 +199,18 @@ impl RestoreError {
     fn state(&self) -> RestoreState {
         match self {
             Self::Differs { .. } => RestoreState::Differs,
-            Self::StillCopying | Self::OutOfTime => RestoreState::Incomplete,
+            Self::Trouble(_) | Self::StillCopying | Self::OutOfTime => RestoreState::Incomplete,
             _ => RestoreState::Failed,
+        }
+    }
+}
+
+impl From<ServiceError> for RestoreError {
+    fn from(error: ServiceError) -> Self {
+        if error.passes() || error.is_about_the_key() {
+            Self::Trouble(error)
+        } else {
+            Self::Service(error)
         }
     }
 }
@@ -205,7 +218,7 @@ impl RestoreError {
 impl From<CopyError> for RestoreError {
     fn from(error: CopyError) -> Self {
         match error {
-            CopyError::Service(error) => Self::Service(error),
+            CopyError::Service(error) => error.into(),
             CopyError::GivenUp(error) => Self::CopyFailed(error),
             CopyError::StillCopying => Self::StillCopying,
         }
@@ -486,15 +499,12 @@ impl<S: Service> Jobs<'_, S> {
         let progress = &mut record.progress;
         let made = match past.and_then(Past::copying) {
             Some(token) => copying.follow(token, self.patience, progress).await?,
-            None => {
-                let started = copying.start(origin.written_down, intent.clone(), progress);
-                started.await?
-            }
+            None => start(&copying, origin.written_down, intent.clone(), progress).await?,
         };
         let made = match made {
             // Perhaps the copy goes on without its token, perhaps it is gone: asking for it again tells.
             Made::Unknown if !copying.appears(false).await? => {
-                copying.start(true, intent, progress).await?
+                start(&copying, true, intent, progress).await?
             }
             made => made,
         };
@@ -669,6 +679,21 @@ impl<S: Service> Jobs<'_, S> {
                 info!(job = source, %backup, %destination, region, ?state, rows = record.copied.rows, "restored");
             }
         }
+    }
+}
+
+/// Starts a copy and follows it. A key that may not even start one is final: then there is nothing to carry on with.
+async fn start<S: Service>(
+    copying: &Copying<'_, S>,
+    written_down: bool,
+    intent: Entry,
+    progress: &mut Option<String>,
+) -> Result<Made, RestoreError> {
+    match copying.start(written_down, intent, progress).await {
+        Err(CopyError::Service(error)) if progress.is_none() && !error.passes() => {
+            Err(RestoreError::Service(error))
+        }
+        made => Ok(made?),
     }
 }
 

@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use tracing::error;
 
 use super::job::{Chosen, Order, RestoreState};
@@ -15,6 +16,7 @@ use crate::journal::{
 use crate::name::{BackupName, Class, Namespace};
 use crate::resume::{Notes, Pasts};
 use crate::service::Service;
+use crate::slot::CLOCK_MARGIN;
 
 impl<S: Service> Restore<'_, '_, S> {
     /// Opens the restore in the journal, or finds it there. `false` when another invocation is at work at it.
@@ -75,12 +77,25 @@ impl<S: Service> Restore<'_, '_, S> {
         Ok(records.into_iter().flat_map(|record| record.jobs).collect())
     }
 
-    /// The same request's own work, if a destination that stands is that: restored from the same backup.
-    pub(super) fn restored_earlier(&self, backup: &BackupName) -> Option<&JobLine> {
-        let (backup, restored) = (backup.to_string(), RestoreState::Restored.word());
-        self.earlier
-            .iter()
-            .find(|line| line.state == restored && line.backup.as_deref() == Some(&backup))
+    /// The same request's own work, if a destination that stands is that: restored from the same backup into the same
+    /// region, and created while that was done.
+    pub(super) fn restored_earlier(
+        &self,
+        backup: &BackupName,
+        created_at: Timestamp,
+    ) -> Option<&JobLine> {
+        let (backup, region) = (backup.to_string(), self.world.destination.region());
+        self.earlier.iter().find(|line| {
+            let same = line.backup.as_deref() == Some(&backup) && line.region == region;
+            let meanwhile = line
+                .started_at
+                .zip(line.ended_at)
+                .is_some_and(|(from, to)| {
+                    from.duration_since(created_at) <= CLOCK_MARGIN
+                        && created_at.duration_since(to) <= CLOCK_MARGIN
+                });
+            line.state == RestoreState::Restored.word() && same && meanwhile
+        })
     }
 
     /// `false` when there is nothing to carry on with any more.
@@ -116,16 +131,17 @@ impl<S: Service> Restore<'_, '_, S> {
         if !remembered.begun {
             return;
         }
-        (self.begun, self.carried_on) = (true, true);
+        self.begun = true;
+        self.missing = remembered.missing;
         self.pasts = Pasts::of(entries);
         self.report.at = remembered.at.unwrap_or(self.report.at);
         for chosen in &remembered.chosen {
             match self.read(chosen) {
                 Some(order) => self.orders.push(order),
-                None => self.report.add_missing(&chosen.source, format!(
+                None => self.missing.push((chosen.source.clone(), format!(
                     "the journal says that it is restored from `{}`, which is no backup of this plan; ask for this source anew",
                     chosen.backup
-                )),
+                ))),
             }
         }
     }
@@ -187,6 +203,7 @@ impl<S: Service> Restore<'_, '_, S> {
             outcome: self.report.outcome_so_far().word().to_owned(),
             opened_at: log.opened_at(),
             closed_at: self.clock.now(),
+            asked: None,
             jobs: jobs.into_values().collect(),
             deleted: 0,
         };

@@ -6,14 +6,17 @@ use std::collections::BTreeMap;
 
 use futures_util::FutureExt;
 use futures_util::stream::{self, StreamExt};
+use jiff::Timestamp;
 use tokio::time::timeout_at;
 
 use super::choose::Taken;
 use super::destination::{Conflict, name_all};
 use super::job::Order;
 use super::{Restore, in_flight};
+use crate::journal::JobLine;
 use crate::name::Namespace;
 use crate::service::Service;
+use crate::slot::CLOCK_MARGIN;
 
 impl<S: Service> Restore<'_, '_, S> {
     /// Looks what stands under the names that these sources would get.
@@ -40,7 +43,10 @@ impl<S: Service> Restore<'_, '_, S> {
     async fn look(&self, name: Namespace) -> (Namespace, Look) {
         let look = match timeout_at(self.until, self.world.destination.metadata(&name)).await {
             Ok(Ok(None)) => Look::Free,
-            Ok(Ok(Some(_))) => Look::Stands,
+            Ok(Ok(Some(shown))) => Look::Stands {
+                created_at: shown.created_at,
+                updated_at: shown.updated_at,
+            },
             Ok(Err(error)) => Look::No(
                 error.word(),
                 format!("whether `{name}` stands already can't be seen: {error}"),
@@ -77,18 +83,23 @@ impl<S: Service> Restore<'_, '_, S> {
                     continue;
                 }
             };
-            match (seen.get(&name), self.restored_earlier(&taken.backup)) {
-                (Some(Look::Free), _) => orders.push(order(name)),
-                (Some(Look::Stands), Some(line)) => done.push((order(name), line.clone())),
-                (Some(Look::Stands), None) => {
-                    let (name, region) = (name.to_string(), region.to_owned());
-                    let exists = Conflict::Exists { name, region };
-                    in_the_way.push((taken, exists.word(), exists.to_string()));
-                }
-                (Some(Look::No(error, message)), _) => {
+            match seen.get(&name) {
+                Some(Look::Free) => orders.push(order(name)),
+                Some(Look::Stands {
+                    created_at,
+                    updated_at,
+                }) => match self.restored_earlier(&taken.backup, *created_at) {
+                    Some(line) => done.push((order(name), line.clone(), *updated_at)),
+                    None => {
+                        let (name, region) = (name.to_string(), region.to_owned());
+                        let exists = Conflict::Exists { name, region };
+                        in_the_way.push((taken, exists.word(), exists.to_string()));
+                    }
+                },
+                Some(Look::No(error, message)) => {
                     in_the_way.push((taken, *error, message.clone()));
                 }
-                (None, _) => {
+                None => {
                     in_the_way.push((
                         taken,
                         "not_looked_at",
@@ -97,8 +108,9 @@ impl<S: Service> Restore<'_, '_, S> {
                 }
             }
         }
-        for (order, line) in &done {
+        for (order, line, updated_at) in &done {
             self.report.add_earlier(order, line, true);
+            self.warn_if_written_since(order, line, *updated_at);
         }
         if in_the_way.is_empty() {
             return Some(orders);
@@ -112,13 +124,33 @@ impl<S: Service> Restore<'_, '_, S> {
     }
 }
 
+impl<S> Restore<'_, '_, S> {
+    /// What was restored is the user's, and nothing is restored into it again; but nobody should take it for untouched.
+    fn warn_if_written_since(&mut self, order: &Order, line: &JobLine, updated_at: Timestamp) {
+        let Some(restored_at) = line.ended_at else {
+            return;
+        };
+        if updated_at.duration_since(restored_at) > CLOCK_MARGIN {
+            self.report.warn(format!(
+                "`{}` was restored by this same request at {restored_at} and has been written since, at {updated_at}; nothing was done to it. To have the backup once more, restore it under another name with --as, or delete `{}` first",
+                order.destination, order.destination
+            ));
+        }
+    }
+}
+
 /// What stands under a name.
 #[derive(Debug)]
 pub(super) enum Look {
     /// Nothing.
     Free,
     /// Something.
-    Stands,
+    Stands {
+        /// When it was created, by the service's clock.
+        created_at: Timestamp,
+        /// When it was last written.
+        updated_at: Timestamp,
+    },
     /// It can't be seen: a stable word and a sentence.
     No(&'static str, String),
 }

@@ -165,6 +165,7 @@ impl<S: Service> Run<'_, '_, S> {
             outcome: self.report.outcome_so_far().word().to_owned(),
             opened_at: log.opened_at(),
             closed_at: self.clock.now(),
+            asked: None,
             jobs: jobs.into_values().collect(),
             deleted: targets.map(|target| target.pruning.deleted).sum(),
         }

@@ -2,6 +2,8 @@
 
 use std::io::{self, Write};
 
+use comfy_table::Cell;
+
 use super::restored::{incomplete, write_counts, write_failures};
 use super::{bytes, screen, table, write_rows_read};
 use crate::drill::{DrillReport, DrillState, Drilled};
@@ -88,15 +90,15 @@ fn write_drilled(out: &mut impl Write, report: &DrillReport) -> io::Result<()> {
             _ => line.rows.to_string(),
         };
         table.add_row([
-            line.source.as_str(),
-            &line.slot.to_string(),
-            &age(line.recovery_point_seconds),
-            &state,
-            &rows,
-            &seconds(line.copy_seconds),
-            &seconds(line.compare_seconds),
-            &recovered(line),
-            &rate(line.bytes_per_second),
+            Cell::new(&line.source),
+            Cell::new(line.slot),
+            Cell::new(age(line.recovery_point_seconds)),
+            screen::state(&state),
+            Cell::new(rows),
+            Cell::new(seconds(line.copy_seconds)),
+            Cell::new(seconds(line.compare_seconds)),
+            Cell::new(recovered(line)),
+            Cell::new(rate(line.bytes_per_second)),
         ]);
     }
     writeln!(out, "\n{table}")

@@ -80,7 +80,7 @@ fn least(title: &str) -> u16 {
 pub(super) fn state(shown: &str) -> Cell {
     let colour = match shown.split(' ').next().unwrap_or_default() {
         "sealed" | "already_sealed" | "covered" | "restored" | "equal" | "yes" | "protected"
-        | "in_force" | "available" => Color::Green,
+        | "in_force" | "available" | "proven" => Color::Green,
         "failed" | "over_budget" | "damaged" | "differs" | "NO" | "missing" | "stale"
         | "copy_missing" => Color::Red,
         "incomplete" | "drifted" | "unproven" | "vanished" | "due" | "no" | "?" | "in_making"

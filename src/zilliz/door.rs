@@ -307,6 +307,7 @@ async fn open_records(journal: &Journal, plan: &str) -> Result<Vec<RunRecord>, J
             outcome: "open".to_owned(),
             opened_at: open.opened_at,
             closed_at: open.opened_at,
+            asked: None,
             jobs,
             deleted: 0,
         });

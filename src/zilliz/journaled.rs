@@ -146,6 +146,7 @@ impl Journaled {
                     outcome: outcome.word().to_owned(),
                     opened_at: log.opened_at(),
                     closed_at: now,
+                    asked: None,
                     jobs: lines,
                     deleted: report.tiers.deleted,
                 };

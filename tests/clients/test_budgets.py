@@ -86,7 +86,7 @@ def test_over_the_hard_budget_nothing_new_is_copied_and_nothing_more_is_deleted(
     assert "over_budget" in told.stdout
 
     # Pruning alone copies nothing, so a budget has nothing to do with it.
-    pruned = keeper("budget.hard_usd = \"0.01\"", "prune", "--json")
+    pruned = keeper("budget.hard_usd = \"0.01\"", "prune", "--yes", "--json")
     assert pruned.code == 0 and set(pruned.deleted) == would_go
 
 

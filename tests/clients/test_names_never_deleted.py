@@ -78,7 +78,7 @@ def test_pruning_never_deletes(
 ) -> None:
     created_at = make_own(emulator, name, sealed)
 
-    ended = lifeboat("prune", "--json")
+    ended = lifeboat("prune", "--yes", "--json")
 
     deleted_only(ended, due)
     still_stands(emulator, name, created_at, sealed)

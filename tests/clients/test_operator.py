@@ -40,7 +40,7 @@ def test_a_policy_cut_by_mistake_deletes_nothing_until_its_list_is_approved(
     before = emulator.standing()
     approved = hash_of(cut)
 
-    braked = cut("prune", "--json")
+    braked = cut("prune", "--yes", "--json")
     assert braked.code == 1 and "braked" in braked.failures[None] and approved in braked.failures[None]
     wrong = cut("prune", "--json", "--approve", "0123456789abcdef")
     assert wrong.code == 1 and "is not the hash of what is due now" in wrong.failures[None]
@@ -64,7 +64,7 @@ def test_a_backup_by_hand_stands_for_ever(emulator: Emulator, lifeboat: Lifeboat
 
     assert ended.code == 0 and ended.report["jobs"]["sealed"] == 1 and ended.deleted == []
     (made,) = [name for name in emulator.names() if name.startswith("manual-backup-acme-docs-")]
-    assert lifeboat("prune", "--json").deleted == [due] and made in emulator.names()
+    assert lifeboat("prune", "--yes", "--json").deleted == [due] and made in emulator.names()
     kept = [line["keep"] for line in lifeboat.list().report["decisions"]["shown"] if line["backup"] == made]
     assert {"reason": "manual"} in kept[0]
 

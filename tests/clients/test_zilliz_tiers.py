@@ -144,7 +144,7 @@ def test_a_person_reads_what_is_due_and_approves_it_region_by_region(
     assert sorted(before[backup] for backup in before.keys() - left.keys()) == [FAR, FAR]
     rest = nights.keeper.lifeboat.invoke({"action": "prune", "plan": "prod", "approve": due[NEAR]["hash"]})
     assert rest.report["tiers"]["deleted"] == 2, rest
-    assert nights.keeper.report("prune")["tiers"]["deleted"] == 2
+    assert nights.keeper.report("prune", "--yes")["tiers"]["deleted"] == 2
     assert sorted(by_hand(cli).values()) == sorted([HOME, NEAR, FAR])
     assert account.emulator.count("zilliz.create_backup") == 3
     assert account.emulator.count("zilliz.set_policy") == policies, "pruning sets no policy"

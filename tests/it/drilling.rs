@@ -722,6 +722,56 @@ async fn the_same_request_again_is_done_already_and_tries_again_what_failed() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn another_request_of_the_same_slot_proves_nothing_by_the_first_ones_evidence() {
+    let (world, _) = after_three_nights(&[]).await;
+    let at_level = |level: &str| Asked {
+        level: level.parse().unwrap(),
+        ..named(&["acme-docs"])
+    };
+    let counted = at_noon(&world, &at_level("count")).await;
+    assert_eq!(counted.counts.proven, 1, "{counted:#?}");
+    let history = async || {
+        let journal = world.journal.as_ref().unwrap().of_drills();
+        journal.history(&world.plan.name, 9).await.unwrap()
+    };
+    let before = history().await;
+    let full = at_noon(&world, &at_level("full")).await;
+    assert_eq!(
+        (full.outcome, full.counts.proven),
+        (Outcome::Failed, 0),
+        "nothing was read: {full:#?}"
+    );
+    assert_eq!(words(&full), ["another_drill"]);
+    assert_eq!(history().await, before, "the first one's evidence stands");
+    assert_eq!(open_drills(&world).await, 0);
+    let full = world
+        .drill(&at_level("full"), at(NOON) + SignedDuration::from_secs(1))
+        .await;
+    assert_eq!(full.counts.proven, 1, "{full:#?}");
+    assert!(full.rows_read.rows > 0, "{full:#?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn another_request_of_the_same_slot_does_not_take_over_an_open_drill() {
+    let (world, _) = after_three_nights(&[]).await;
+    world
+        .emulator
+        .update_settings(|settings| settings.copy_overhead_ms = 3_600_000);
+    let first = at_noon(&world, &named(&["acme-docs"])).await;
+    assert!(first.stays_open, "{first:#?}");
+    let second = at_noon(&world, &named(&["acme-users"])).await;
+    assert_eq!(words(&second), ["another_drill"], "{second:#?}");
+    tokio::time::sleep(Duration::from_hours(2)).await;
+    let first = at_noon(&world, &named(&["acme-docs"])).await;
+    assert_eq!(
+        told(&first),
+        [("acme-docs", DrillState::Proven, 30)],
+        "{first:#?}"
+    );
+    assert!(scratches(&world).is_empty());
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_interrupted_drill_is_carried_on_and_deletes_its_scratch() {
     let (world, _) = after_three_nights(&[]).await;
     world

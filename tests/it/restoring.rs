@@ -1,6 +1,9 @@
 //! Backups that come back: at points in time, after partial runs, through kills and lost answers, past every conflict,
 //! and while pruning is at work beside them.
 
+mod points_in_time;
+mod trouble;
+
 use std::cell::Cell;
 use std::future::Future;
 use std::pin::Pin;

@@ -105,7 +105,7 @@ pub(super) async fn by_hand(
 }
 
 /// Asks on the terminal; anything but the word of the action is a no.
-fn is_meant(action: Action, names: &str) -> bool {
+pub(super) fn is_meant(action: Action, names: &str) -> bool {
     let word = action.word();
     let asked = write!(
         io::stderr(),

@@ -24,6 +24,7 @@ fn source(entry: &Entry) -> &str {
         Entry::Started { source, .. }
         | Entry::Intended { source, .. }
         | Entry::Compared { source, .. }
+        | Entry::RestoreMissing { source, .. }
         | Entry::RestoreCompared { source, .. } => source,
         Entry::Ended { job } => &job.source,
         Entry::RestoreChosen { chosen } => &chosen.source,

@@ -205,6 +205,7 @@ impl Journaled {
                     outcome: report.outcome_so_far().word().to_owned(),
                     opened_at: log.opened_at(),
                     closed_at: now,
+                    asked: None,
                     jobs: with_earlier(&self.earlier, lines),
                     deleted: 0,
                 };
@@ -274,6 +275,7 @@ pub(super) async fn records(
             outcome: "open".to_owned(),
             opened_at: run.opened_at,
             closed_at: run.opened_at,
+            asked: None,
             jobs: past.lines(),
             deleted: 0,
             key: run.key,

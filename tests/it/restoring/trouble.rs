@@ -1,0 +1,101 @@
+//! Restores while the service, the key or somebody else is in trouble: what was begun is carried on with, and nothing is
+//! called restored that is not.
+
+use super::*;
+
+/// Copies take ten minutes from here on, and something happens in the middle of them.
+async fn in_the_middle(world: &World, trouble: impl FnOnce()) -> RestoreReport {
+    world
+        .emulator
+        .update_settings(|settings| settings.copy_overhead_ms = 600_000);
+    let asked = all();
+    let begins = async {
+        tokio::time::sleep(Duration::from_mins(3)).await;
+        trouble();
+    };
+    let (report, ()) = tokio::join!(world.restore(&asked), begins);
+    report
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_service_in_trouble_for_a_while_loses_nothing_of_a_restore() {
+    for operation in ["poll", "metadata", "query"] {
+        let (world, objects) = after_three_nights(&[]).await;
+        let began = changes(&world);
+        let report = in_the_middle(&world, || {
+            world.faults(json!([{"match": {"operation": operation}, "fault": {"status": 503}}]));
+        })
+        .await;
+        assert_eq!(
+            (report.stays_open, report.counts.incomplete),
+            (true, 2),
+            "{operation}: {report:#?}"
+        );
+        assert_ne!(report.outcome, Outcome::Succeeded);
+        assert_eq!(words(&report), ["unavailable", "unavailable"]);
+        let said = &report.failures.shown[0].message;
+        assert!(said.contains("the same request once more"), "{said}");
+        assert_eq!(held(&objects).await, 1, "pruning keeps away meanwhile");
+        world.faults(json!([]));
+        tokio::time::sleep(Duration::from_mins(30)).await;
+        let report = world.restore(&all()).await;
+        assert_eq!(
+            (report.outcome, report.counts.restored),
+            (Outcome::Succeeded, 2),
+            "{operation}: {report:#?}"
+        );
+        assert_eq!(world.accepted("start_copy"), 3 * 2 + 2);
+        assert!(changes(&world) > began);
+        assert_eq!((open_restores(&world).await, held(&objects).await), (0, 0));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_key_that_is_revoked_in_the_middle_loses_nothing_either() {
+    let (world, _) = after_three_nights(&[]).await;
+    let report = in_the_middle(&world, || {
+        let keys = json!([{"key": "another", "organisation": "default", "permissions": ["list"]}]);
+        world.call(Method::Post, "", "/_emulator/keys", &keys);
+    })
+    .await;
+    assert_eq!(words(&report), ["unauthorized", "unauthorized"]);
+    assert!(report.stays_open, "{report:#?}");
+    world.call(Method::Post, "", "/_emulator/keys", &json!([]));
+    let report = world.restore(&all()).await;
+    assert_eq!(
+        (report.outcome, report.counts.restored),
+        (Outcome::Succeeded, 2),
+        "{report:#?}"
+    );
+    assert_eq!(world.accepted("start_copy"), 3 * 2 + 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_written_since_it_was_restored_is_told_and_left() {
+    let (world, _) = after_three_nights(&[]).await;
+    assert_eq!(world.restore(&all()).await.counts.restored, 2);
+    tokio::time::sleep(Duration::from_hours(5)).await;
+    world.write_rows(SOURCE, "recovered-acme-docs", 0..99);
+    let report = world.restore(&all()).await;
+    assert_eq!(report.counts.restored, 2, "{report:#?}");
+    let warnings = report.warnings.shown.join(" ");
+    assert!(
+        warnings.contains("`recovered-acme-docs` was restored by this same request")
+            && !warnings.contains("recovered-acme-users"),
+        "{warnings}"
+    );
+    assert_eq!(world.rows(SOURCE, "recovered-acme-docs"), 99);
+}
+
+#[tokio::test(start_paused = true)]
+async fn somebody_elses_namespace_of_that_name_is_not_called_restored() {
+    let (world, _) = after_three_nights(&[]).await;
+    assert_eq!(world.restore(&all()).await.counts.restored, 2);
+    tokio::time::sleep(Duration::from_hours(5)).await;
+    world.delete(SOURCE, "recovered-acme-docs");
+    world.write_rows(SOURCE, "recovered-acme-docs", 0..1);
+    let report = world.restore(&all()).await;
+    assert_eq!(words(&report), ["exists"], "{report:#?}");
+    assert_eq!(report.counts.restored, 1);
+    assert_eq!(world.rows(SOURCE, "recovered-acme-docs"), 1);
+}
