@@ -144,6 +144,16 @@ def test_at_a_terminal_it_shows_what_it_would_do_and_asks(
     assert ("recovered-acme-docs" in emulator.names(SOURCE)) == (code == 0)
 
 
+def test_it_comes_back_under_another_encryption_key(emulator: Emulator, kept: Lifeboat) -> None:
+    key = "arn:aws:kms:us-east-1:123456789012:key/0f7c1a2e-5b1d-4a53-9c7e-3f6a1d2b4c5d"
+    keyed = kept("restore", "acme-docs", "--to-encryption-key", key, "--as", "keyed-{source}", "--yes", "--json")
+    inherited = kept("restore", "acme-docs", "--yes", "--json")
+
+    assert keyed.code == 0 == inherited.code
+    assert key in str(emulator.source("keyed-acme-docs").metadata().encryption)
+    assert key not in str(emulator.source("recovered-acme-docs").metadata().encryption)
+
+
 def test_interrupted_it_says_how_to_carry_on_and_copies_nothing_twice(emulator: Emulator, kept: Lifeboat) -> None:
     emulator.settings(copy_overhead_ms=8_000)
     command = [str(kept.binary), "restore", "--all", "--as", "{source}-back", "--yes", "--json"]
