@@ -5,7 +5,8 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{EventError, text, wrong};
+use super::EventError;
+use super::json::{text, wrong};
 
 /// The fields.
 const FIELDS: [&str; 2] = ["cluster", "collections"];

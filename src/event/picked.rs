@@ -4,7 +4,8 @@
 
 use serde_json::Value;
 
-use super::{Action, EventError, text, wrong, yes_or_no};
+use super::json::{text, wrong, yes_or_no};
+use super::{Action, EventError};
 use crate::verify::Level;
 
 /// The fields that only these actions read.

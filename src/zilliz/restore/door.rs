@@ -10,7 +10,7 @@ use super::journaled::{of_restores, records};
 use super::notes::Past;
 use super::report::ClusterRestoreReport;
 use super::{World, restore};
-use crate::event::comeback::{not_for_clusters, only_for_clusters};
+use crate::event::cluster_restore_fields::{not_for_clusters, only_for_clusters};
 use crate::event::{EventError, Request};
 use crate::journal::RunRecord;
 use crate::plan::ClusterPlan;

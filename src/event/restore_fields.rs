@@ -4,18 +4,20 @@
 
 use serde_json::Value;
 
-use super::{EventError, FIELDS, instant, text, wrong};
+use super::EventError;
+use super::fields::FIELDS;
+use super::json::{instant, text, wrong};
 use crate::name::{Namespace, legal_bytes};
 use crate::restore::{Asked, Which};
 
 /// The fields of a restore as they come.
 #[derive(Default)]
-pub(super) struct Wish {
+pub(super) struct RestoreFields {
     which: Vec<(&'static str, Which)>,
     asked: Option<Asked>,
 }
 
-impl Wish {
+impl RestoreFields {
     /// Takes a field in, if it is one of a restore's.
     pub(super) fn read(&mut self, field: &str, value: &Value) -> Result<bool, EventError> {
         let Some(field) = FIELDS.into_iter().find(|known| *known == field) else {

@@ -5,8 +5,9 @@
 
 use serde_json::{Map, Value};
 
-use super::wish::region;
-use super::{EventError, instant, text, wrong};
+use super::EventError;
+use super::json::{instant, text, wrong};
+use super::restore_fields::region;
 use crate::restore::Which;
 use crate::zilliz::restore::asked::{
     Asked, Destination, IntoCluster, Loads, NewCluster, Rename, Source, Version,
@@ -70,7 +71,7 @@ const OTHERS: [(&str, &str); 9] = [
 
 /// The fields of a restore of clusters as they come.
 #[derive(Default)]
-pub(super) struct Comeback {
+pub(super) struct ClusterRestoreFields {
     given: Vec<&'static str>,
     source: Source,
     new_cluster: Option<String>,
@@ -90,7 +91,7 @@ enum Status {
     Each { loaded: bool },
 }
 
-impl Comeback {
+impl ClusterRestoreFields {
     /// Takes a field in, if only such a restore has it.
     pub(super) fn read(&mut self, field: &str, value: &Value) -> Result<bool, EventError> {
         let Some(field) = FIELDS.into_iter().find(|known| *known == field) else {

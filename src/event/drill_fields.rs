@@ -4,8 +4,9 @@
 
 use serde_json::Value;
 
-use super::wish::region;
-use super::{EventError, text, wrong};
+use super::EventError;
+use super::json::{text, wrong};
+use super::restore_fields::region;
 use crate::drill::{Amount, Asked, Pick, Share};
 use crate::name::Namespace;
 use crate::verify::Level;
@@ -15,7 +16,7 @@ pub(super) const FIELDS: [&str; 4] = ["pick", "count", "share", "seed"];
 
 /// The fields of a drill as they come.
 #[derive(Default)]
-pub(super) struct Exercise {
+pub(super) struct DrillFields {
     names: Option<Vec<String>>,
     oldest: Option<bool>,
     count: Option<u32>,
@@ -23,7 +24,7 @@ pub(super) struct Exercise {
     asked: Asked,
 }
 
-impl Exercise {
+impl DrillFields {
     /// Takes a field in, if it is one of a drill's.
     pub(super) fn read(&mut self, field: &str, value: &Value) -> Result<bool, EventError> {
         match field {
