@@ -10,8 +10,11 @@ mod candidates;
 mod choose;
 mod destination;
 mod door;
+mod error;
 mod job;
 mod journaled;
+mod order;
+mod record;
 mod report;
 mod room;
 
@@ -32,7 +35,10 @@ pub(crate) use candidates::{BySource, Candidates, NotChosen};
 pub use choose::{Choice, Lacking, Point, Taken, choose};
 pub use destination::{Conflict, name_all};
 pub(crate) use door::restores_of;
-pub use job::{Chosen, Jobs, Order, Purpose, RestoreError, RestoreRecord, RestoreState};
+pub use error::RestoreError;
+pub use job::Jobs;
+pub use order::{Chosen, Order};
+pub use record::{Purpose, RestoreRecord, RestoreState};
 pub use report::{RestoreCounts, RestoreFailure, RestoreReport, Restored, Route};
 
 use room::Look;

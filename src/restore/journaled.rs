@@ -8,7 +8,8 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use tracing::error;
 
-use super::job::{Chosen, Order, RestoreState};
+use super::order::{Chosen, Order};
+use super::record::RestoreState;
 use super::{How, Kept, Remembered, Restore};
 use crate::journal::{
     Entry, JobLine, Journal, JournalError, LeaseError, RunKey, RunLog, RunRecord, give_back,

@@ -6,7 +6,8 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::asked::Asked;
-use super::job::{Order, RestoreRecord, RestoreState};
+use super::order::Order;
+use super::record::{RestoreRecord, RestoreState};
 use crate::event::Action;
 use crate::journal::JobLine;
 use crate::name::Namespace;

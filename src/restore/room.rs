@@ -11,7 +11,7 @@ use tokio::time::timeout_at;
 
 use super::choose::Taken;
 use super::destination::{Conflict, name_all};
-use super::job::Order;
+use super::order::Order;
 use super::{Restore, in_flight};
 use crate::journal::JobLine;
 use crate::name::Namespace;
