@@ -2,7 +2,7 @@
 //!
 //! Report on stdout, logs on stderr. Exit status 0: all good; 1: something was not done; 2: bad input or configuration.
 //!
-//! Commands that ask, or that have many words of their own, stand in rooms of their own: `restoring`, `drilling`, `picking`.
+//! Commands that ask, or that have many options, have files of their own: `restoring`, `drilling`, `picking`.
 
 // What stands beside a binary's root would be binaries of their own; these stand in a folder.
 #[path = "lifeboat/drilling.rs"]
@@ -483,8 +483,8 @@ fn read_event(path: &str) -> Result<Request, BadInput> {
     Request::from_event(&event).map_err(|error| BadInput(error.to_string()))
 }
 
-/// Beside a progress bar only what went wrong is shown; in a pipe or a file, every step.
-/// Errors alone where a person watches a progress bar; otherwise every line of our own.
+/// Logs to stderr. Without `LIFEBOAT_LOG`: errors alone at a terminal, where a progress bar is shown; every step (INFO) in a
+/// pipe or a file.
 fn start_logs() -> Result<(), BadInput> {
     let quiet = io::stderr().is_terminal();
     let level = match std::env::var("LIFEBOAT_LOG") {

@@ -1,4 +1,5 @@
-//! Backups by hand: one of each cluster that is asked for, with a copy in every target, kept until somebody deletes them.
+//! Backups that are made on request, by hand or for a tier: one of each cluster that is asked for, with a copy in every
+//! target. They stay until a person deletes them, or, for a tier, `tiers` does.
 //!
 //! Exactly one original for each cluster and slot, however often events are repeated, die or lose their answers: what a
 //! request may have made is written down before it is sent, and looked for before another is sent. It is followed to its
