@@ -147,7 +147,7 @@ pub enum Refusal {
     NotNamed,
     /// It was to be discarded, and nothing newer would remain.
     #[error(
-        "it is the newest sealed backup of its source in this target, and no word makes that go: back the source up again first, or unfreeze and delete it by hand"
+        "it is the newest sealed backup of its source in this target, which can't be discarded: back the source up again first, or unfreeze and delete it by hand"
     )]
     NewestSealed,
     /// Nothing newer shows the state of a day, week, month or year that is kept.

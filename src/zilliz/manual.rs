@@ -370,13 +370,12 @@ impl<T: Transport> Hand<'_, T> {
             return Sent::Answered(Asked::Failed(
                 fault.word(),
                 format!(
-                    "no backup was asked for, because the journal could not be told, and the same event would make a second one: {fault}"
+                    "no backup was asked for, because the journal could not be written, and the same event would make a second one: {fault}"
                 ),
             ));
         }
         if !self.facts.is_ours(self.clock.now()) {
-            let message =
-                "the plan's lease ran out while the journal was told, so no backup was asked for";
+            let message = "the plan's lease ran out while the journal was written, so no backup was asked for";
             return Sent::Answered(Asked::Failed("lease_lost", message.into()));
         }
         match self.client.create(cluster, &self.wanted()).await {
