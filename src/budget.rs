@@ -2,7 +2,7 @@
 //!
 //! A soft budget warns; a hard one keeps new copies from being made. What it must never do: have anything deleted, stop a
 //! copy that is paid for already, or stop anything when nobody knows what it costs. So a hard budget stops only what is
-//! certain to pass it, and a warning comes as soon as either may be passed: protection goes before thrift.
+//! certain to pass it, and a warning comes as soon as either may be passed: backups matter more than the budget.
 
 use serde::Serialize;
 

@@ -79,7 +79,8 @@ pub struct Claim<'a> {
     pub being_restored: Option<bool>,
     /// What keeps other runs of the plan away.
     pub lease: Lease,
-    /// That the target's listing was read to its end, without repeats.
+    /// The proof that the listing of backups was read to its end, without repeats. Nothing else makes one, so having it is
+    /// the whole check.
     pub listing: &'a ReadToTheEnd,
     /// The local clock.
     pub now: Timestamp,
@@ -146,7 +147,7 @@ pub enum Refusal {
     NotNamed,
     /// It was to be discarded, and nothing newer would remain.
     #[error(
-        "it is the newest sealed backup of its source in this target, and no word makes that go: back the source up again first, or unfreeze and delete it by hand"
+        "it is the newest sealed backup of its source in this target, which can't be discarded: back the source up again first, or unfreeze and delete it by hand"
     )]
     NewestSealed,
     /// Nothing newer shows the state of a day, week, month or year that is kept.
@@ -208,11 +209,12 @@ pub struct DiscardClaim<'a> {
     pub prefix: &'a str,
     /// Whether the plan selects this source.
     pub selects: &'a dyn Fn(&str) -> bool,
-    /// Whether the plan holds the backup of this name, or somebody is restoring it.
+    /// Whether the plan holds the backup of this name. Whether a restore holds it, the caller has looked before.
     pub held: &'a dyn Fn(&str) -> bool,
     /// What keeps runs of the plan away.
     pub lease: Lease,
-    /// That the target's listing was read to its end, without repeats.
+    /// The proof that the listing of backups was read to its end, without repeats. Nothing else makes one, so having it is
+    /// the whole check.
     pub listing: &'a ReadToTheEnd,
     /// The local clock.
     pub now: Timestamp,
@@ -288,7 +290,7 @@ pub enum ScratchWord<'a> {
 }
 
 /// Checks the claim: the name with its check, the creation, the flag that a copy of a sealed backup is born with, and that
-/// nobody drills it any more. Nothing that is lost with a scratch is not in its backup.
+/// nobody drills it any more. A scratch holds only what its backup also holds.
 pub fn certify_scratch(claim: &ScratchClaim<'_>) -> Result<DeletionCertificate, Refusal> {
     let candidate = claim.candidate;
     let today = agreed_time(claim.now, candidate.answered_at).ok_or(Refusal::ClocksDisagree)?;

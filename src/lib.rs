@@ -15,6 +15,7 @@
 //! Doing:
 //! - [`mod@run`] drives [`listing`], [`backup`] (copy, compare, seal), [`coverage`] (whether to copy at all), [`verify`] and
 //!   [`prune`]; [`mod@restore`] brings backups back, and [`mod@drill`] tries whether it would; all copy by [`copying`].
+//!   Would it have deleted that backup, and why? The beginning of `run/deleting.rs` lists all that a backup passes first.
 //! - [`journal`] what a later invocation must know of a run, who works on a plan, how runs ended.
 //! - [`zilliz`] clusters of Zilliz Cloud, whose native backups a plan drives: a provider of its own, with its own map.
 //! - [`service`] what a vector database must offer, and turbopuffer; [`secret`] API keys; [`clock`] and [`telemetry`].
@@ -22,6 +23,9 @@
 //! The doors are `main.rs` (Lambda) and `bin/lifeboat.rs` (a terminal); both build the same [`event::Request`] and hand
 //! it to [`Lifeboat`], which reaches the regions of each plan (`connected`) and gives an [`Answer`]; what restores and
 //! drills need beside that stands in a `door` of theirs.
+//!
+//! Comments that cite a "contract section" mean `docs/contracts.md`: what the code relies on of each service, and how certain
+//! that is. In `zilliz` and what belongs to it that is Zilliz Cloud's, everywhere else turbopuffer's.
 
 pub mod approval;
 pub mod backup;

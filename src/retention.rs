@@ -554,7 +554,7 @@ impl Newer {
 /// The newer good backups that make a due one superfluous: its successor, the `min` newest, and one in every kept
 /// period that it counts for. Whoever wants to prove the deletion must be shown these, and needs no others.
 ///
-/// The successor nearly always lies in all these periods; see the clocks of Newfoundland above for when it does not.
+/// The successor nearly always lies in all these periods; see `Rules::at` for when it does not.
 #[must_use]
 pub fn vouching<'b>(
     due: &BackupName,

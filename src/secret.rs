@@ -20,7 +20,7 @@ const LONGEST_MESSAGE: usize = 300;
 /// Thousands of jobs refused at once ask for a new key once.
 const RENEW_AT_MOST_EVERY: Duration = Duration::from_secs(30);
 
-/// Where a key is to be had.
+/// Where a key comes from.
 #[derive(Clone, Debug)]
 pub enum KeySource {
     /// Given in the environment, for a terminal.

@@ -44,7 +44,7 @@ use restoring::{Restore, bring_back};
 /// A person may wait longer than a function, but not for ever.
 const LONGEST_RUN: Duration = Duration::from_hours(24);
 
-/// Scheduled, verified, cross-region backups for turbopuffer.
+/// Scheduled, verified, cross-region backups for turbopuffer, and for clusters of Zilliz Cloud.
 ///
 /// Configured by the same environment variables as the Lambda function: `SOURCE_REGION`, `BACKUP_REGION`, `SOURCE_PREFIX`,
 /// `BACKUP_PREFIX`, `RETENTION_DAYS`, and `TURBOPUFFER_API_KEY` or `TURBOPUFFER_API_KEY_SECRET`; or `LIFEBOAT_CONFIG`, a
@@ -101,7 +101,7 @@ enum Command {
         after_help = "Examples:\n  lifeboat list --plan nightly\n  lifeboat list --plan prod --json | jq '.backups.shown[] | select(.method == \"other\")'"
     )]
     List(Shown),
-    /// Tell what the next thirty nights will copy, keep and cost, and how long the next one takes; changes nothing.
+    /// Show what the next thirty nights will copy, keep and cost, and how long the next one takes; changes nothing.
     #[command(after_help = "Example:\n  lifeboat estimate --plan nightly")]
     Estimate(Shown),
     /// Show the jobs that the journal remembers, one line each.
@@ -136,8 +136,8 @@ enum Command {
         #[arg(long, requires = "online")]
         json: bool,
     },
-    /// Compare backups with their live sources, or where these are gone or were written since with their like in another
-    /// target; says what was proven, and changes nothing. Without names, the newest of every source.
+    /// Compare backups with their live sources or, where these are gone or were written since, with the backup of the same
+    /// slot in another target; says what was proven, and changes nothing. Without names, the newest of every source.
     #[command(
         after_help = "Examples:\n  lifeboat verify\n  lifeboat verify --prefix acme- --level full"
     )]
@@ -173,10 +173,10 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// Live through two weeks of nightly backups on the built-in emulator; needs no account and leaves nothing behind.
+    /// Play two weeks of nightly backups on the built-in emulator; needs no account and leaves nothing behind.
     #[command(after_help = "Example:\n  lifeboat demo")]
     Demo,
-    /// Print what your shell needs to complete this program's words.
+    /// Print the script with which your shell completes this program's commands and options.
     #[command(
         after_help = "Example:\n  lifeboat completions bash > ~/.local/share/bash-completion/completions/lifeboat"
     )]
@@ -504,7 +504,8 @@ fn read_event(path: &str) -> Result<Request, BadInput> {
     Request::from_event(&event).map_err(|error| BadInput(error.to_string()))
 }
 
-/// Errors alone where a person watches a progress bar; otherwise every line of our own.
+/// Logs to stderr. Without `LIFEBOAT_LOG`: errors alone at a terminal, where a progress bar is shown; every step (INFO) in a
+/// pipe or a file.
 fn start_logs() -> Result<(), BadInput> {
     let quiet = io::stderr().is_terminal();
     let level = match std::env::var("LIFEBOAT_LOG") {

@@ -103,7 +103,7 @@ pub enum EventError {
     },
     /// An action that means nothing for clusters.
     #[error(
-        "plan `{plan}` is of Zilliz Cloud, where `{}` is not to be had; its actions are backup, prune, list, restore, resume, jobs, check and estimate",
+        "plan `{plan}` is of Zilliz Cloud, where `{}` is not available; its actions are backup, prune, list, restore, resume, jobs, check and estimate",
         action.word()
     )]
     NotForZilliz {

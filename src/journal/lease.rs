@@ -26,7 +26,7 @@ const MARGIN: SignedDuration = SignedDuration::from_secs(60);
 /// In place of an expiry: the lease is lost for ever.
 const LOST: i64 = i64::MIN;
 
-/// Why there is no lease to be had.
+/// Why no lease was given.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LeaseError {
     /// Another run has it.

@@ -240,11 +240,10 @@ fn a_key_is_needed() {
 }
 
 #[test]
-fn the_readmes_example_is_read() {
-    let (_, section) = include_str!("../../README.md")
-        .split_once("## Zilliz Cloud")
+fn the_documentations_example_is_read() {
+    let (_, example) = include_str!("../../docs/zilliz.md")
+        .split_once("```toml\n")
         .unwrap();
-    let (_, example) = section.split_once("```toml\n").unwrap();
     let (example, _) = example.split_once("```").unwrap();
     let settings = read_with(example, &[]).unwrap();
     assert_eq!(settings.clusters[0].targets.len(), 2);

@@ -657,17 +657,17 @@ fn what_the_environment_says_in_vain_is_refused() {
         (
             SMALL,
             ("RETENTION_DAYS", "90"),
-            "LIFEBOAT_CONFIG: is set, so nobody reads RETENTION_DAYS; ",
+            "LIFEBOAT_CONFIG: is set, so nothing reads RETENTION_DAYS; ",
         ),
         (
             SMALL,
             ("RETENTION_DAYS", ""),
-            "LIFEBOAT_CONFIG: is set, so nobody reads RETENTION_DAYS; ",
+            "LIFEBOAT_CONFIG: is set, so nothing reads RETENTION_DAYS; ",
         ),
         (
             SMALL,
             ("BACKUP_API_KEY", "tpuf_other"),
-            "LIFEBOAT_CONFIG: is set, so nobody reads BACKUP_API_KEY; ",
+            "LIFEBOAT_CONFIG: is set, so nothing reads BACKUP_API_KEY; ",
         ),
         (
             SMALL,

@@ -378,7 +378,7 @@ impl<'a> Reader<'a> {
             .collect();
         if !set.is_empty() {
             let message = format!(
-                "is set, so nobody reads {}; say it in the document, and unset what is not read",
+                "is set, so nothing reads {}; say it in the document, and unset what is not read",
                 set.join(", ")
             );
             self.fault("LIFEBOAT_CONFIG", message);

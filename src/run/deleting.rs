@@ -2,6 +2,24 @@
 //!
 //! What it must never do: delete where this run could not prove a newer good backup, or more than a person has read.
 //! The decision about each backup is [`crate::prune`]'s, and the last word before each DELETE the certificate's.
+//!
+//! # What a backup passes before it is deleted, in this order
+//! 0. The run may delete at all: with a journal, it could be used and gave the plan's lease (`journaled.rs`); the listings are
+//!    complete (`sides.rs`); the clocks agree; it makes no manual backup (`run.rs`). Else `deletion_stopped` in the report
+//!    says why. And it is no dry run.
+//! 1. Its name is ours: exactly prefix, source, ten digits, of a source that the plan selects ([`crate::prune::Inventory::of`]).
+//! 2. Frozen sources are compared first; one that is in doubt keeps all its backups (`hold_the_frozen`).
+//! 3. What restores hold could be read ([`crate::journal::Holds`]), else nothing of the target goes.
+//! 4. The service told its creation and its seal; what could not be read keeps all backups of the source (`prune.rs`).
+//! 5. No rule keeps it, and a newer good backup superseded it ([`retention::plan`]).
+//! 6. Its source lives, and no job of this run ended without a sealed backup of it (`hold`, below); nor does a dry run only
+//!    pretend to have made it.
+//! 7. No restore holds it (`prune.rs`).
+//! 8. The list of all that is due in the target is in proportion, or a person approved exactly it ([`crate::approval`]).
+//! 9. Read anew a moment before: the backup, those that make it superfluous, and the holds (`prune.rs`).
+//! 10. The certificate agrees, from these answers alone ([`crate::certificate::certify`]), and the clocks still do.
+//!
+//! Then the DELETE is sent, and the backup is looked for once more. README.md, "How deletion is decided", is the same for users.
 
 use std::collections::{BTreeMap, BTreeSet};
 

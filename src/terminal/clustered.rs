@@ -201,8 +201,8 @@ pub(super) fn plan_table(plan: &ClusterPlan) -> Table {
     table.add_row([
         "another policy",
         match plan.drift {
-            OnDrift::Repair => "is replaced by the plan's, and told",
-            OnDrift::Report => "is told and left, and fails the run",
+            OnDrift::Repair => "is replaced by the plan's, and reported",
+            OnDrift::Report => "is reported and left as it is, and fails the run",
         },
     ]);
     table.add_row([

@@ -379,6 +379,6 @@ mod tests {
         assert!(approving.contains("`approve`"), "{approving}");
         assert_eq!(asked(Action::Backup, None, "start = \"02:00\""), Ok(()));
         let refused = asked(Action::Verify, None, "start = \"02:00\"").unwrap_err();
-        assert!(refused.contains("`verify` is not to be had"), "{refused}");
+        assert!(refused.contains("`verify` is not available"), "{refused}");
     }
 }

@@ -1,4 +1,5 @@
-//! Backups by hand: one of each cluster that is asked for, with a copy in every target, kept until somebody deletes them.
+//! Backups that are made on request, by hand or for a tier: one of each cluster that is asked for, with a copy in every
+//! target. They stay until a person deletes them, or, for a tier, `tiers` does.
 //!
 //! Exactly one original for each cluster and slot, however often events are repeated, die or lose their answers: what a
 //! request may have made is written down before it is sent, and looked for before another is sent. It is followed to its
@@ -369,13 +370,12 @@ impl<T: Transport> Hand<'_, T> {
             return Sent::Answered(Asked::Failed(
                 fault.word(),
                 format!(
-                    "no backup was asked for, because the journal could not be told, and the same event would make a second one: {fault}"
+                    "no backup was asked for, because the journal could not be written, and the same event would make a second one: {fault}"
                 ),
             ));
         }
         if !self.facts.is_ours(self.clock.now()) {
-            let message =
-                "the plan's lease ran out while the journal was told, so no backup was asked for";
+            let message = "the plan's lease ran out while the journal was written, so no backup was asked for";
             return Sent::Answered(Asked::Failed("lease_lost", message.into()));
         }
         match self.client.create(cluster, &self.wanted()).await {

@@ -47,7 +47,7 @@ impl<T: Transport> Run<'_, '_, T> {
             return;
         };
         if journaled.lease.is_none() && !self.request.dry_run {
-            // Why there is no lease was told when it was not to be had.
+            // Why there is no lease was told when it was refused.
             return;
         }
         let tiers = match journal.tiers(&self.world.plan.name).await {

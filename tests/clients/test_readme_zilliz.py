@@ -1,4 +1,4 @@
-"""README.md about Zilliz Cloud: its document is taken as it is printed, and every command and event does what it is shown for."""
+"""docs/zilliz.md: its document is taken as it is printed, and every command and event does what it is shown for."""
 
 from __future__ import annotations
 
@@ -17,8 +17,7 @@ from emulated import Emulator
 from program import Ended, Lifeboat
 from zilliz import CLUSTER, HOME, KEY, Account
 
-README = Path(__file__).resolve().parents[2] / "README.md"
-CHAPTER = README.read_text(encoding="utf-8").split("\n## Zilliz Cloud\n")[1].split("\n## ")[0]
+CHAPTER = (Path(__file__).resolve().parents[2] / "docs" / "zilliz.md").read_text(encoding="utf-8")
 PROSE = " ".join(re.sub(r"^```.*?^```$", "", CHAPTER, flags=re.MULTILINE | re.DOTALL).split())
 NO_HASH = "0123456789abcdef"
 

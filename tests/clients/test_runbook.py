@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,16 +19,22 @@ from program import DEADLINE_SECONDS, Ended, Lifeboat, refuse_keys
 from zilliz import CLUSTER, FAR, NEAR, PROJECT, Account
 from zilliz import KEY as ZILLIZ_KEY
 
-RUNBOOK = Path(__file__).resolve().parents[2] / "docs" / "runbook.md"
+ROOT = Path(__file__).resolve().parents[2]
+RUNBOOK = ROOT / "docs" / "runbook.md"
+SOURCES = ROOT / "src"
 NEW_KEY = "tpuf_newNEWnewNEWnewNEWnewNEWnewNEWne"
 NAMES = {"acme-docs", "acme-users"}
 
 
-def commands(title: str) -> str:
-    """The `sh` block of a section, as it is printed."""
+def section(title: str) -> str:
     sections = re.split(r"^## ", RUNBOOK.read_text(encoding="utf-8"), flags=re.MULTILINE)
     (section,) = [section for section in sections if section.startswith(title + "\n")]
-    (block,) = re.findall(r"^```sh\n(.*?)^```", section, flags=re.MULTILINE | re.DOTALL)
+    return section
+
+
+def commands(title: str) -> str:
+    """The `sh` block of a section, as it is printed."""
+    (block,) = re.findall(r"^```sh\n(.*?)^```", section(title), flags=re.MULTILINE | re.DOTALL)
     assert block
     return block
 
@@ -70,6 +78,42 @@ def test_a_namespace_was_deleted(emulator: Emulator, fleet: Lifeboat) -> None:
     assert "Restore succeeded" in seen.stdout
     assert "acme-docs" in emulator.names(SOURCE)
     emulator.write("acme-docs")
+
+
+def asked_of_the_log(query: str, log: str, backup: str) -> list[dict[str, Any]]:
+    """What the runbook's query finds of a backup in a log of JSON lines, in its order."""
+    messages = json.loads(re.findall(r"message in (\[.*?\])", query, flags=re.DOTALL)[0])
+    lines = [json.loads(line) for line in log.splitlines()]
+    return [line for line in lines if line["message"] in messages and line.get("backup") == backup]
+
+
+def field(line: dict[str, Any], name: str) -> Any:
+    for part in name.split("."):
+        line = line[part]
+    return line
+
+
+def test_a_backup_is_missing(emulator: Emulator, fleet: Lifeboat) -> None:
+    missing, by_hand, *_ = sorted(name for name in emulator.names(BACKUP) if name.startswith("backup-acme-docs-"))
+    fleet.environment["LIFEBOAT_LOG_FORMAT"] = "json"
+    pruned, discarded = fleet("prune"), fleet("discard", by_hand, "--yes")
+    assert missing in pruned.stdout + pruned.stderr and discarded.code == 0
+    assert {missing, by_hand}.isdisjoint(emulator.names(BACKUP))
+
+    seen = typed(fleet, "A backup is missing: did Lifeboat delete it?", MISSING=missing)
+    assert "not_found" in seen.stdout and "Dry run of pruning succeeded" in seen.stdout
+
+    (query,) = re.findall(r"^```\n(fields .*?)^```", section("A backup is missing: did Lifeboat delete it?"), flags=re.MULTILINE | re.DOTALL)
+    (deleted,) = asked_of_the_log(query, pruned.stderr, missing)
+    assert deleted["message"] == "backup deleted" and deleted["superseded_by"] == by_hand
+    (gone,) = asked_of_the_log(query, discarded.stderr, by_hand)
+    assert gone["message"] == "discarded by hand"
+    # What is shown of it is there, and every line that is looked for is one that the program writes.
+    shown = query.splitlines()[0].removeprefix("fields @timestamp, ").split(", ")
+    assert all(field(deleted, name) for name in shown if name not in ("detail", "error"))
+    said = "".join(path.read_text(encoding="utf-8") for path in SOURCES.rglob("*.rs"))
+    for message in json.loads(re.findall(r"message in (\[.*?\])", query, flags=re.DOTALL)[0]):
+        assert f'"{message}"' in said, message
 
 
 def test_a_bad_job_damaged_rows(emulator: Emulator, fleet: Lifeboat) -> None:

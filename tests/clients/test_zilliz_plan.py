@@ -171,7 +171,7 @@ def test_check_shows_the_plan_and_asks_the_account(account: Account, keeper: Kee
 @pytest.mark.parametrize(
     ("event", "says"),
     [
-        ({"action": "verify", "plan": "prod"}, "plan `prod` is of Zilliz Cloud, where `verify` is not to be had"),
+        ({"action": "verify", "plan": "prod"}, "plan `prod` is of Zilliz Cloud, where `verify` is not available"),
         ({"action": "prune", "plan": "prod"}, "plan `prod` is of Zilliz Cloud and has no `tiers`, so it deletes nothing and there is nothing to prune"),
         ({"action": "restore", "all": True}, "with a plan of Zilliz Cloud it is `cluster`"),
         ({"action": "backup", "plan": "prd"}, "did you mean `prod`?"),

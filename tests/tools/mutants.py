@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""Mutates the rooms that decide on deletion, one place at a time, and sees that their own tests notice.
+"""Mutates the modules that decide on deletion, one place at a time, and sees that their own tests notice.
 
     tests/tools/mutants.py                      # names, slots, retention, certificate, leases: half an hour
     tests/tools/mutants.py -f src/slot.rs       # one of them
-    tests/tools/mutants.py --coverage           # instead: the lines of these rooms that no test of theirs runs
+    tests/tools/mutants.py --coverage           # instead: the lines of these modules that no test of theirs runs
 
-The whole crate takes a minute to build, and there are hundreds of mutants. So these rooms, which lean on nothing else,
+The whole crate takes a minute to build, and there are hundreds of mutants. So these modules, which lean on nothing else,
 are built as a crate of their own under `target/mutants`, with small stand-ins for a few types that they only pass on,
 and with the same tests. Needs `cargo install cargo-mutants`, and `rustup component add llvm-tools` for the lines. Which
 mutants survive, and why, is told in docs/mutants.md.
@@ -28,11 +28,11 @@ JUDGED = [
 ]
 ROOMS = ["name.rs", "name", "slot.rs", "retention*.rs", "certificate*.rs", "cases.rs", "journal.rs", "journal", "clock.rs"]
 LEAST_CAUGHT = 95
-# Slow, and about the journal's other rooms; without them a mutant is only harder to catch.
+# Slow, and about the journal's other modules; without them a mutant is only harder to catch.
 SKIPPED = ["journal::tests::ends", "journal::tests::logs", "journal::tests::objects", "a_whole_run_in", "years_of_nights"]
 
 STAND_INS = {
-    "lib.rs": """//! The rooms that decide on deletion, alone.
+    "lib.rs": """//! The modules that decide on deletion, alone.
         #![allow(dead_code, missing_docs)]
         #[cfg(test)] mod cases;
         pub mod certificate; pub mod clock; pub mod drill; pub mod journal; pub mod listing; pub mod name; pub mod restore;
@@ -48,7 +48,7 @@ STAND_INS = {
         use object_store::ObjectStore;
         use super::{JournalError, JournalUrl};
         pub(super) async fn connect(url: &JournalUrl, _: &str, _: Option<&str>) -> Result<Arc<dyn ObjectStore>, JournalError> {
-            unreachable!("no test of these rooms has the bucket {url}")
+            unreachable!("no test of these modules has the bucket {url}")
         }""",
     "verify.rs": """use serde::{Deserialize, Serialize};
         #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)] pub struct Milestone {}""",
@@ -130,7 +130,7 @@ def mutate(files, cases, jobs):
 
 
 def cover(files, cases):
-    """Plays the tests once, instrumented, and prints every line of the rooms that was not run."""
+    """Plays the tests once, instrumented, and prints every line of the modules that was not run."""
     profiles = CRATE / "profiles"
     shutil.rmtree(profiles, ignore_errors=True)
     variables = {
@@ -184,7 +184,7 @@ def sysroot():
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("-f", "--file", action="append", choices=JUDGED, help="only this room")
+    parser.add_argument("-f", "--file", action="append", choices=JUDGED, help="only this module")
     parser.add_argument("--cases", type=int, default=500, help="cases that each property plays against each mutant")
     parser.add_argument("--jobs", type=int, default=1, help="mutants at once")
     parser.add_argument("--coverage", action="store_true", help="lines that are not run, instead of mutants")

@@ -17,14 +17,14 @@ pub(super) struct Drill {
     /// Namespaces, each for its newest verified backup, or whole names of backups.
     #[arg(value_name = "NAME", conflicts_with_all = ["pick", "count", "share", "seed"])]
     names: Vec<String>,
-    /// How sources are picked: `random`, by lot (as without this word), or `oldest`, those whose newest verified backup is
+    /// How sources are picked: `random`, by lot (the default), or `oldest`, those whose newest verified backup is
     /// the oldest.
     #[arg(long, value_name = "HOW")]
     pick: Option<String>,
-    /// So many sources; one unless given.
+    /// How many sources; 1 if left out.
     #[arg(long, value_name = "N", conflicts_with = "share")]
     count: Option<u32>,
-    /// So large a share of the sources, such as 5% or 0.5%.
+    /// Instead of --count: a share of the sources, such as 5% or 0.5%, rounded up.
     #[arg(long, value_name = "P%")]
     share: Option<String>,
     /// What the lot is drawn with, as an earlier report says it: the same seed picks the same again.
@@ -37,7 +37,7 @@ pub(super) struct Drill {
     /// How closely each is compared with its backup: count, sample, sample:N or full (unless given).
     #[arg(long, value_name = "LEVEL")]
     verify: Option<String>,
-    /// From which of the plan's targets; may be left out where there is only one.
+    /// From which of the plan's targets; of several, a random drill draws one if this is left out.
     #[arg(long, value_name = "NAME")]
     target: Option<String>,
     /// What the scratches are encrypted with: `default`, or a key's ARN or resource name.

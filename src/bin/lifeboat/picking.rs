@@ -20,7 +20,7 @@ pub(super) struct PickedMany {
     /// Backups of the sources whose names begin like this.
     #[arg(long, value_name = "PREFIX")]
     prefix: Option<String>,
-    /// The newest backup of each source (as without this word).
+    /// The newest backup of each source (the default).
     #[arg(long, conflicts_with = "all")]
     newest: bool,
     /// Every backup.

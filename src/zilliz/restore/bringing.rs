@@ -59,7 +59,7 @@ impl<T: Transport, V: Vault> Restore<'_, '_, T, V> {
             self.may_send().map_err(Asked::Waits)?;
             if let Some(fault) = self.journaled.fault() {
                 let message = format!(
-                    "not asked for, because the journal could not be told, and nothing else would tell whether it was: {fault}; correct LIFEBOAT_JOURNAL, or unset it to go without"
+                    "not asked for, because the journal could not be written, and nothing else would tell whether it was: {fault}; correct LIFEBOAT_JOURNAL, or unset it to go without"
                 );
                 return Err(Asked::Failed(fault.word(), message));
             }

@@ -40,7 +40,7 @@ pub struct OneTime {
 }
 
 impl OneTime {
-    /// What the secret holds (the README says these three).
+    /// What the secret holds (docs/zilliz.md says these three).
     fn document(&self) -> SecretString {
         let document = json!({
             "cluster_id": self.cluster,
