@@ -104,9 +104,37 @@ pub(super) fn outcome(outcome: Outcome) -> String {
     shown.bold().force_styling(screen().colours).to_string()
 }
 
+/// Bytes in the unit that turbopuffer bills in: powers of ten.
+#[must_use]
+pub fn bytes(bytes: u64) -> String {
+    let units = [
+        (1_000_000_000_000, "TB"),
+        (1_000_000_000, "GB"),
+        (1_000_000, "MB"),
+        (1_000, "kB"),
+    ];
+    match units.iter().find(|(size, _)| bytes >= *size) {
+        Some((size, unit)) => format!("{}.{} {unit}", bytes / size, bytes % size * 10 / size),
+        None => format!("{bytes} bytes"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn bytes_are_shown_in_powers_of_ten() {
+        for (count, shown) in [
+            (0, "0 bytes"),
+            (999, "999 bytes"),
+            (1_000, "1.0 kB"),
+            (91_750_400, "91.7 MB"),
+            (2_000_000_000_000, "2.0 TB"),
+        ] {
+            assert_eq!(bytes(count), shown);
+        }
+    }
 
     #[test]
     fn without_a_screen_everything_is_plain_and_in_one_line() {
