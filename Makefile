@@ -51,7 +51,7 @@ test: test-rust ## Runs every test: Rust, official clients, and the whole chain 
 
 test-rust:
 	$(call section,Rust)
-	LIFEBOAT_HISTORIES=$(FIRST_HISTORIES) cargo test --workspace
+	LIFEBOAT_HISTORIES=$(FIRST_HISTORIES) cargo test --workspace -- --show-output # and with it, how many cases were played
 
 test-histories: # after test-rust, which has played the first ones
 	LIFEBOAT_PLAYED=$(FIRST_HISTORIES) LIFEBOAT_HISTORIES=$(LAST_HISTORY) \

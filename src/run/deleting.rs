@@ -67,7 +67,8 @@ impl<'w, S: Service> Run<'_, 'w, S> {
             .collect::<Vec<_>>()
             .join(", ");
         self.report.fail("not_approved", format!(
-            "`{approved}` is not the hash of what is due now ({now}), so nothing was deleted; run `lifeboat plan`, read it, and approve the hash it prints"
+            "`{approved}` is not the hash of what is due now ({now}), so nothing was deleted; run `lifeboat plan --plan {}`, read it, and approve the hash it prints",
+            self.world.plan.name
         ));
     }
 
@@ -253,8 +254,9 @@ impl<'w, S: Service> Run<'_, 'w, S> {
                     "the brake: more is due than one run may delete unread",
                 );
                 if !self.request.dry_run {
+                    let (due, plan) = (names.len(), &self.world.plan.name);
                     self.report.fail_target(side.at, "braked", format!(
-                        "{} of {backups} backups are due at once, so nothing was deleted; run `lifeboat plan`, read it, and if it is meant send {{\"action\": \"prune\", \"approve\": \"{hash}\"}}", names.len()
+                        "{due} of {backups} backups are due at once, so nothing was deleted; run `lifeboat plan --plan {plan}`, read it, and if it is meant run `lifeboat prune --plan {plan} --approve {hash}`, or send {{\"action\": \"prune\", \"plan\": \"{plan}\", \"approve\": \"{hash}\"}}"
                     ));
                 }
             }

@@ -190,8 +190,8 @@ fn write_pruning(out: &mut impl Write, report: &Report) -> io::Result<()> {
         if let (true, Some(hash)) = (report.dry_run, &target.deletion_plan) {
             writeln!(
                 out,
-                "  {}: hash {hash}; `lifeboat prune --approve {hash}` deletes exactly what is due here, or nothing",
-                target.target
+                "  {}: hash {hash}; `lifeboat prune --plan {} --approve {hash}` deletes exactly what is due here, or nothing",
+                target.target, report.plan
             )?;
         }
     }

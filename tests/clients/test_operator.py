@@ -55,7 +55,7 @@ def test_the_plan_is_a_table_that_says_why_and_how_to_go_on(cut: Lifeboat) -> No
     ended = cut("plan")
 
     assert ended.code == 0 and "superseded" in ended.stdout and "among the 1 newest sealed" in ended.stdout
-    assert f"lifeboat prune --approve {hash_of(cut)}" in ended.stdout
+    assert f"lifeboat prune --plan default --approve {hash_of(cut)}" in ended.stdout
     assert "the brake" in ended.stdout
 
 
