@@ -233,7 +233,8 @@ fn write_pruning(out: &mut impl Write, report: &Report) -> io::Result<()> {
 /// Writes what was carried on with.
 pub fn write_resumed(out: &mut impl Write, resumed: &Resumed) -> io::Result<()> {
     let open = resumed.open_runs + resumed.open_restores + resumed.open_drills;
-    if open + resumed.open_cluster_runs + resumed.open_cluster_restores == 0 {
+    let open = open + resumed.open_cluster_runs + resumed.open_cluster_restores;
+    if open + resumed.failures.len() == 0 {
         return writeln!(out, "No run is open.");
     }
     for report in &resumed.runs {
@@ -250,6 +251,12 @@ pub fn write_resumed(out: &mut impl Write, resumed: &Resumed) -> io::Result<()> 
     }
     for report in &resumed.cluster_restores {
         write_cluster_restore(out, report)?;
+    }
+    for failure in &resumed.failures {
+        writeln!(out, "not carried on with: {}", failure.reason())?;
+    }
+    for left in &resumed.left {
+        writeln!(out, "{left}")?;
     }
     for object in &resumed.ignored {
         writeln!(out, "not a run, left alone: {object}")?;

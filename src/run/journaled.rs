@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use tokio::time::timeout_at;
 use tracing::error;
 
 use super::sides::{Live, Side};
@@ -105,8 +106,9 @@ impl<S: Service> Run<'_, '_, S> {
                 else {
                     continue;
                 };
-                match service.poll_copy(name.namespace(), token).await {
-                    Ok(Progress::Running(progress)) => waiting.push((at, name, progress)),
+                let asked = service.poll_copy(name.namespace(), token);
+                match timeout_at(self.until, asked).await {
+                    Ok(Ok(Progress::Running(progress))) => waiting.push((at, name, progress)),
                     _ => return false,
                 }
             }
@@ -163,8 +165,17 @@ impl<S: Service> Run<'_, '_, S> {
         begun || (self.unlisted && self.request.action == Action::Resume)
     }
 
+    /// What a night without a journal can't do, as `check` says it too.
+    fn warn_about_no_journal(&mut self) {
+        let backs_up = self.request.action == Action::Backup && !self.request.dry_run;
+        if backs_up && self.world.journal.is_none() {
+            self.report.warn("no journal is configured: a copy that outlives this invocation waits for the next night, nothing remembers this run, and nothing keeps two runs, or a run and a restore, apart; set LIFEBOAT_JOURNAL, such as `s3://bucket/lifeboat`".to_owned());
+        }
+    }
+
     /// Leaves the run open for the next invocation, or files it as finished; then gives the lease back.
     pub(super) async fn close_journal(&mut self) {
+        self.warn_about_no_journal();
         if let Some(fault) = self.notes.fault() {
             self.report.fail(fault.word(), fault.to_string());
         }

@@ -24,6 +24,7 @@ mod estimating;
 mod faulty_store;
 mod fleet;
 mod histories;
+mod journals;
 mod preflight;
 mod restoring;
 mod skipping;

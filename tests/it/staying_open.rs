@@ -112,6 +112,18 @@ async fn a_run_for_which_there_was_no_time_stays_open() {
     assert_eq!(reports.last().unwrap().jobs.sealed, 1);
 }
 
+/// Found by the simulated histories (seed 12).
+#[tokio::test(start_paused = true)]
+async fn a_tick_ends_in_its_time_though_a_region_asks_for_patience() {
+    let (world, _) = with_a_copy_of(1);
+    world.night(NIGHT).await;
+    world.faults(json!([{"match": {}, "fault": {"status": 429, "retry_after": 60}}]));
+    let report = tick(&world, Duration::from_secs(20)).await;
+    assert!(report.stays_open, "{report:#?}");
+    let took = report.finished_at.duration_since(report.started_at);
+    assert!(took.as_secs() <= 20, "{took:#}");
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_run_that_was_killed_before_its_first_job_stays_open_without_time_or_a_listing() {
     let (world, _) = with_a_copy_of(1);
