@@ -101,6 +101,12 @@ impl Answer {
         }
     }
 
+    /// What a `resume` could not carry on with.
+    #[must_use]
+    pub fn not_carried_on(&self) -> &[NotCarriedOn] {
+        self.resumed(|resumed| &resumed.failures)
+    }
+
     /// The list of clusters' backups, if it is one.
     pub fn cluster_lists(&self) -> impl Iterator<Item = &ClusterList> {
         let list = match self {
@@ -147,6 +153,31 @@ pub struct Resumed {
     /// What was done for each.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub cluster_restores: Vec<ClusterRestoreReport>,
+    /// What could not be carried on with at all, each by itself.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub failures: Vec<NotCarriedOn>,
+    /// What is open and of a plan that is not configured here.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub left: Vec<String>,
+}
+
+/// Something open that was refused.
+#[derive(Debug, Serialize)]
+pub struct NotCarriedOn {
+    /// What it is, for a reader.
+    pub what: String,
+    /// A short, stable word.
+    pub error: &'static str,
+    /// What happened and what to do.
+    pub message: String,
+}
+
+impl NotCarriedOn {
+    /// One line of a longer list.
+    #[must_use]
+    pub fn reason(&self) -> String {
+        format!("{}: {}", self.what, self.message)
+    }
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]

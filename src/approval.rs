@@ -33,6 +33,8 @@ pub struct DueList<'a> {
     pub plan: &'a str,
     /// The target's name.
     pub target: &'a str,
+    /// The region that it stands for: a target that is pointed elsewhere holds other backups under the same names.
+    pub region: &'a str,
     /// Names of the due backups, in any order.
     pub due: &'a [&'a str],
     /// Backups of the plan in the target.
@@ -53,17 +55,15 @@ pub enum Leave {
 }
 
 impl DueList<'_> {
-    /// The same for the same plan, target and due backups, whenever and wherever it is computed.
+    /// The same for the same plan, target, region and due backups, whenever and wherever it is computed.
     #[must_use]
     pub fn hash(&self) -> PlanHash {
         let mut due = self.due.to_vec();
         due.sort_unstable();
         let mut digest = Sha256::new();
         // A name can't hold a line break, so no two lists read the same.
-        for line in ["lifeboat deletions 1", self.plan, self.target]
-            .iter()
-            .chain(&due)
-        {
+        let of = ["lifeboat deletions 2", self.plan, self.target, self.region];
+        for line in of.iter().chain(&due) {
             digest.update(line.as_bytes());
             digest.update(b"\n");
         }
@@ -112,7 +112,8 @@ mod tests {
     fn list<'a>(due: &'a [&'a str], backups: u64, sealed: u64) -> DueList<'a> {
         DueList {
             plan: "nightly",
-            target: "aws-eu-west-1",
+            target: "west",
+            region: "aws-eu-west-1",
             due,
             backups,
             sealed,
@@ -148,8 +149,13 @@ mod tests {
         assert_eq!(list(&reordered, 900, 7).leave(Some(&hash)), Leave::Delete);
         assert_eq!(list(&due[..1], 2, 0).leave(Some(&hash)), Leave::NotApproved);
         assert_eq!(list(&[], 2, 0).leave(Some(&hash)), Leave::NotApproved);
+        let another = DueList {
+            target: "central",
+            ..list(&due, 2, 0)
+        };
+        assert_eq!(another.leave(Some(&hash)), Leave::NotApproved);
         let elsewhere = DueList {
-            target: "aws-eu-central-1",
+            region: "aws-eu-central-1",
             ..list(&due, 2, 0)
         };
         assert_eq!(elsewhere.leave(Some(&hash)), Leave::NotApproved);
@@ -163,7 +169,7 @@ mod tests {
     #[test]
     fn the_hash_stays_the_same_over_versions() {
         let due = ["backup-a-0000000001"];
-        assert_eq!(list(&due, 1, 0).hash().to_string(), "b5722ff72a0ae9ec");
+        assert_eq!(list(&due, 1, 0).hash().to_string(), "a143f92102e8ce11");
     }
 
     #[test]

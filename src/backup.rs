@@ -94,6 +94,11 @@ pub enum JobError {
         "time ran out; a copy that was started goes on at the service, and an event with the same scheduled_time compares and seals it"
     )]
     OutOfTime,
+    /// A request failed for a while, after a copy had been asked for.
+    #[error(
+        "{0}; what became of the copy is not known yet, so the run stays open: a `resume` event, or one with the same scheduled_time, looks again"
+    )]
+    Unsettled(ServiceError),
     /// The copy goes on at the service.
     #[error(
         "the copy is still being made; a `resume` event, or one with the same scheduled_time, compares and seals it when it is complete"
@@ -139,7 +144,7 @@ impl JobError {
     pub fn word(&self) -> &'static str {
         match self {
             Self::Name(_) => "name_too_long",
-            Self::Service(error) => error.word(),
+            Self::Service(error) | Self::Unsettled(error) => error.word(),
             Self::CopyFailed(_) => "copy_failed",
             Self::Differs(_) => "mismatch",
             Self::Occupied { .. } => "occupied",
@@ -177,6 +182,8 @@ pub struct JobRecord {
     pub unsealed: Vec<BackupName>,
     /// How far the service last said the copy was, in its own words.
     pub progress: Option<String>,
+    /// Whether a copy was asked for whose end somebody has to see.
+    pub begun: bool,
     /// Why it did not end sealed.
     pub error: Option<JobError>,
 }
@@ -291,6 +298,7 @@ impl<S: Service> Jobs<'_, S> {
             closer: None,
             unsealed: Vec::new(),
             progress: None,
+            begun: past.is_some_and(Past::was_begun),
             error: None,
         };
         let name = match BackupName::of(self.prefix, self.class, source, self.slot) {
@@ -326,10 +334,12 @@ impl<S: Service> Jobs<'_, S> {
                 record.error = Some(JobError::StillCopying);
             }
             Err(error) => {
+                let error = self.what_it_leaves(error, record.begun);
                 record.state = match error {
-                    JobError::OutOfTime | JobError::NotStarted | JobError::StillCopying => {
-                        JobState::Incomplete
-                    }
+                    JobError::OutOfTime
+                    | JobError::NotStarted
+                    | JobError::StillCopying
+                    | JobError::Unsettled(_) => JobState::Incomplete,
                     JobError::OverBudget(_) => JobState::OverBudget,
                     _ => JobState::Failed,
                 };
@@ -340,6 +350,18 @@ impl<S: Service> Jobs<'_, S> {
             self.write_down_milestone(&name, up_to).await;
         }
         self.end(record, past).await
+    }
+
+    /// Trouble that passes says nothing about a copy that was begun: only a run that stays open sees it to its end.
+    fn what_it_leaves(&self, error: JobError, begun: bool) -> JobError {
+        match error {
+            JobError::Service(error)
+                if begun && self.notes.are_kept() && error.can_be_set_right() =>
+            {
+                JobError::Unsettled(error)
+            }
+            error => error,
+        }
     }
 
     /// Says how a job ended, to whoever watches and to whoever carries on.
@@ -550,7 +572,11 @@ impl<S: Service> Jobs<'_, S> {
         };
         let copying = self.copying(name);
         let made = copying.start(origin.written_down, intent, &mut record.progress);
-        Ok(made.await?)
+        let made = made.await;
+        // A copy of a frozen source is born read-only: one that may have begun unheard must not be left uncompared.
+        let is_frozen = origin.before.metadata.read_only || origin.now.metadata.read_only;
+        record.begun |= is_frozen || record.progress.is_some();
+        Ok(made?)
     }
 
     /// When the time is up, so that a later invocation goes on with the comparison where this one ended.

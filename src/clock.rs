@@ -71,6 +71,14 @@ impl Clock {
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, worse);
     }
 
+    /// The later of the local time and the service's, as far as they were compared: what must last for everybody lasts
+    /// from then on, although a clock that is behind would have it run out at once.
+    #[must_use]
+    pub fn latest(&self) -> Timestamp {
+        let behind = SignedDuration::from_secs(self.worst_difference_seconds().min(0)).abs();
+        self.now().saturating_add(behind).unwrap_or(Timestamp::MAX)
+    }
+
     /// Local time less the service's, in seconds, at its worst in this run.
     #[must_use]
     pub fn worst_difference_seconds(&self) -> i64 {

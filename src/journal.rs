@@ -32,7 +32,7 @@ mod log;
 mod s3;
 mod store;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod tier;
 
 use std::fmt;

@@ -21,8 +21,8 @@
 //! - [`service`] what a vector database must offer, and turbopuffer; [`secret`] API keys; [`clock`] and [`telemetry`].
 //!
 //! The doors are `main.rs` (Lambda) and `bin/lifeboat.rs` (a terminal); both build the same [`event::Request`] and hand
-//! it to [`Lifeboat`], which reaches the regions of each plan (`connected`) and gives an [`Answer`]; what restores and
-//! drills need beside that stands in a `door` of theirs.
+//! it to [`Lifeboat`], which reaches the regions of each plan (`connected`), carries on with what is open (`resuming`) and
+//! gives an [`Answer`]; what restores and drills need beside that stands in a `door` of theirs.
 //!
 //! Comments that cite a "contract section" mean `docs/contracts.md`: what the code relies on of each service, and how certain
 //! that is. In `zilliz` and what belongs to it that is Zilliz Cloud's, everywhere else turbopuffer's.
@@ -63,6 +63,7 @@ mod cases;
 mod connected;
 #[cfg(feature = "terminal")]
 pub mod demo;
+mod resuming;
 #[cfg(feature = "terminal")]
 pub mod terminal;
 
@@ -72,15 +73,14 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use futures_util::future::{LocalBoxFuture, join_all};
 use tokio::sync::Notify;
-use tokio::time::{Instant, timeout};
+use tokio::time::timeout;
 
-pub use crate::answer::{Answer, Checked, JobList, Resumed};
+pub use crate::answer::{Answer, Checked, JobList, NotCarriedOn, Resumed};
 use crate::clock::Clock;
 use crate::connected::{Connected, connect};
 use crate::estimate::{Estimated, estimate};
 use crate::event::{Action, EventError, Request};
-use crate::journal::{Journal, JournalUrl, OpenRuns};
-use crate::name::Class;
+use crate::journal::{Journal, JournalUrl};
 use crate::plan::{Plan, Settings};
 use crate::preflight::{Finding, look_at, look_at_budget};
 use crate::report::{Report, Size};
@@ -328,90 +328,6 @@ impl Lifeboat {
         let own = self.restores.as_ref().map(|journal| (journal, false));
         let (journal, shared) = shared.or(own)?;
         Some(Kept { journal, shared })
-    }
-
-    /// Goes on with every open run, one after the other, then with every open restore, and then with every open drill.
-    /// Costs three requests when there is none.
-    async fn resume(
-        &self,
-        request: &Request,
-        run_id: String,
-        time_left: Duration,
-        size: Size,
-        watch: &dyn Fn(Step<'_>),
-    ) -> Result<Resumed, Refused> {
-        let ends = Instant::now() + time_left;
-        let kept = self.kept().ok_or(Refused::NoJournal)?;
-        let open = match &self.journal {
-            Some(journal) => journal.open_runs().await?,
-            None => OpenRuns::default(),
-        };
-        let mut resumed = Resumed {
-            action: Action::Resume,
-            run_id,
-            open_runs: open.runs.len(),
-            ignored: open.ignored,
-            runs: Vec::new(),
-            open_restores: 0,
-            restores: Vec::new(),
-            open_drills: 0,
-            drills: Vec::new(),
-            open_cluster_runs: 0,
-            clusters: Vec::new(),
-            open_cluster_restores: 0,
-            cluster_restores: Vec::new(),
-        };
-        for open in open.runs {
-            let Some(plan) = self.open_plan(&open.key.plan, request) else {
-                continue;
-            };
-            let request = Request {
-                action: Action::Resume,
-                plan: Some(plan.name.clone()),
-                scheduled_time: Some(open.key.slot.instant()),
-                manual: open.key.class == Class::Manual,
-                ..Request::default()
-            };
-            let left = ends.saturating_duration_since(Instant::now());
-            let run_id = resumed.run_id.clone();
-            let report = self.run(&request, plan, run_id, left, size, watch).await?;
-            resumed.runs.push(report);
-        }
-        let open = kept.journal.of_restores().open_runs().await?;
-        resumed.open_restores = open.runs.len();
-        resumed.ignored.extend(open.ignored);
-        for open in open.runs {
-            let left = ends.saturating_duration_since(Instant::now());
-            let run_id = resumed.run_id.clone();
-            let carried_on = self.carry_on(kept, &open.key, request, run_id, left, size, watch);
-            resumed.restores.extend(carried_on.await?);
-        }
-        let open = kept.journal.of_drills().open_runs().await?;
-        resumed.open_drills = open.runs.len();
-        resumed.ignored.extend(open.ignored);
-        for open in open.runs {
-            let left = ends.saturating_duration_since(Instant::now());
-            let run_id = resumed.run_id.clone();
-            let drilled = self.drill_on(kept, &open.key, request, run_id, left, size, watch);
-            resumed.drills.extend(drilled.await?);
-        }
-        let run_id = resumed.run_id.clone();
-        let of_clusters = self.resume_clusters(request, &run_id, ends, size);
-        let (open, reports, ignored) = of_clusters.boxed_local().await?;
-        resumed.open_cluster_runs = open;
-        resumed.clusters = reports;
-        resumed.ignored.extend(ignored);
-        let of_clusters = self.resume_cluster_restores(request, &run_id, ends, size);
-        (resumed.open_cluster_restores, resumed.cluster_restores) =
-            of_clusters.boxed_local().await?;
-        Ok(resumed)
-    }
-
-    /// The plan of something that is open; `None` when another one was asked for, or it is not configured.
-    fn open_plan(&self, name: &str, request: &Request) -> Option<&Plan> {
-        let wanted = request.plan.as_ref().is_none_or(|wanted| wanted == name);
-        let mut plans = self.settings.plans.iter();
-        plans.find(|plan| wanted && plan.name == name)
     }
 
     /// What the journal remembers of the plans' jobs, newest run first.

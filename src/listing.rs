@@ -78,6 +78,16 @@ impl ListingError {
             Self::Broken { .. } => "listing_broken",
         }
     }
+
+    /// Whether the same listing may succeed a moment later, or with more time.
+    #[must_use]
+    pub fn passes(&self) -> bool {
+        match self {
+            Self::Service { error, .. } => error.passes(),
+            Self::OutOfTime { .. } => true,
+            Self::Broken { .. } => false,
+        }
+    }
 }
 
 /// Lists everything that begins with one of the prefixes. Prefixes that lie inside another are listed once.

@@ -15,7 +15,7 @@ use lifeboat::restore::RestoreReport;
 use lifeboat::telemetry;
 use lifeboat::zilliz::listed::ClusterList;
 use lifeboat::zilliz::{ClusterReport, ClusterRestoreReport};
-use lifeboat::{Answer, Checked, Lifeboat};
+use lifeboat::{Answer, Checked, Lifeboat, NotCarriedOn};
 
 /// Kept back from an invocation's time for the report.
 const FOR_THE_REPORT: Duration = Duration::from_secs(20);
@@ -107,7 +107,14 @@ async fn answer(
         )
         .chain(answer.cluster_lists().filter_map(failure_of_list))
         .next();
+    let failed = failed.or_else(|| failure_of_resume(answer.not_carried_on()));
     failed.map_or(Ok(answer), Err)
+}
+
+/// What was open and could not be carried on with.
+fn failure_of_resume(failures: &[NotCarriedOn]) -> Option<Diagnostic> {
+    let reasons: Vec<String> = failures.iter().map(NotCarriedOn::reason).collect();
+    (!reasons.is_empty()).then(|| diagnostic("ResumeFailed", reasons.join("; ")))
 }
 
 /// What has to be put right before the first night.

@@ -20,7 +20,7 @@ use crate::listing::{CompleteListing, ReadToTheEnd};
 use crate::name::{BackupName, Namespace};
 use crate::plan::{Plan, Target};
 use crate::retention::{self, Backup, Decision, Evidence, Keep, Superseded, Verdict};
-use crate::service::{Metadata, Service, ServiceError};
+use crate::service::{Metadata, Service, ServiceError, decided_anew};
 
 /// A target's backups of one plan, by source and then by slot.
 #[derive(Debug)]
@@ -185,6 +185,16 @@ pub enum Deletion {
     StillThere,
     /// The invocation ends; the next run decides again.
     OutOfTime,
+}
+
+impl Deletion {
+    /// Why the DELETE itself was not carried out, as far as anybody knows.
+    fn put_off(&self) -> Option<&ServiceError> {
+        match self {
+            Self::Failed(error) => Some(error),
+            _ => None,
+        }
+    }
 }
 
 impl<S: Service> Pruning<'_, S> {
@@ -354,7 +364,11 @@ impl<S: Service> Pruning<'_, S> {
     ) -> Vec<(BackupName, Deletion)> {
         let mut deletions = Vec::new();
         for (name, superseded) in &due.due {
-            let deletion = self.delete_one(name, superseded, &due.backups, complete);
+            let decide = async || {
+                self.decide_and_delete(name, superseded, &due.backups, complete)
+                    .await
+            };
+            let deletion = decided_anew(decide, Deletion::put_off);
             let deletion = match timeout_at(self.until, deletion).await {
                 Ok(Ok(deletion)) => deletion,
                 Ok(Err(error)) => Deletion::Failed(error),
@@ -366,7 +380,8 @@ impl<S: Service> Pruning<'_, S> {
         deletions
     }
 
-    async fn delete_one(
+    /// Looks at everything once more, and sends one DELETE if the certificate is given.
+    async fn decide_and_delete(
         &self,
         name: &BackupName,
         superseded: &Superseded,
@@ -412,7 +427,9 @@ impl<S: Service> Pruning<'_, S> {
         if !self.clock.agrees() {
             return Ok(Deletion::Refused(Refusal::ClocksDisagree));
         }
-        self.service.delete(&certificate).await?;
+        if let Err(error) = self.service.delete(&certificate).await {
+            return Ok(Deletion::Failed(error));
+        }
         let gone = self.read(name.namespace()).await?.is_none();
         Ok(if gone {
             Deletion::Deleted(superseded.clone())

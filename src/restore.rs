@@ -491,15 +491,26 @@ impl<S: Service> Restore<'_, '_, S> {
     /// Tells pruning to keep the backups, and says when it can't be told.
     async fn hold(&mut self) -> Option<Hold> {
         let kept = self.world.kept?;
+        self.ask_what_time_it_is().boxed_local().await;
         let backups = self.orders.iter().map(|order| &order.backup);
         let region = self.world.backups.region();
         let telling = kept
             .journal
-            .hold(&self.report.restore, region, backups, self.clock.now());
+            .hold(&self.report.restore, region, backups, self.clock.latest());
         let words = ("restore", "backups", "they are restored");
         let hold = kept.hold(telling, words).await;
         self.report.held |= hold.is_ok();
         hold.map_err(|why| self.report.warn(why)).ok()
+    }
+
+    /// Compares the local clock with the service's: a hold written by one that is days behind would have run out for
+    /// whoever prunes.
+    async fn ask_what_time_it_is(&self) {
+        if let Some(order) = self.orders.first()
+            && let Ok(Some(backup)) = self.world.backups.metadata(order.backup.namespace()).await
+        {
+            self.clock.compare(backup.answered_at);
+        }
     }
 
     /// Restores everything that no earlier invocation has ended.

@@ -47,6 +47,14 @@ impl Past {
         self.ended.as_ref().is_none_or(waits)
     }
 
+    /// Whether a copy was asked for whose end somebody has to see: by its token, or, of a frozen source, because a copy
+    /// that began unheard is born read-only and looks sealed.
+    #[must_use]
+    pub fn was_begun(&self) -> bool {
+        let frozen = self.before.as_ref().is_some_and(|before| before.read_only);
+        self.is_open() && (self.token.is_some() || frozen)
+    }
+
     /// The token of a copy that nobody saw end.
     #[must_use]
     pub fn copying(&self) -> Option<&str> {
@@ -129,6 +137,12 @@ impl Pasts {
             let token = past.copying().filter(|_| of == target)?;
             Some((Namespace::parse(source)?, token))
         })
+    }
+
+    /// The jobs that were begun and of which nobody saw the end: target and source.
+    pub fn open(&self) -> impl Iterator<Item = (&str, &str)> {
+        let open = self.jobs.iter().filter(|(_, past)| past.is_open());
+        open.map(|((target, source), _)| (target.as_str(), source.as_str()))
     }
 
     /// Whether every job that is open can be asked after by its token.

@@ -9,6 +9,7 @@ mod journaled;
 mod sides;
 mod spending;
 mod sweeping;
+mod timing;
 mod verifying;
 
 use std::collections::BTreeSet;
@@ -121,11 +122,11 @@ pub async fn run<S: Service>(
     run_id: String,
     time_left: Duration,
 ) -> Result<Report, Refused> {
-    let begun = world.clock.now();
-    let slot = match (request.action, request.scheduled_time) {
-        (Action::Resume, Some(slot)) => Slot::of(slot)?,
-        (_, scheduled) => Slot::of_run(scheduled, begun)?,
-    };
+    let until = Instant::now() + time_left;
+    let clock = world.clock.for_a_new_run();
+    let begun = clock.now();
+    let slot = timing::slot_of(request, world, &clock, time_left);
+    let slot = slot.boxed_local().await?;
     let report = Report::begin(
         request,
         world.plan,
@@ -137,13 +138,15 @@ pub async fn run<S: Service>(
     let mut run = Run {
         request,
         world,
-        clock: world.clock.for_a_new_run(),
+        clock,
         slot,
-        copy_until: Instant::now() + time_left.saturating_sub(time_left / 10),
-        until: Instant::now() + time_left,
+        copy_until: until.checked_sub(time_left / 10).unwrap_or(until),
+        until,
         lease: None,
         notes: Notes::default(),
         pasts: Pasts::default(),
+        given_up: false,
+        unlisted: false,
         compared: BTreeSet::new(),
         over_budget: None,
         report,
@@ -176,6 +179,10 @@ struct Run<'a, 'w, S> {
     lease: Option<Arc<Lease>>,
     notes: Notes,
     pasts: Pasts,
+    /// It is too late to carry on.
+    given_up: bool,
+    /// A region could not be listed for a reason that passes, so nobody knows which jobs there are.
+    unlisted: bool,
     /// Targets and sources whose backups a job of this invocation has compared.
     compared: BTreeSet<(usize, Namespace)>,
     /// Why nothing new may be copied, if that is so.
@@ -186,7 +193,7 @@ struct Run<'a, 'w, S> {
 impl<S: Service> Run<'_, '_, S> {
     async fn work(&mut self) {
         if self.request.action == Action::Resume {
-            if self.is_too_late() {
+            if self.is_too_late().boxed_local().await {
                 return self.abandon();
             }
             if self.only_waits().await {
@@ -289,10 +296,12 @@ impl<S: Service> Run<'_, '_, S> {
                 (side, jobs)
             })
             .collect();
+        let sources = self.live_and_begun(live);
         // Whoever has a backup of this slot already can wait for those who have none.
-        let (first, then): (Vec<_>, Vec<_>) = live
+        let (first, then): (Vec<_>, Vec<_>) = sources
             .iter()
             .flat_map(|source| jobs.iter().map(move |(side, jobs)| (source, *side, jobs)))
+            .filter(|(source, side, _)| self.has_its_turn(source, side, live))
             .partition(|(source, side, _)| !side.has_backup_of(source, self.slot));
         (self.world.watch)(Step::Jobs(first.len() + then.len()));
         let work = first.into_iter().chain(then).map(|(source, side, jobs)| {
@@ -316,6 +325,13 @@ impl<S: Service> Run<'_, '_, S> {
         }
         drop(ended);
         drop(jobs);
+        for side in sides.iter_mut() {
+            let failed = live
+                .iter()
+                .filter(|source| self.failed_before(source, side.target));
+            let failed: Vec<Namespace> = failed.cloned().collect();
+            side.unsealed.extend(failed);
+        }
         for (at, sealed) in results {
             let Some(side) = sides.iter_mut().find(|side| side.at == at) else {
                 continue;

@@ -2,7 +2,8 @@
 //!
 //! A [`Service`] is one region seen with one key. Its methods make one attempt each; [`Patient`] adds the waiting:
 //! bounded retries with jitter, `Retry-After`, a deadline for everything, a bound on requests in flight. Starting a copy
-//! is never retried here, because only a look at the destination tells whether the first attempt was heard.
+//! is never retried here, because only a look at the destination tells whether the first attempt was heard; nor is a
+//! deletion, because it may have become wrong while it waited.
 
 pub mod turbopuffer;
 
@@ -328,13 +329,14 @@ impl ServiceError {
         )
     }
 
-    /// Whether it is the key that was refused, or could not be had: somebody has to put that right first.
+    /// Whether it says nothing about what was asked for: it passes, or somebody sets the key right.
     #[must_use]
-    pub fn is_about_the_key(&self) -> bool {
-        matches!(
+    pub fn can_be_set_right(&self) -> bool {
+        let of_the_key = matches!(
             self,
             Self::Unauthorized { .. } | Self::Forbidden { .. } | Self::Key(_)
-        )
+        );
+        of_the_key || self.passes()
     }
 
     /// Whether the service may have carried the request out all the same.
@@ -414,7 +416,8 @@ pub trait Service: Sync {
         on: bool,
     ) -> impl Future<Output = Result<bool, ServiceError>>;
 
-    /// Deletes a namespace, for good. One that is gone already counts as deleted.
+    /// Deletes a namespace, for good. One that is gone already counts as deleted. Sent once: what the certificate rests on
+    /// holds for a moment, so whoever asks again looks and decides again ([`decided_anew`]).
     fn delete(
         &self,
         certificate: &DeletionCertificate,
@@ -469,20 +472,22 @@ impl<S: Service> Patient<S> {
         // Boxed, because every layer above would otherwise hold the whole depth of the client's futures.
         let answer = tokio::time::timeout(ATTEMPT_DEADLINE, request.boxed_local()).await;
         drop(permit);
-        let answer = answer.unwrap_or_else(|_| {
-            Err(ServiceError::NoAnswer {
-                region: self.region().into(),
-                message: format!(
-                    "{what} took longer than {} seconds",
-                    ATTEMPT_DEADLINE.as_secs()
-                ),
-            })
-        });
+        let answer = answer.unwrap_or_else(|_| Err(self.too_late(what)));
         match &answer {
             Err(ServiceError::Throttled { .. }) => self.limiter.throttled(),
             _ => self.limiter.answered(),
         }
         answer
+    }
+
+    fn too_late(&self, what: &str) -> ServiceError {
+        ServiceError::NoAnswer {
+            region: self.region().into(),
+            message: format!(
+                "{what} took longer than {} seconds",
+                ATTEMPT_DEADLINE.as_secs()
+            ),
+        }
     }
 
     /// Attempts until one succeeds, the error will not pass, or there have been enough.
@@ -525,6 +530,27 @@ pub(crate) fn delays() -> ExponentialBuilder {
         .with_factor(2.0)
         .with_jitter()
         .with_max_times(RETRIES)
+}
+
+/// Requests to delete one namespace, each after a decision of its own.
+const DELETIONS: usize = 4;
+
+/// Carries a deletion out. `decide` looks at everything that speaks for and against it and sends one request at most;
+/// where `put_off` says that this one was not answered, or refused for the moment, it is decided anew, a few times.
+pub(crate) async fn decided_anew<D>(
+    decide: impl AsyncFn() -> Result<D, ServiceError>,
+    put_off: impl Fn(&D) -> Option<&ServiceError>,
+) -> Result<D, ServiceError> {
+    let mut waits = delays().with_max_times(DELETIONS - 1).build();
+    loop {
+        let decided = decide().await?;
+        let error = put_off(&decided).filter(|error| error.passes());
+        let wait = error.and_then(|error| patience(error, waits.next()));
+        match wait {
+            Some(wait) => tokio::time::sleep(wait).await,
+            None => return Ok(decided),
+        }
+    }
 }
 
 /// How long to wait before the `n`th look at something that is being made: quickly at first, then calmly.
@@ -602,7 +628,9 @@ impl<S: Service> Service for Patient<S> {
     }
 
     async fn delete(&self, certificate: &DeletionCertificate) -> Result<(), ServiceError> {
-        self.patiently("delete", || self.service.delete(certificate))
-            .await
+        // The wait for a place in flight counts: a certificate must not grow old in a queue.
+        let sent = self.once("delete", self.service.delete(certificate));
+        let answer = tokio::time::timeout(ATTEMPT_DEADLINE, sent).await;
+        answer.unwrap_or_else(|_| Err(self.too_late("delete")))
     }
 }

@@ -64,10 +64,16 @@ impl Slot {
         if scheduled.duration_since(now) > CLOCK_MARGIN {
             return Err(SlotError::Future { scheduled, now });
         }
-        if now.duration_since(scheduled) > LATEST_START - CLOCK_MARGIN {
+        if is_stale(scheduled, now) {
             return Err(SlotError::Stale { scheduled, now });
         }
         Self::of(scheduled)
+    }
+
+    /// Whether it was so long ago that a copy made now would show another state than its name says.
+    #[must_use]
+    pub fn is_stale(self, now: Timestamp) -> bool {
+        is_stale(self.instant(), now)
     }
 
     /// Exactly ten ASCII digits; no sign, no space, no underscore, nothing else.
@@ -86,6 +92,10 @@ impl Slot {
             .and_then(|seconds| Timestamp::from_second(seconds).ok())
             .unwrap_or(Timestamp::MAX)
     }
+}
+
+fn is_stale(scheduled: Timestamp, now: Timestamp) -> bool {
+    now.duration_since(scheduled) > LATEST_START - CLOCK_MARGIN
 }
 
 impl fmt::Display for Slot {

@@ -37,7 +37,8 @@ use settings::{budget_in_words, key_in_words};
 /// Writes what was carried on with.
 pub fn write_resumed(out: &mut impl Write, resumed: &Resumed) -> io::Result<()> {
     let open = resumed.open_runs + resumed.open_restores + resumed.open_drills;
-    if open + resumed.open_cluster_runs + resumed.open_cluster_restores == 0 {
+    let open = open + resumed.open_cluster_runs + resumed.open_cluster_restores;
+    if open + resumed.failures.len() == 0 {
         return writeln!(out, "No run is open.");
     }
     for report in &resumed.runs {
@@ -54,6 +55,12 @@ pub fn write_resumed(out: &mut impl Write, resumed: &Resumed) -> io::Result<()> 
     }
     for report in &resumed.cluster_restores {
         write_cluster_restore(out, report)?;
+    }
+    for failure in &resumed.failures {
+        writeln!(out, "not carried on with: {}", failure.reason())?;
+    }
+    for left in &resumed.left {
+        writeln!(out, "{left}")?;
     }
     for object in &resumed.ignored {
         writeln!(out, "not a run, left alone: {object}")?;

@@ -420,7 +420,7 @@ fn exit_code(answer: &Answer) -> ExitCode {
     let all_in_order = match answer {
         Answer::Checked(checked) => checked.bad().next().is_none(),
         Answer::Estimated(estimated) => estimated.failures.is_empty(),
-        _ => good,
+        _ => good && answer.not_carried_on().is_empty(),
     };
     if all_in_order {
         ExitCode::SUCCESS

@@ -6,7 +6,6 @@ use futures_util::FutureExt;
 
 use super::{Asked, DrillReport, Remembered, drill, region_of};
 use crate::Lifeboat;
-use crate::event::Request;
 use crate::journal::RunKey;
 use crate::plan::Plan;
 use crate::report::Size;
@@ -52,7 +51,7 @@ impl Lifeboat {
         Ok(report.boxed_local().await)
     }
 
-    /// Carries on with an open drill; `None` when it is of a plan that was not asked for, or is not configured.
+    /// Carries on with an open drill of a plan; `None` when nobody wrote down what it is.
     #[expect(
         clippy::too_many_arguments,
         reason = "what a door hands over, and the drill itself"
@@ -61,16 +60,13 @@ impl Lifeboat {
         &self,
         kept: Kept<'_>,
         key: &RunKey,
-        request: &Request,
+        plan: &Plan,
         run_id: String,
         time_left: Duration,
         size: Size,
         watch: &dyn Fn(Step<'_>),
     ) -> Result<Option<DrillReport>, Refused> {
         let journal = kept.journal.of_drills();
-        let Some(plan) = self.open_plan(&key.plan, request) else {
-            return Ok(None);
-        };
         let remembered = Remembered::of(&journal.entries(key).await?);
         let Some(asked) = remembered.asked else {
             forget(&journal, key, &run_id, self.clock.now()).await?;

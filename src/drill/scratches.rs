@@ -15,7 +15,7 @@ use crate::clock::Clock;
 use crate::journal::{Entry, Journal, JournalError, Lease};
 use crate::listing::{self, ListingError};
 use crate::name::{SCRATCH_PREFIX, ScratchName};
-use crate::service::{Patient, Service, ServiceError};
+use crate::service::{Patient, Service, ServiceError, decided_anew};
 
 /// The scratches of one plan's drills in one region.
 pub(crate) struct Scratches<'a, S> {
@@ -49,6 +49,14 @@ pub(crate) enum Cleared {
 }
 
 impl Cleared {
+    /// Why the DELETE itself was not carried out, as far as anybody knows.
+    fn put_off(&self) -> Option<&ServiceError> {
+        match self {
+            Self::Failed(error) => Some(error),
+            _ => None,
+        }
+    }
+
     /// Why it may still stand, in a stable word and a sentence, and whether a later attempt may help.
     pub(crate) fn why_it_stands(&self) -> Option<(&'static str, String, bool)> {
         match self {
@@ -77,7 +85,9 @@ pub(crate) struct Swept {
 impl<S: Service> Scratches<'_, S> {
     /// Deletes a scratch, if it stands and the certificate agrees.
     pub(crate) async fn clear(&self, scratch: &ScratchName, word: ScratchWord<'_>) -> Cleared {
-        let cleared = match timeout_at(self.until, self.clear_one(scratch, word)).await {
+        let decide = async || self.clear_one(scratch, word).await;
+        let cleared = decided_anew(decide, Cleared::put_off);
+        let cleared = match timeout_at(self.until, cleared).await {
             Ok(Ok(cleared)) => cleared,
             Ok(Err(error)) => Cleared::Failed(error),
             Err(_) => Cleared::OutOfTime,
@@ -122,7 +132,9 @@ impl<S: Service> Scratches<'_, S> {
             Ok(_) => return Ok(Cleared::Refused(Refusal::ClocksDisagree)),
             Err(refusal) => return Ok(Cleared::Refused(refusal)),
         };
-        self.region.delete(&certificate).await?;
+        if let Err(error) = self.region.delete(&certificate).await {
+            return Ok(Cleared::Failed(error));
+        }
         Ok(match self.region.metadata(namespace).await? {
             None => Cleared::Deleted,
             Some(_) => Cleared::StillThere,

@@ -43,7 +43,7 @@ pub(crate) async fn renew_hold(hold: Option<&Hold>, clock: &Clock) -> Infallible
     };
     loop {
         sleep(RENEW_HOLD_EVERY).await;
-        if let Err(error) = hold.renew(clock.now()).await {
+        if let Err(error) = hold.renew(clock.latest()).await {
             warn!(error = error.word(), detail = %error, "the hold on the backups was not renewed");
         }
     }

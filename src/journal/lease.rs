@@ -1,4 +1,5 @@
-//! The lease of a plan: at most one run works on a plan at a time, and a dead one holds it for three minutes at most.
+//! The lease of a plan: at most one run works on a plan at a time, and a dead one holds it for three minutes at most, by
+//! whatever clock.
 //!
 //! What it must never do: let two holders both believe that it is theirs, or give a lost lease back. A holder stops
 //! believing a minute before its lease runs out, which is as far as two machines' clocks may disagree.
@@ -16,6 +17,7 @@ use tokio::sync::Mutex;
 
 use super::store::{Found, Put, Store};
 use super::{Journal, JournalError};
+use crate::slot::CLOCK_MARGIN;
 
 /// How long a lease lasts from its taking or renewal.
 pub const LEASE_TIME: SignedDuration = SignedDuration::from_mins(3);
@@ -118,7 +120,7 @@ impl Journal {
             None => u64::try_from(now.as_second()).unwrap_or_default(),
             Some(found) => {
                 let other = understood(found, plan, object)?;
-                if now < other.expires_at {
+                if now < other.expires_at && other.expires_at <= longest(now) {
                     return Err(refused(other, object()));
                 }
                 other.fence.saturating_add(1)
@@ -178,6 +180,12 @@ fn refused(other: Written, object: String) -> LeaseError {
         until: other.expires_at,
         object,
     }
+}
+
+/// The furthest that an honest holder's lease reaches. One that ends later was written by a clock that is far ahead, or
+/// by hand, and would keep everybody away for as long as it likes.
+fn longest(now: Timestamp) -> Timestamp {
+    after(now).saturating_add(CLOCK_MARGIN).unwrap_or(now)
 }
 
 fn after(now: Timestamp) -> Timestamp {

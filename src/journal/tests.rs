@@ -15,7 +15,7 @@ use super::*;
 use faulty_store::{Chances, Counts, Fate, FaultyStore};
 
 #[path = "../../tests/it/faulty_store.rs"]
-mod faulty_store;
+pub(crate) mod faulty_store;
 
 mod directories;
 mod ends;

@@ -73,8 +73,8 @@ impl Lifeboat {
             .await
     }
 
-    /// Carries on with an open restore; `None` when it is not for us: of another plan than was asked for, or into an
-    /// organisation whose key only another machine has.
+    /// Carries on with an open restore of a plan; `None` when nobody wrote down what it is, or it is into an organisation
+    /// whose key only another machine has.
     #[expect(
         clippy::too_many_arguments,
         reason = "what a door hands over, and the restore itself"
@@ -83,7 +83,7 @@ impl Lifeboat {
         &self,
         kept: Kept<'_>,
         key: &RunKey,
-        request: &Request,
+        plan: &Plan,
         run_id: String,
         time_left: Duration,
         size: Size,
@@ -91,11 +91,8 @@ impl Lifeboat {
     ) -> Result<Option<RestoreReport>, Refused> {
         let journal = kept.journal.of_restores();
         let remembered = Remembered::of(&journal.entries(key).await?);
-        let Some((plan, asked)) = remembered.asked else {
+        let Some((_, asked)) = remembered.asked else {
             forget(&journal, key, &run_id, self.clock.now()).await?;
-            return Ok(None);
-        };
-        let Some(plan) = self.open_plan(&plan, request) else {
             return Ok(None);
         };
         if asked.to_api_key_in_variable && self.settings.restore_key.is_none() {

@@ -85,7 +85,7 @@ impl RestoreError {
 
 impl From<ServiceError> for RestoreError {
     fn from(error: ServiceError) -> Self {
-        if error.passes() || error.is_about_the_key() {
+        if error.can_be_set_right() {
             Self::Trouble(error)
         } else {
             Self::Service(error)

@@ -240,6 +240,7 @@ impl<'w, S: Service> Run<'_, 'w, S> {
         let list = DueList {
             plan: &self.world.plan.name,
             target: &side.target.name,
+            region: &side.target.region,
             due: &names,
             backups,
             sealed,

@@ -10,7 +10,7 @@ use super::{Run, Side};
 use crate::certificate::{self, DeletionCertificate, DiscardClaim, Refusal, Witness};
 use crate::journal::Holds;
 use crate::name::{BackupName, Class, Namespace};
-use crate::service::{Service, ServiceError};
+use crate::service::{Service, ServiceError, decided_anew};
 
 /// What became of a backup that was to be discarded.
 enum Discarded {
@@ -18,6 +18,17 @@ enum Discarded {
     Yes,
     /// It stays.
     No(&'static str, String),
+    /// Its DELETE was not answered, or refused.
+    Unconfirmed(ServiceError),
+}
+
+impl Discarded {
+    fn put_off(&self) -> Option<&ServiceError> {
+        match self {
+            Self::Unconfirmed(error) => Some(error),
+            Self::Yes | Self::No(..) => None,
+        }
+    }
 }
 
 impl<S: Service> Run<'_, '_, S> {
@@ -25,7 +36,9 @@ impl<S: Service> Run<'_, '_, S> {
     pub(super) async fn discard(&mut self) {
         let (_, sides) = self.list_sides(&[Class::Scheduled, Class::Manual]).await;
         for (side, name) in self.pick(&sides) {
-            let discarded = timeout_at(self.until, self.discard_one(side, &name)).await;
+            let decide = async || self.discard_one(side, &name).await;
+            let discarded = decided_anew(decide, Discarded::put_off);
+            let discarded = timeout_at(self.until, discarded).await;
             let discarded = discarded.unwrap_or_else(|_| {
                 let message = "time ran out during the deletion; look whether it stands";
                 Ok(Discarded::No("out_of_time", message.into()))
@@ -35,7 +48,7 @@ impl<S: Service> Run<'_, '_, S> {
                 Ok(Discarded::No(word, message)) => {
                     self.fail_backup_at(side.at, &name, word, message);
                 }
-                Err(error) => {
+                Ok(Discarded::Unconfirmed(error)) | Err(error) => {
                     let message =
                         format!("the deletion was not confirmed; look whether it stands: {error}");
                     self.fail_backup_at(side.at, &name, error.word(), message);
@@ -66,7 +79,9 @@ impl<S: Service> Run<'_, '_, S> {
         if self.request.dry_run {
             return Ok(Discarded::Yes);
         }
-        side.service.delete(&certificate).await?;
+        if let Err(error) = side.service.delete(&certificate).await {
+            return Ok(Discarded::Unconfirmed(error));
+        }
         if side.service.metadata(name.namespace()).await?.is_some() {
             let message = "the service answered the deletion and still shows the backup";
             return Ok(Discarded::No("still_there", message.into()));

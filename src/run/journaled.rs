@@ -2,18 +2,22 @@
 //!
 //! A journal that can't be used stops deletion and fails the run; copying goes on without it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use tokio::time::timeout_at;
 use tracing::error;
 
+use super::sides::{Live, Side};
 use super::{Run, class};
+use crate::backup::JobState;
 use crate::event::Action;
 use crate::journal::{Entry, JobLine, LeaseError, RunKey, RunLog, RunRecord, give_back};
-use crate::name::BackupName;
-use crate::resume::{Notes, Pasts};
+use crate::name::{BackupName, Namespace};
+use crate::plan::Target;
+use crate::report::Outcome;
+use crate::resume::{Notes, Past, Pasts};
 use crate::service::{Progress, Service};
-use crate::slot::Slot;
 
 impl<S: Service> Run<'_, '_, S> {
     /// Takes the plan's lease and opens the run in the journal. `false` when another invocation is at work.
@@ -80,12 +84,8 @@ impl<S: Service> Run<'_, '_, S> {
         }
     }
 
-    /// Whether a copy made now would show another state than the slot's.
-    pub(super) fn is_too_late(&self) -> bool {
-        Slot::of_run(Some(self.slot.instant()), self.clock.now()).is_err()
-    }
-
     pub(super) fn abandon(&mut self) {
+        self.given_up = true;
         let slot = self.slot.instant();
         self.report.fail("abandoned", format!(
             "the run of {slot} was not finished within seven days and is given up; what it sealed stands, and the next run copies the rest"
@@ -106,8 +106,9 @@ impl<S: Service> Run<'_, '_, S> {
                 else {
                     continue;
                 };
-                match service.poll_copy(name.namespace(), token).await {
-                    Ok(Progress::Running(progress)) => waiting.push((at, name, progress)),
+                let asked = service.poll_copy(name.namespace(), token);
+                match timeout_at(self.until, asked).await {
+                    Ok(Ok(Progress::Running(progress))) => waiting.push((at, name, progress)),
                     _ => return false,
                 }
             }
@@ -118,18 +119,74 @@ impl<S: Service> Run<'_, '_, S> {
         !waiting.is_empty()
     }
 
+    /// The sources that are listed, and those of which an earlier invocation began a copy and nobody saw its end.
+    pub(super) fn live_and_begun(&self, live: &Live) -> Live {
+        let begun = self
+            .pasts
+            .open()
+            .filter_map(|(_, source)| Namespace::parse(source));
+        live.iter().cloned().chain(begun).collect()
+    }
+
+    /// Whether there is a job of a source in a target for this invocation.
+    pub(super) fn has_its_turn(&self, source: &Namespace, side: &Side<'_, S>, live: &Live) -> bool {
+        if live.contains(source) {
+            return !self.failed_before(source, side.target);
+        }
+        // A source that is gone ends its job as such.
+        let target = &side.target.name;
+        let past = self.pasts.of_job(target, source);
+        past.is_some_and(Past::is_open) && self.is_of_the_plan(target, source.as_str())
+    }
+
+    /// Whether the job of a source failed for good in an earlier invocation. A tick does not begin it anew: while one copy
+    /// keeps a run open for days, every other would be paid for every five minutes.
+    pub(super) fn failed_before(&self, source: &Namespace, target: &Target) -> bool {
+        let past = self.pasts.of_job(&target.name, source);
+        let ended = past.and_then(|past| past.ended.as_ref());
+        self.request.action == Action::Resume
+            && ended.is_some_and(|line| line.state == JobState::Failed.word())
+    }
+
+    fn is_of_the_plan(&self, target: &str, source: &str) -> bool {
+        let plan = self.world.plan;
+        plan.targets.iter().any(|known| known.name == target)
+            && plan.source.selectors.selects(source)
+    }
+
+    /// Whether something that an earlier invocation began, or left to this one, has no end yet and can still have one.
+    fn leaves_something(&self, lines: &[JobLine]) -> bool {
+        let ended: BTreeSet<(&str, &str)> = lines
+            .iter()
+            .map(|line| (line.target.as_str(), line.source.as_str()))
+            .collect();
+        let mut open = self.pasts.open();
+        let begun = open.any(|job| !ended.contains(&job) && self.is_of_the_plan(job.0, job.1));
+        begun || (self.unlisted && self.request.action == Action::Resume)
+    }
+
+    /// What a night without a journal can't do, as `check` says it too.
+    fn warn_about_no_journal(&mut self) {
+        let backs_up = self.request.action == Action::Backup && !self.request.dry_run;
+        if backs_up && self.world.journal.is_none() {
+            self.report.warn("no journal is configured: a copy that outlives this invocation waits for the next night, nothing remembers this run, and nothing keeps two runs, or a run and a restore, apart; set LIFEBOAT_JOURNAL, such as `s3://bucket/lifeboat`".to_owned());
+        }
+    }
+
     /// Leaves the run open for the next invocation, or files it as finished; then gives the lease back.
     pub(super) async fn close_journal(&mut self) {
+        self.warn_about_no_journal();
         if let Some(fault) = self.notes.fault() {
             self.report.fail(fault.word(), fault.to_string());
         }
         let sound = self.notes.fault().is_none();
         let (log, lines) = std::mem::take(&mut self.notes).into_parts();
-        let done = self.report.incomplete_jobs() == 0;
+        let left = self.leaves_something(&lines);
+        let stays_open = !self.given_up && (left || self.report.incomplete_jobs() > 0);
         let closed = match (log, self.world.journal) {
-            (Some(log), _) if !done => {
+            (Some(log), _) if stays_open => {
                 self.report.stays_open = true;
-                if self.report.only_copies_are_left() {
+                if !left && self.report.only_copies_are_left() {
                     log.append(&Entry::Waiting).await
                 } else {
                     Ok(())
@@ -155,6 +212,14 @@ impl<S: Service> Run<'_, '_, S> {
             jobs.insert((line.target.clone(), line.source.clone()), line);
         }
         let targets = self.report.targets.iter();
+        // What failed in an earlier invocation was not tried again, and is no success of the whole.
+        let failed = jobs
+            .values()
+            .any(|line| line.state == JobState::Failed.word());
+        let outcome = match self.report.outcome_so_far() {
+            Outcome::Succeeded if failed => Outcome::Failed,
+            outcome => outcome,
+        };
         RunRecord {
             key: RunKey {
                 plan: self.world.plan.name.clone(),
@@ -162,7 +227,7 @@ impl<S: Service> Run<'_, '_, S> {
                 class: class(self.request),
             },
             run_id: self.report.run_id.clone(),
-            outcome: self.report.outcome_so_far().word().to_owned(),
+            outcome: outcome.word().to_owned(),
             opened_at: log.opened_at(),
             closed_at: self.clock.now(),
             asked: None,

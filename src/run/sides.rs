@@ -71,6 +71,7 @@ impl<'w, S: Service> Run<'_, 'w, S> {
             let inventory = match backups {
                 Ok(listing) => Some(Inventory::of(plan, target, listing)),
                 Err(error) => {
+                    self.unlisted |= error.passes();
                     self.fail_listing_at(at, &error);
                     // A listing in doubt forbids deletion; copying needs none. A region that can't even be listed is left alone.
                     if !matches!(error, ListingError::Broken { .. }) {
@@ -90,6 +91,7 @@ impl<'w, S: Service> Run<'_, 'w, S> {
         let live = match sources {
             Ok(listing) => self.selected(listing.names),
             Err(error) => {
+                self.unlisted |= error.passes();
                 self.fail_listing(&error);
                 return (None, sides);
             }

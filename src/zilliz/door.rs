@@ -24,9 +24,10 @@ use crate::name::Class;
 use crate::plan::{ClusterPlan, Settings};
 use crate::preflight::Finding;
 use crate::report::Size;
+use crate::resuming::{open_of, what_is_open};
 use crate::run::Refused;
 use crate::secret::ApiKey;
-use crate::{Answer, Lifeboat, RUNS_SHOWN};
+use crate::{Answer, Lifeboat, RUNS_SHOWN, Resumed};
 
 /// The control planes of all plans, by plan.
 pub(crate) type Clients = BTreeMap<String, Client<Https>>;
@@ -151,22 +152,22 @@ impl Lifeboat {
     pub(crate) async fn resume_clusters(
         &self,
         request: &Request,
-        run_id: &str,
         ends: Instant,
         size: Size,
-    ) -> Result<(usize, Vec<ClusterReport>, Vec<String>), Refused> {
+        resumed: &mut Resumed,
+    ) {
         let Some(journal) = self
             .cluster_journal()
             .filter(|_| !self.settings.clusters.is_empty())
         else {
-            return Ok((0, Vec::new(), Vec::new()));
+            return;
         };
-        let open = journal.open_runs().await?;
-        let (count, mut reports) = (open.runs.len(), Vec::new());
-        for open in open.runs {
-            let wanted = is_meant(request, &open.key.plan);
-            let mut plans = self.settings.clusters.iter();
-            let Some(plan) = plans.find(|plan| wanted && plan.name == open.key.plan) else {
+        let open = journal.open_runs().await;
+        let open = open_of(resumed, "runs over clusters", open);
+        resumed.open_cluster_runs = open.len();
+        for open in open {
+            let what = what_is_open("run", &open.key.plan, open.key.slot.instant());
+            let Some(plan) = self.open_cluster_plan(&what, &open.key.plan, request, resumed) else {
                 continue;
             };
             let request = Request {
@@ -177,12 +178,30 @@ impl Lifeboat {
                 ..Request::default()
             };
             let left = ends.saturating_duration_since(Instant::now());
-            reports.push(
-                self.run_clusters(&request, plan, run_id, left, size)
-                    .await?,
-            );
+            let run_id = resumed.run_id.clone();
+            let report = self.run_clusters(&request, plan, &run_id, left, size);
+            let report = resumed.of(&what, report.await);
+            resumed.clusters.extend(report);
         }
-        Ok((count, reports, open.ignored))
+    }
+
+    /// The plan of something open. `None` when another one was asked for; or when it is not configured, which is told.
+    pub(super) fn open_cluster_plan(
+        &self,
+        what: &str,
+        name: &str,
+        request: &Request,
+        resumed: &mut Resumed,
+    ) -> Option<&ClusterPlan> {
+        if !is_meant(request, name) {
+            return None;
+        }
+        let mut plans = self.settings.clusters.iter();
+        let plan = plans.find(|plan| plan.name == name);
+        if plan.is_none() {
+            resumed.leave(what, name);
+        }
+        plan
     }
 
     /// What the journal remembers of these plans' runs, newest first within each.

@@ -286,7 +286,7 @@ impl<T: Transport> Run<'_, '_, T> {
     }
 
     fn is_too_late(&self) -> bool {
-        Slot::of_run(Some(self.slot.instant()), self.world.clock.now()).is_err()
+        self.slot.is_stale(self.world.clock.now())
     }
 
     pub(super) fn out_of_time(&mut self, cluster: Option<&str>) {

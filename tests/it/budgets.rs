@@ -64,10 +64,11 @@ async fn a_soft_budget_warns_and_stops_nothing() {
         (Outcome::Succeeded, 2, State::OverSoft),
         "{report:#?}"
     );
-    let [warning] = report.warnings.shown.as_slice() else {
+    let [warning, no_journal] = report.warnings.shown.as_slice() else {
         panic!("{:?}", report.warnings)
     };
     assert!(warning.contains("the soft budget is <$0.01"), "{warning}");
+    assert!(no_journal.contains("LIFEBOAT_JOURNAL"), "{no_journal}");
     assert!(report.estimate.is_none(), "only a dry run shows all of it");
 }
 

@@ -14,15 +14,15 @@ use serde_json::json;
 
 use crate::world::{SOURCE, TARGET, World};
 
-const NIGHT: &str = "2026-01-02T02:00:00Z";
+pub(crate) const NIGHT: &str = "2026-01-02T02:00:00Z";
 const TICK: SignedDuration = SignedDuration::from_mins(5);
 
-fn at(text: &str) -> Timestamp {
+pub(crate) fn at(text: &str) -> Timestamp {
     text.parse().unwrap()
 }
 
 /// A world with a journal in memory, which the test keeps a hand on.
-fn journaled(variables: &[(&str, &str)]) -> (World, Arc<InMemory>) {
+pub(crate) fn journaled(variables: &[(&str, &str)]) -> (World, Arc<InMemory>) {
     let mut world = World::new(1, variables);
     let objects = Arc::new(InMemory::new());
     let store: Arc<dyn ObjectStore> = objects.clone();
@@ -31,7 +31,7 @@ fn journaled(variables: &[(&str, &str)]) -> (World, Arc<InMemory>) {
 }
 
 /// A world with one source whose copy takes this long.
-fn with_a_copy_of(hours: u64) -> (World, Arc<InMemory>) {
+pub(crate) fn with_a_copy_of(hours: u64) -> (World, Arc<InMemory>) {
     let (world, objects) = journaled(&[]);
     world.emulator.update_settings(|settings| {
         settings.copy_overhead_ms = hours * 3_600_000;
@@ -40,7 +40,7 @@ fn with_a_copy_of(hours: u64) -> (World, Arc<InMemory>) {
     (world, objects)
 }
 
-fn resume(slot: &str) -> Request {
+pub(crate) fn resume(slot: &str) -> Request {
     Request {
         action: Action::Resume,
         scheduled_time: Some(at(slot)),
@@ -48,13 +48,13 @@ fn resume(slot: &str) -> Request {
     }
 }
 
-async fn open_slots(world: &World) -> Vec<Timestamp> {
+pub(crate) async fn open_slots(world: &World) -> Vec<Timestamp> {
     let open = world.journal.as_ref().unwrap().open_runs().await.unwrap();
     open.runs.iter().map(|run| run.key.slot.instant()).collect()
 }
 
 /// What a five-minute schedule does until nothing is open, or the end of patience.
-async fn tick_until_done(world: &World, most: usize) -> (Vec<Report>, Timestamp) {
+pub(crate) async fn tick_until_done(world: &World, most: usize) -> (Vec<Report>, Timestamp) {
     let mut reports = Vec::new();
     for _ in 0..most {
         tokio::time::sleep(TICK.try_into().unwrap()).await;

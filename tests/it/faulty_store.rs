@@ -42,6 +42,15 @@ pub(crate) enum Fate {
     KilledAfter,
 }
 
+/// Why a whole store refuses, in S3's words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    /// There is no such bucket.
+    Missing,
+    /// It may be read and not written.
+    MayNotWrite,
+}
+
 /// How often requests fail by chance, in percent, and how long they may take.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Chances {
@@ -72,6 +81,7 @@ struct State {
     chances: Chances,
     told: VecDeque<Fate>,
     late: Vec<(Path, PutPayload, PutOptions)>,
+    refusal: Option<Refusal>,
     dead: bool,
     counts: Counts,
     met: BTreeMap<Fate, u64>,
@@ -87,6 +97,7 @@ impl FaultyStore {
                 chances: Chances::default(),
                 told: VecDeque::new(),
                 late: Vec::new(),
+                refusal: None,
                 dead: false,
                 counts: Counts::default(),
                 met: BTreeMap::new(),
@@ -103,6 +114,22 @@ impl FaultyStore {
     /// What becomes of the next writes; after them, chance decides.
     pub(crate) fn next_writes(&self, fates: impl IntoIterator<Item = Fate>) {
         self.state().told.extend(fates);
+    }
+
+    /// From now on every request that this is about is refused.
+    pub(crate) fn refuse(&self, refusal: Refusal) {
+        self.state().refusal = Some(refusal);
+    }
+
+    fn if_not_refused(&self, is_write: bool) -> Result<()> {
+        match self.state().refusal {
+            Some(Refusal::Missing) => Err(failure("<Code>NoSuchBucket</Code>")),
+            Some(Refusal::MayNotWrite) if is_write => Err(Error::PermissionDenied {
+                path: String::new(),
+                source: "<Code>AccessDenied</Code>".into(),
+            }),
+            _ => Ok(()),
+        }
     }
 
     /// Everything is gone.
@@ -190,6 +217,7 @@ impl FaultyStore {
     }
 
     async fn delete_one(self, location: Path) -> Result<Path> {
+        self.if_not_refused(true)?;
         let fate = self.fate(true, |counts| counts.writes += 1).await;
         if fate == Fate::FailsBefore {
             return Err(failure("the connection was refused"));
@@ -240,6 +268,7 @@ impl ObjectStore for FaultyStore {
         payload: PutPayload,
         options: PutOptions,
     ) -> Result<PutResult> {
+        self.if_not_refused(true)?;
         let fate = self.fate(true, |counts| counts.writes += 1).await;
         if fate == Fate::ComesLate {
             self.state().late.push((location.clone(), payload, options));
@@ -254,6 +283,7 @@ impl ObjectStore for FaultyStore {
     }
 
     async fn get_opts(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
+        self.if_not_refused(false)?;
         match self.fate(false, |counts| counts.gets += 1).await {
             Fate::Passes => self.objects.get_opts(location, options).await,
             _ => Err(failure("the connection was reset")),
@@ -273,6 +303,7 @@ impl ObjectStore for FaultyStore {
     fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
         let (store, prefix) = (self.clone(), prefix.cloned());
         let listed = async move {
+            store.if_not_refused(false)?;
             match store.fate(false, |counts| counts.lists += 1).await {
                 Fate::Passes => Ok(store.objects.list(prefix.as_ref())),
                 _ => Err(failure("the connection was reset")),

@@ -274,3 +274,26 @@ async fn a_renewal_in_the_background_and_a_look_at_the_lease_do_not_disturb_each
     two.unwrap();
     assert_eq!(lease.until(), later(46 + 180));
 }
+
+/// Written by a clock that is far ahead, or by hand: an honest holder's lasts three minutes from then.
+#[tokio::test(start_paused = true)]
+async fn a_lease_of_a_clock_that_is_far_ahead_blocks_nobody_for_long() {
+    let honest = later(180 + 300);
+    for (expires_at, holds) in [
+        (honest, true),
+        (honest + SignedDuration::from_secs(1), false),
+        (later(24 * 3_600), false),
+        (Timestamp::MAX, false),
+    ] {
+        let bucket = Bucket::default();
+        let lease = json!({
+            "plan": "nightly", "holder": "run-1", "fence": 7, "nonce": 1, "expires_at": expires_at
+        });
+        bucket.put("leases/nightly.json", &lease.to_string()).await;
+        let second = bucket.journal().acquire("nightly", "run-2", now()).await;
+        assert_eq!(second.is_err(), holds, "{expires_at}");
+        if let Ok(lease) = second {
+            assert_eq!(lease.fence(), 8);
+        }
+    }
+}

@@ -12,12 +12,13 @@ use super::report::ClusterRestoreReport;
 use super::{World, restore};
 use crate::event::cluster_restore_fields::{not_for_clusters, only_for_clusters};
 use crate::event::{EventError, Request};
-use crate::journal::RunRecord;
+use crate::journal::{Journal, RunKey, RunRecord};
 use crate::plan::ClusterPlan;
 use crate::report::Size;
-use crate::restore::{How, forget};
+use crate::restore::{How, forget, plan_of};
+use crate::resuming::{open_of, what_is_open};
 use crate::run::Refused;
-use crate::{Answer, Lifeboat, RUNS_SHOWN};
+use crate::{Answer, Lifeboat, RUNS_SHOWN, Resumed};
 
 /// Refuses a restore of clusters where the plan is of turbopuffer.
 pub(in crate::zilliz) fn refuse_elsewhere(request: &Request) -> Result<(), EventError> {
@@ -72,37 +73,51 @@ impl Lifeboat {
         Ok(restored.boxed_local().await?)
     }
 
-    /// Carries on with every open restore of these plans, one after the other: how many were open, and what was done.
+    /// Carries on with every open restore of these plans, one after the other.
     pub(crate) async fn resume_cluster_restores(
         &self,
         request: &Request,
-        run_id: &str,
         ends: Instant,
         size: Size,
-    ) -> Result<(usize, Vec<ClusterRestoreReport>), Refused> {
+        resumed: &mut Resumed,
+    ) {
         let kept = self.kept().filter(|_| !self.settings.clusters.is_empty());
-        let Some(kept) = kept else {
-            return Ok((0, Vec::new()));
-        };
+        let Some(kept) = kept else { return };
         let journal = of_restores(kept.journal);
-        let open = journal.open_runs().await?.runs;
-        let (count, mut reports) = (open.len(), Vec::new());
+        let open = journal.open_runs().await;
+        let open = open_of(resumed, "restores of clusters", open);
+        resumed.open_cluster_restores = open.len();
         for open in open {
-            let past = Past::of(&journal.entries(&open.key).await?);
-            let Some((plan, asked)) = past.asked else {
-                forget(&journal, &open.key, run_id, self.clock.now()).await?;
-                continue;
-            };
-            let wanted = request.plan.as_ref().is_none_or(|wanted| *wanted == plan);
-            let mut plans = self.settings.clusters.iter();
-            let Some(plan) = plans.find(|known| wanted && known.name == plan) else {
+            let name = plan_of(&open.key.plan);
+            let what = what_is_open("restore", name, open.key.slot.instant());
+            let Some(plan) = self.open_cluster_plan(&what, name, request, resumed) else {
                 continue;
             };
             let left = ends.saturating_duration_since(Instant::now());
-            let report = self.restore_in(&asked, plan, How::OneMoreLook, run_id, left, size);
-            reports.push(report.boxed_local().await?);
+            let run_id = resumed.run_id.clone();
+            let report = self.carry_on_in(&journal, &open.key, plan, &run_id, left, size);
+            let report = resumed.of(&what, report.boxed_local().await).flatten();
+            resumed.cluster_restores.extend(report);
         }
-        Ok((count, reports))
+    }
+
+    /// Carries on with an open restore; `None` when nobody wrote down what it is.
+    async fn carry_on_in(
+        &self,
+        journal: &Journal,
+        key: &RunKey,
+        plan: &ClusterPlan,
+        run_id: &str,
+        left: Duration,
+        size: Size,
+    ) -> Result<Option<ClusterRestoreReport>, Refused> {
+        let past = Past::of(&journal.entries(key).await?);
+        let Some((_, asked)) = past.asked else {
+            forget(journal, key, run_id, self.clock.now()).await?;
+            return Ok(None);
+        };
+        let report = self.restore_in(&asked, plan, How::OneMoreLook, run_id, left, size);
+        report.await.map(Some)
     }
 
     /// What the journal remembers of these plans' restores, open ones first within each.

@@ -295,6 +295,7 @@ impl<T: Transport> Run<'_, '_, T> {
             let list = DueList {
                 plan: &self.world.plan.name,
                 target: &region,
+                region: &region,
                 due: &names,
                 backups,
                 sealed: made_in(tended, &region),

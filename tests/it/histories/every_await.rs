@@ -225,7 +225,7 @@ async fn killed(sources: usize, kill: Kill) -> (usize, usize) {
 #[test]
 fn a_kill_at_any_await_or_journal_write_costs_nothing() {
     let mut total = (0, 0);
-    for sources in [1, 2, 4] {
+    for sources in 1..=4 {
         let (polls, writes) = play(7, killed(sources, Kill::Never));
         let mut kills: Vec<Kill> = (0..polls - 1).map(Kill::AfterPolls).collect();
         for write in 0..writes {

@@ -18,7 +18,9 @@ use std::time::Duration;
 
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
+use lifeboat::coverage::SkipUnchanged;
 use lifeboat::event::Request;
+use lifeboat::plan::Plan;
 use lifeboat::report::Report;
 use lifeboat::run::Refused;
 use object_store::memory::InMemory;
@@ -159,6 +161,7 @@ impl History {
         for target in &mut world.plan.targets {
             some_policy(&mut dice, &mut target.retention);
         }
+        some_care(seed, &mut world.plan);
         world.page_size = [1_000, 1_000, 7, 20][dice.usize(0..4)];
         let objects = (dice.u8(0..3) > 0).then(|| Arc::new(InMemory::new()));
         let begin: Timestamp = BEGIN.parse().unwrap();
@@ -233,6 +236,16 @@ impl History {
 
     fn targets(&self) -> Vec<&'static str> {
         [TARGET, OTHER_TARGET][..self.world.plan.targets.len()].to_vec()
+    }
+}
+
+/// How closely copies are compared, and whether unchanged sources are copied at all. Of a dice of its own.
+fn some_care(seed: u64, plan: &mut Plan) {
+    let mut dice = fastrand::Rng::with_seed(!seed);
+    let levels = ["count", "count", "metadata", "sample:20", "full"];
+    plan.verify = levels[dice.usize(0..levels.len())].parse().unwrap();
+    if dice.u8(0..4) == 0 {
+        plan.skip_unchanged = SkipUnchanged::until_days_old(dice.u32(1..12));
     }
 }
 

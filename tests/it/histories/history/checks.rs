@@ -14,6 +14,7 @@ use crate::histories::rules::{self, Policy, Scene};
 use crate::world::{Asked, Asks, TARGET};
 
 const CLOCKS_AGREE: i64 = 300;
+const WEEK: i64 = 7 * rules::DAY;
 
 impl History {
     pub(super) fn check(&mut self, before: usize, ended: &[Ended]) {
@@ -163,7 +164,7 @@ impl History {
         let name = format!("backup-{source}-{:010}", slot.as_second());
         let sealed = |seen: &Standing| seen.name == name && seen.read_only;
         assert!(
-            standing.iter().any(sealed) || self.was_deleted(&name),
+            standing.iter().any(sealed) || self.was_deleted(&name) || self.covers(source, standing),
             "{} was deleted before {name} was sealed",
             asked.name
         );
@@ -190,6 +191,7 @@ impl History {
             Err(refused) => {
                 assert!(asked.is_empty(), "refused, and yet {asked:?}");
                 assert!(!refused.to_string().contains("tpuf_test"), "{refused}");
+                self.check_refused(ended);
                 return self.trace.note(&refused.to_string());
             }
         };
@@ -222,6 +224,22 @@ impl History {
             .filter(|one| one.error == "braked");
         self.tally
             .add("lists braked", u64::try_from(braked.count()).unwrap());
+    }
+
+    /// Only a slot is ever refused here: one that is wrong by the service's clock, or that ours speaks against while the
+    /// service is in trouble and can't be asked.
+    fn check_refused(&self, ended: &Ended) {
+        let begun = ended.began + SignedDuration::try_from(ended.start.after).unwrap();
+        let slot = ended.start.request.scheduled_time.unwrap().as_second();
+        let is_wrong = |now: i64| slot - now > CLOCKS_AGREE || now - slot > WEEK - CLOCKS_AGREE;
+        let ours = begun.as_second() + ended.start.skew.as_secs();
+        assert!(is_wrong(ours), "{slot} was refused though it is right");
+        let asked = [begun, ended.until].map(|at| at.as_second() + self.remote_skew);
+        assert!(
+            asked.into_iter().any(is_wrong) || !self.tonight.is_empty(),
+            "{slot} was refused because the local clock is off by {}",
+            ended.start.skew
+        );
     }
 
     /// More than a night explains and more than a quarter needs a person.

@@ -329,6 +329,7 @@ impl History {
                 let name = format!("backup-{source}-{:010}", slot.as_second());
                 let seen = self.world.seen(region);
                 let sealed = seen.iter().any(|seen| seen.name == name && seen.read_only);
+                let sealed = sealed || self.covers(source, &seen);
                 assert!(sealed, "{name} suffered from another source");
             }
         }

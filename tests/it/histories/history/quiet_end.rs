@@ -109,7 +109,7 @@ impl History {
                 let sealed = standing
                     .iter()
                     .any(|seen| seen.name == name && seen.read_only && !self.lies(region, seen));
-                if !sealed {
+                if !sealed && !self.covers(source, &standing) {
                     return Some(format!("{name} is not sealed in {region}"));
                 }
             }

@@ -134,6 +134,19 @@ impl History {
         life.is_some_and(|life| !life.may_have_had(seen.rows, *from, *to + 2 * DAY))
     }
 
+    /// Whether the plan copies no unchanged source, and the newest good backup has what this one has.
+    pub(super) fn covers(&self, source: &str, standing: &[Standing]) -> bool {
+        if self.world.plan.skip_unchanged.is_none() {
+            return false;
+        }
+        let of_source = standing.iter().filter(|seen| {
+            seen.read_only && rules::read(&seen.name).is_some_and(|(of, _)| of == source)
+        });
+        let newest = of_source.max_by_key(|seen| rules::read(&seen.name).map(|(_, slot)| slot));
+        let life = self.sources.get(source);
+        newest.is_some_and(|newest| life.is_some_and(|life| life.rows() == newest.rows))
+    }
+
     pub(super) fn live(&self) -> impl Iterator<Item = &str> {
         self.sources
             .iter()

@@ -35,7 +35,9 @@ impl History {
         let faults = [
             json!({"status": 500}),
             json!({"status": 503, "commit": "after"}),
+            json!({"status": 429}),
             json!({"status": 429, "retry_after": 3}),
+            json!({"status": 429, "retry_after": 60}),
             json!({"status": 502, "body": "<html>bad gateway</html>", "content_type": "text/html"}),
             json!({"reset": "before"}),
             json!({"reset": "after"}),
@@ -45,6 +47,8 @@ impl History {
             json!({"lose_token": true}),
             json!({"fail_operation": true}),
             json!({"corrupt_copy": "drop_rows"}),
+            json!({"corrupt_copy": "drop_attribute"}),
+            json!({"corrupt_copy": "flip_vector_bit"}),
             json!({"stall_operation": true}),
             json!({"delete_lies": true}),
             json!({"clock_skew_seconds": 900}),
