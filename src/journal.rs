@@ -17,6 +17,7 @@
 //! | `drills/…` | the first four for drills | as above |
 //! | `clusters/…` | the first five for plans of Zilliz Cloud | as above |
 //! | `clusters/restores/…` | the first four for restores of clusters, each under its identity | as above |
+//! | `clusters/watch/{plan}.json` | which clusters a plan looks after, since when, and when they were last judged | only if it is as it was read |
 //! | `clusters/tiers/{plan}/{cluster}-{slot}.json` | which backups a plan has had made itself, the only ones it may delete there | only if it is as it was read |
 //!
 //! `{slot}` has `-manual` behind it for a run that makes manual backups. A fence is a number that grows with every
@@ -34,6 +35,7 @@ mod store;
 #[cfg(test)]
 mod tests;
 mod tier;
+mod watch;
 
 use std::fmt;
 use std::path::PathBuf;
@@ -60,6 +62,7 @@ pub use lease::{LEASE_TIME, Lease, LeaseError};
 pub use log::RunLog;
 use store::Store;
 pub use tier::{Owned, Tier, TierState};
+pub use watch::{Look, Watch, Watched};
 
 /// Where the journal is kept: `s3://bucket/prefix`, `file:///directory` or `memory://`.
 ///

@@ -23,7 +23,7 @@ use super::journaled::Journaled;
 use super::notes::{Begun, Intent, Note, Past};
 use super::run::{Run, describe};
 use super::transport::Transport;
-use super::wire::{Backup, Cluster, Job, SentBackup, SentCollections, SentCopy};
+use super::wire::{Backup, Cluster, SentBackup, SentCollections, SentCopy};
 use crate::budget::OverBudget;
 use crate::clock::Clock;
 use crate::event::{Action, ByHand};
@@ -664,15 +664,12 @@ impl<T: Transport> Hand<'_, T> {
             .client
             .failed_jobs(&self.cluster.cluster_id, seen.begun.at)
             .await?;
-        let mut failed = BTreeMap::new();
-        for (region, job) in jobs {
-            let job: Option<Job> = self.client.job(&job).await?;
-            let reason = job
-                .and_then(|job| job.reason)
-                .unwrap_or_else(|| "the service gives no reason".into());
-            failed.insert(region, reason);
-        }
-        Ok(failed)
+        let told = jobs.into_iter().map(|job| {
+            let reason = job.reason;
+            let reason = reason.unwrap_or_else(|| "the service gives no reason".into());
+            (job.region, reason)
+        });
+        Ok(told.collect())
     }
 
     /// Writes down what is new: copies that were seen, and what has come to an end.
