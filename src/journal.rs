@@ -12,6 +12,7 @@
 //! | `open/{plan}/{slot}.json` | a run that has begun and not ended | only if it is as it was read |
 //! | `runs/{plan}/{slot}/{fence}-{number}.jsonl` | what the run wrote down, one [`Entry`] a line | only if absent |
 //! | `history/{plan}/{slot}.json` | how the run ended; the newest 100 of each plan stay | only if it is as it was read |
+//! | `events/{id}.json` | when an event that says no scheduled time came first; for seven days | only if absent |
 //! | `holds/{restore}.json` | backups that are being restored, and until when nobody may delete them | only if it is as it was read |
 //! | `restores/…` | the first four for restores, each under its identity in place of a plan | as above |
 //! | `drills/…` | the first four for drills | as above |
@@ -26,6 +27,7 @@
 //! what is left of it then is swept away under a later lease. No object is ever overwritten unseen: each write says
 //! what must be there, and when its answer is lost or it is refused, a look tells whose write it was.
 
+mod events;
 mod holds;
 mod keeping;
 mod lease;
