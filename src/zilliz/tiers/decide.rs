@@ -88,3 +88,71 @@ pub(super) fn copies_of<'t>(
         .flat_map(|owned| owned.backups.keys().chain(&owned.unsure));
     regions.filter(move |region| *region != home)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::num::NonZeroU32;
+
+    use super::*;
+    use crate::journal::{Owned, TierState};
+    use crate::retention::Periods;
+    use crate::zilliz::cases;
+    use crate::zilliz::tiers::verdicts::{Whose, reasons};
+
+    /// What the list says of an original that is due, beside something that bears its name.
+    fn why(beside: &str) -> String {
+        let mut plan = cases::plan("start = \"02:00\"");
+        plan.tiers = Some(Tiers {
+            periods: Periods {
+                daily: 1,
+                ..Periods::default()
+            },
+            min: NonZeroU32::MIN,
+            hold: BTreeSet::new(),
+        });
+        let now: Timestamp = "2026-11-22T12:00:00Z".parse().unwrap();
+        let (mut tiers, mut listed) = (Vec::new(), Vec::new());
+        for day in [20, 21, 22] {
+            let at: Timestamp = format!("2026-11-{day}T02:00:00Z").parse().unwrap();
+            let id = format!("b{day}");
+            tiers.push(Tier {
+                plan: "prod".into(),
+                cluster: "in01-1".into(),
+                slot: Slot::of(at).unwrap(),
+                state: TierState::Owned(Owned {
+                    backups: BTreeMap::from([("home".to_owned(), id.clone())]),
+                    ..Owned::default()
+                }),
+            });
+            listed.push(Backup {
+                backup_name: Some(format!("orders_{id}")),
+                backup_id: id,
+                cluster_id: Some("in01-1".into()),
+                create_time: Some(at),
+                status: Some("AVAILABLE".into()),
+                creation_method: Some("MANUAL".into()),
+                backup_type: Some("CLUSTER".into()),
+                ..Backup::default()
+            });
+        }
+        listed.push(Backup {
+            backup_id: "late".into(),
+            backup_name: Some(beside.into()),
+            ..Backup::default()
+        });
+        let of = Whose {
+            cluster: "in01-1",
+            home: "home",
+        };
+        let reasons = reasons(Ok(of), &plan, &tiers, &listed, now, |_| None);
+        reasons["b20"].clone()
+    }
+
+    #[test]
+    fn the_list_says_of_an_original_with_a_namesake_what_the_run_does() {
+        let (due, stays) = (why("orders_other"), why("orders_b20"));
+        assert_ne!(due, stays);
+        assert!(stays.contains("cop"), "{stays}");
+    }
+}
