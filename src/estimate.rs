@@ -84,13 +84,17 @@ pub struct Month {
     pub sent_bytes: u64,
     /// Logical bytes that stand there, on average.
     pub stored_bytes: u64,
+    /// Logical bytes of rows that are read on both sides to compare copies with their sources.
+    pub compared_bytes: u64,
     /// What writing costs.
     pub copying: Option<Between>,
     /// What sending costs.
     pub sending: Option<Between>,
     /// What keeping costs.
     pub storing: Option<Between>,
-    /// All three.
+    /// What comparing costs, but for what its queries look through: that costs a dollar for a million GB (contract section 14).
+    pub comparing: Option<Between>,
+    /// All four.
     pub total: Option<Between>,
 }
 
@@ -171,6 +175,7 @@ async fn look_at_all<S: Service>(
         Ok::<_, EstimateError>(shown.map(|shown| Live {
             name,
             bytes: shown.approx_bytes,
+            rows: shown.approx_rows,
             growth: 0,
             written_at: shown.updated_at.max(shown.created_at),
         }))

@@ -12,11 +12,13 @@
 //! | `open/{plan}/{slot}.json` | a run that has begun and not ended | only if it is as it was read |
 //! | `runs/{plan}/{slot}/{fence}-{number}.jsonl` | what the run wrote down, one [`Entry`] a line | only if absent |
 //! | `history/{plan}/{slot}.json` | how the run ended; the newest 100 of each plan stay | only if it is as it was read |
+//! | `events/{id}.json` | when an event that says no scheduled time came first; for seven days | only if absent |
 //! | `holds/{restore}.json` | backups that are being restored, and until when nobody may delete them | only if it is as it was read |
 //! | `restores/…` | the first four for restores, each under its identity in place of a plan | as above |
 //! | `drills/…` | the first four for drills | as above |
 //! | `clusters/…` | the first five for plans of Zilliz Cloud | as above |
 //! | `clusters/restores/…` | the first four for restores of clusters, each under its identity | as above |
+//! | `clusters/watch/{plan}.json` | which clusters a plan looks after, since when, and when they were last judged | only if it is as it was read |
 //! | `clusters/tiers/{plan}/{cluster}-{slot}.json` | which backups a plan has had made itself, the only ones it may delete there | only if it is as it was read |
 //!
 //! `{slot}` has `-manual` behind it for a run that makes manual backups. A fence is a number that grows with every
@@ -25,6 +27,7 @@
 //! what is left of it then is swept away under a later lease. No object is ever overwritten unseen: each write says
 //! what must be there, and when its answer is lost or it is refused, a look tells whose write it was.
 
+mod events;
 mod holds;
 mod keeping;
 mod lease;
@@ -34,6 +37,7 @@ mod store;
 #[cfg(test)]
 pub(crate) mod tests;
 mod tier;
+mod watch;
 
 use std::fmt;
 use std::path::PathBuf;
@@ -60,6 +64,7 @@ pub use lease::{LEASE_TIME, Lease, LeaseError};
 pub use log::RunLog;
 use store::Store;
 pub use tier::{Owned, Tier, TierState};
+pub use watch::{Look, Watch, Watched};
 
 /// Where the journal is kept: `s3://bucket/prefix`, `file:///directory` or `memory://`.
 ///

@@ -140,6 +140,36 @@ impl Lifeboat {
         self
     }
 
+    /// The request of an event that may come more than once under the same id. A backup without a `scheduled_time` is of the
+    /// moment at which its event came first, if there is a journal that remembers it, so a repeated event makes no second one.
+    ///
+    /// # Errors
+    /// When that can't be told for backups by hand, which stay for ever.
+    pub async fn as_first_delivered(
+        &self,
+        request: Request,
+        event: &str,
+    ) -> Result<Request, Refused> {
+        let names_none = request.scheduled_time.is_none() && !request.dry_run;
+        let (Some(journal), true) = (
+            &self.journal,
+            names_none && request.action == Action::Backup,
+        ) else {
+            return Ok(request);
+        };
+        match journal.first_delivery(event, self.clock.now()).await {
+            Ok(first) => Ok(Request {
+                scheduled_time: Some(first),
+                ..request
+            }),
+            Err(error) if request.manual => Err(error.into()),
+            Err(error) => {
+                tracing::warn!(error = error.word(), detail = %error, "whether the event came before can't be told");
+                Ok(request)
+            }
+        }
+    }
+
     /// Has the restore that is worked at left as it is, in order, so that the same request carries on with it.
     pub fn interrupt(&self) {
         self.stop.notify_one();

@@ -52,6 +52,9 @@ async fn answer(
         .map_err(|faults| refused("Configuration", faults.clone()))?;
     let request = Request::from_event(&event.payload)
         .map_err(|error| refused("BadEvent", error.to_string()))?;
+    // Lambda repeats an event with the request id that it had.
+    let request = lifeboat.as_first_delivered(request, &run_id).await;
+    let request = request.map_err(|error| refused(error.word(), error.to_string()))?;
     let time_left = time_left(event.context.deadline());
     let answer = lifeboat
         .handle(&request, run_id.clone(), time_left, Size::Bounded, &|_| ())

@@ -2,8 +2,8 @@
 //!
 //! It is a provider of its own, and no second [`crate::service::Service`]: nothing here is copied by us, nothing has a name
 //! of ours, and the service itself deletes what is too old. A plan becomes each cluster's backup policy ([`policy`]), which
-//! is set, read back and compared on every run ([`mod@run`]); what stands in every region is judged by its age
-//! ([`recovery`]); what can't work is refused first ([`refusals`]).
+//! is set, read back and compared on every run ([`mod@run`]); what stands in every region is judged by the plan's [`windows`]
+//! ([`recovery`]), by what earlier runs saw, too (`watching`); what can't work is refused first ([`refusals`]).
 //!
 //! What it must never do: delete anything but what the journal calls the plan's own, send a second request that makes a
 //! backup or a cluster, or call a region protected because nothing was said of it.
@@ -22,6 +22,7 @@ pub mod copies;
 mod door;
 pub mod estimate;
 mod facts;
+pub mod gaps;
 mod journaled;
 pub mod limits;
 pub mod listed;
@@ -37,6 +38,8 @@ pub mod run;
 mod spending;
 pub mod tiers;
 pub mod transport;
+mod watching;
+pub mod windows;
 pub mod wire;
 
 #[cfg(test)]

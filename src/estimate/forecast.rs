@@ -18,6 +18,7 @@ use crate::price::{Between, MicroDollars, Prices};
 use crate::prune::Inventory;
 use crate::retention::{self, Backup, Evidence, Policy, Verdict};
 use crate::slot::{CLOCK_MARGIN, Slot};
+use crate::verify::Level;
 
 /// Bytes a second of one copy into another region, and within one (contract section 6: about, and per namespace).
 const BETWEEN_REGIONS: u64 = 50_000_000;
@@ -30,6 +31,8 @@ pub(super) struct Live {
     pub(super) name: Namespace,
     /// Logical bytes.
     pub(super) bytes: u64,
+    /// Rows, about.
+    pub(super) rows: u64,
     /// Logical bytes that a day adds; less than nothing if it shrinks.
     pub(super) growth: i64,
     pub(super) written_at: Timestamp,
@@ -58,7 +61,9 @@ pub(super) fn forecast(
             .or_insert_with(|| play(plan, target, &source.name, known, written, now));
         byte_nights += u128::from(future.standing.bytes(source));
         month.copies += future.copied.backups;
-        month.copied_bytes += future.copied.bytes(source);
+        let copied = future.copied.bytes(source);
+        month.copied_bytes += copied;
+        month.compared_bytes += compared(plan.verify, source, future.copied, copied);
         if future.tonight {
             tonight.copies += 1;
             tonight.bytes += source.bytes;
@@ -93,8 +98,24 @@ fn priced(mut month: Month, prices: &Prices) -> Month {
     month.copying = costs(asked.copied_gb, month.copied_bytes);
     month.sending = costs(asked.returned_gb, month.sent_bytes);
     month.storing = costs(asked.stored_gb_month, month.stored_bytes);
-    month.total = budget::total([month.copying, month.sending, month.storing]);
+    month.comparing = costs(asked.returned_gb, month.compared_bytes);
+    let all = [month.copying, month.sending, month.storing, month.comparing];
+    month.total = budget::total(all);
     month
+}
+
+/// Bytes of rows that are read to compare copies with their source, once on either side. Rows are taken to be equally long.
+fn compared(level: Level, source: &Live, copies: Sum, copied: u64) -> u64 {
+    let of_one_side = match level {
+        Level::Metadata | Level::Count => 0,
+        Level::Full => copied,
+        Level::Sample(rows) => {
+            let of_a_row = u128::from(source.bytes) / u128::from(source.rows.max(1));
+            let sampled = u128::from(copies.backups) * u128::from(rows.get()) * of_a_row;
+            u64::try_from(sampled).unwrap_or(u64::MAX).min(copied)
+        }
+    };
+    of_one_side.saturating_mul(2)
 }
 
 /// A number of backups, and their days added up, counted from now; so their bytes follow from any size and growth.
@@ -315,6 +336,7 @@ mod tests {
         Live {
             name: Namespace::parse("acme-docs").unwrap(),
             bytes,
+            rows: 10,
             growth,
             written_at: night(written).instant(),
         }

@@ -59,6 +59,7 @@ pub(super) fn write_plan(out: &mut impl Write, plan: &PlanEstimate) -> io::Resul
         "copying",
         "sending",
         "keeping",
+        "comparing",
         "total",
     ]);
     for target in &plan.targets {
@@ -74,6 +75,7 @@ pub(super) fn write_plan(out: &mut impl Write, plan: &PlanEstimate) -> io::Resul
             Cell::new(money(month.copying)),
             Cell::new(money(month.sending)),
             Cell::new(money(month.storing)),
+            Cell::new(money(month.comparing)),
             Cell::new(money(month.total)),
         ]);
     }
@@ -118,12 +120,13 @@ pub(super) fn write_budget(out: &mut impl Write, judged: &Judged) -> io::Result<
 pub(super) fn write_cluster_plan(out: &mut impl Write, plan: &ClusterEstimate) -> io::Result<()> {
     writeln!(
         out,
-        "Plan `{}` on Zilliz Cloud: {} clusters, {}; {} backups each in thirty days, the largest made in about {}\n",
+        "Plan `{}` on Zilliz Cloud: {} clusters, {}; {} backups each in thirty days, the largest made in about {}; how long a copy to {} takes is unknown\n",
         plan.plan,
         plan.clusters,
         bytes(plan.bytes),
         plan.backups,
-        HumanDuration(Duration::from_secs(plan.seconds))
+        HumanDuration(Duration::from_secs(plan.seconds)),
+        targets(plan)
     )?;
     let mut table = table(&["region", "sent", "kept", "sending", "keeping", "total"]);
     for at in &plan.regions {
@@ -165,6 +168,16 @@ pub(super) fn write_cluster_plan(out: &mut impl Write, plan: &ClusterEstimate) -
         writeln!(out, "not in it: the plan's tiers, which are unknown: {why}")?;
     }
     Ok(())
+}
+
+/// The regions to which something is sent.
+fn targets(plan: &ClusterEstimate) -> String {
+    let targets = plan.regions.iter().filter(|at| at.sent_bytes > 0);
+    let targets: Vec<&str> = targets.map(|at| at.region.as_str()).collect();
+    match targets.as_slice() {
+        [] => "any region".to_owned(),
+        targets => targets.join(", or "),
+    }
 }
 
 fn in_words(tiers: &TiersInRegion) -> String {

@@ -82,7 +82,7 @@ pub(super) fn state(shown: &str) -> Cell {
         "sealed" | "already_sealed" | "covered" | "restored" | "equal" | "yes" | "protected"
         | "in_force" | "available" | "proven" => Color::Green,
         "failed" | "over_budget" | "damaged" | "differs" | "NO" | "missing" | "stale"
-        | "copy_missing" => Color::Red,
+        | "window_missed" | "copy_missing" => Color::Red,
         "incomplete" | "drifted" | "unproven" | "vanished" | "due" | "no" | "?" | "in_making"
         | "applied" | "repaired" | "unknown" => Color::Yellow,
         _ => Color::Reset,

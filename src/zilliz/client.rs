@@ -235,6 +235,17 @@ impl ZillizError {
     }
 }
 
+/// A job that failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FailedJob {
+    /// Where it worked; of a copy, the target.
+    pub region: Region,
+    /// When it was begun.
+    pub at: Timestamp,
+    /// Why, if the service says.
+    pub reason: Option<String>,
+}
+
 /// The control plane, seen with one key.
 #[derive(Debug)]
 pub struct Client<T> {
@@ -488,7 +499,7 @@ impl<T: Transport> Client<T> {
         }
     }
 
-    /// Regions and ids of jobs about backups of a cluster that failed since then, as far as the service tells.
+    /// Jobs about backups of a cluster that failed since then, as far as the service tells.
     ///
     /// Unknown (contract section 5): whether `GET /v2/jobs` lists anything but Spark's jobs. Where it refuses, nothing is
     /// known of why a copy failed, and nobody asks again.
@@ -496,7 +507,7 @@ impl<T: Transport> Client<T> {
         &self,
         cluster: &str,
         since: Timestamp,
-    ) -> Result<Vec<(Region, String)>, ZillizError> {
+    ) -> Result<Vec<FailedJob>, ZillizError> {
         if self.lists_no_jobs.load(Ordering::Relaxed) {
             return Ok(Vec::new());
         }
@@ -516,12 +527,20 @@ impl<T: Transport> Client<T> {
             }
             Err(error) => return Err(error),
         };
-        let failed = listed.items.into_iter().filter(|job| {
-            job.status.as_deref() == Some("FAILED") && job.created_at.is_some_and(|at| at >= since)
-        });
-        Ok(failed
-            .filter_map(|job| Some((job.region_id?, job.job_id)))
-            .collect())
+        let mut failed = Vec::new();
+        for item in listed.items {
+            let (Some("FAILED"), Some(region), Some(at)) =
+                (item.status.as_deref(), item.region_id, item.created_at)
+            else {
+                continue;
+            };
+            if at >= since {
+                let job = self.job(&item.job_id).await?;
+                let reason = job.and_then(|job| job.reason);
+                failed.push(FailedJob { region, at, reason });
+            }
+        }
+        Ok(failed)
     }
 
     async fn get<D: DeserializeOwned>(

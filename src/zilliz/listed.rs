@@ -16,7 +16,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::account::Account;
 use super::client::{Client, ZillizError};
-use super::notes::Pasts;
+use super::notes::{Pasts, is_adopted};
 use super::run::{World, describe};
 use super::tiers::verdicts::{LeftAlone, Whose, reasons};
 use super::transport::Transport;
@@ -252,6 +252,8 @@ struct Known {
     holds: Holds,
     /// Ids of what runs of the plan made by hand.
     by_hand: BTreeSet<String>,
+    /// Those of them that were found after silence, of which only the runs that make tiers know whether they are tiers.
+    in_doubt: BTreeSet<String>,
     /// It is the journal of the nightly runs, so what is not in it is nobody's of them.
     is_shared: bool,
 }
@@ -265,9 +267,11 @@ impl Known {
         let (Some(journal), plan) = (world.journal, world.plan) else {
             return Ok(None);
         };
-        let mut by_hand = BTreeSet::new();
+        let (mut by_hand, mut in_doubt) = (BTreeSet::new(), BTreeSet::new());
         for record in journal.history(&plan.name, RUNS).await? {
             if record.key.class == Class::Manual {
+                let adopted = record.jobs.iter().filter(|job| is_adopted(job));
+                in_doubt.extend(adopted.filter_map(|job| job.backup.clone()));
                 by_hand.extend(record.jobs.into_iter().filter_map(|job| job.backup));
             }
         }
@@ -275,12 +279,14 @@ impl Known {
             if open.key.plan == plan.name && open.key.class == Class::Manual {
                 let pasts = Pasts::of(&journal.entries(&open.key).await?, None);
                 by_hand.extend(pasts.ids().cloned());
+                in_doubt.extend(pasts.adopted_ids().cloned());
             }
         }
         Ok(Some(Self {
             tiers: journal.tiers(&plan.name).await?,
             holds: journal.holds(now).await?,
             by_hand,
+            in_doubt,
             is_shared: world.is_shared,
         }))
     }
@@ -478,6 +484,10 @@ fn method(
     };
     if let Some(why) = tiers.and_then(|tiers| tiers.get(id)) {
         return (Method::Tier, why.clone());
+    }
+    if !known.is_shared && known.in_doubt.contains(id) {
+        let why = "found after a request that was not answered; whether it is a tier, only the journal of the nightly runs knows: set LIFEBOAT_JOURNAL to it";
+        return (Method::Unknown, why.to_owned());
     }
     if known.by_hand.contains(id) {
         return (Method::Manual, "made by hand, kept for ever".to_owned());

@@ -21,10 +21,10 @@ use super::client::{Client, ZillizError};
 use super::copies::{LISTED_WITHIN, Looks, Record, State};
 use super::facts::Facts;
 use super::journaled::Journaled;
-use super::notes::{Begun, Intent, Note, Past};
+use super::notes::{ADOPTED, Begun, Intent, Note, Past};
 use super::run::{Run, describe};
 use super::transport::Transport;
-use super::wire::{Backup, Cluster, Job, SentBackup, SentCollections, SentCopy};
+use super::wire::{Backup, Cluster, SentBackup, SentCollections, SentCopy};
 use crate::budget::OverBudget;
 use crate::clock::Clock;
 use crate::event::{Action, ByHand};
@@ -88,6 +88,7 @@ impl<T: Transport> Run<'_, '_, T> {
                 cluster,
                 of,
                 others: &others,
+                knows_others: self.world.journal.is_some() && self.world.is_shared,
                 asks: true,
                 until: if resumes {
                     self.until.min(Instant::now() + PATIENCE)
@@ -174,6 +175,8 @@ pub(super) struct Hand<'a, T> {
     pub(super) of: &'a ByHand,
     /// Backups that are known to be another one's, and never the answer to this request.
     pub(super) others: &'a BTreeSet<String>,
+    /// Whether these are all, because the journal is the one of the runs that make tiers.
+    pub(super) knows_others: bool,
     /// Whether a backup may be asked for; otherwise only what may have been made is looked for and followed.
     pub(super) asks: bool,
     pub(super) until: Instant,
@@ -244,14 +247,17 @@ fn had_failed(past: &Past, record: &Record) -> bool {
 impl<T: Transport> Hand<'_, T> {
     pub(super) async fn make(&self, past: Past) -> Made {
         let mut warnings = Vec::new();
-        let asked = match past.begun.clone() {
-            Some(begun) => Asked::Begun(begun),
+        let (asked, past) = match past.begun.clone() {
+            Some(begun) => (Asked::Begun(begun), past),
+            // What is known of an earlier one that failed is nothing of what is made now.
             None => {
-                self.ask(past.intent.clone(), &mut warnings)
-                    .boxed_local()
-                    .await
+                let asked = self.ask(past.intent, &mut warnings);
+                (asked.boxed_local().await, Past::default())
             }
         };
+        if let Asked::Begun(begun) = &asked {
+            warnings.extend(self.doubt_about(begun));
+        }
         let waiting = |word, message: String| Made {
             lines: vec![self.line_before(&message)],
             failures: vec![(None, word, message)],
@@ -273,6 +279,23 @@ impl<T: Transport> Hand<'_, T> {
         };
         made.warnings.append(&mut warnings);
         made
+    }
+
+    /// What is told of a backup that was found after silence. A tier is told of with its record.
+    fn doubt_about(&self, begun: &Begun) -> Option<String> {
+        if !begun.adopted || matches!(self.facts, Facts::Tier(_)) {
+            return None;
+        }
+        let id = &begun.backup;
+        let found = format!(
+            "the request for the backup was not answered, and {id} was found after it and taken for what it made; somebody else may have had it made at the same time"
+        );
+        if self.knows_others {
+            return Some(found);
+        }
+        Some(format!(
+            "{found}, and whether it is a tier, which the plan deletes one day, only the journal of the nightly runs knows: look at `lifeboat list` there before you rely on it, or set LIFEBOAT_JOURNAL and ask again"
+        ))
     }
 
     fn home(&self) -> &str {
@@ -664,15 +687,12 @@ impl<T: Transport> Hand<'_, T> {
             .client
             .failed_jobs(&self.cluster.cluster_id, seen.begun.at)
             .await?;
-        let mut failed = BTreeMap::new();
-        for (region, job) in jobs {
-            let job: Option<Job> = self.client.job(&job).await?;
-            let reason = job
-                .and_then(|job| job.reason)
-                .unwrap_or_else(|| "the service gives no reason".into());
-            failed.insert(region, reason);
-        }
-        Ok(failed)
+        let told = jobs.into_iter().map(|job| {
+            let reason = job.reason;
+            let reason = reason.unwrap_or_else(|| "the service gives no reason".into());
+            (job.region, reason)
+        });
+        Ok(told.collect())
     }
 
     /// Writes down what is new: copies that were seen, and what has come to an end.
@@ -778,7 +798,9 @@ impl<T: Transport> Hand<'_, T> {
             ended_at: (state != "incomplete").then_some(now),
             progress,
             error: error.as_ref().map(|(word, _)| (*word).to_owned()),
-            message: error.map(|(_, message)| message),
+            message: error
+                .map(|(_, message)| message)
+                .or_else(|| begun.adopted.then(|| ADOPTED.to_owned())),
         }
     }
 

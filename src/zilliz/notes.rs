@@ -76,6 +76,16 @@ pub struct Begun {
     pub adopted: bool,
 }
 
+/// What the line of a backup says that was found after silence.
+pub const ADOPTED: &str =
+    "found after a request that was not answered, so somebody else may have had it made";
+
+/// Whether a line is of such a backup, or of a copy of one.
+#[must_use]
+pub fn is_adopted(line: &JobLine) -> bool {
+    line.message.as_deref() == Some(ADOPTED)
+}
+
 /// What earlier invocations of a run wrote down about one cluster.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Past {
@@ -90,6 +100,15 @@ pub struct Past {
 }
 
 impl Past {
+    /// A backup was begun. What was known of another one before is none of it.
+    fn begin(&mut self, begun: &Begun) {
+        let same = self.begun.as_ref().map(|known| &known.backup) == Some(&begun.backup);
+        if !same {
+            *self = Self::default();
+        }
+        (self.intent, self.begun) = (None, Some(begun.clone()));
+    }
+
     /// Ids of the backup and of its copies, as far as they were seen.
     pub fn ids(&self) -> impl Iterator<Item = &String> {
         let begun = self.begun.iter().map(|begun| &begun.backup);
@@ -135,10 +154,7 @@ impl Pasts {
             Note::Failed => self.failed = true,
             Note::Intended { cluster, intent } => self.at(cluster).intent = Some(intent.clone()),
             Note::Refused { cluster } => self.at(cluster).intent = None,
-            Note::Begun { cluster, begun } => {
-                let past = self.at(cluster);
-                (past.intent, past.begun) = (None, Some(begun.clone()));
-            }
+            Note::Begun { cluster, begun } => self.at(cluster).begin(begun),
             Note::CopySeen {
                 cluster,
                 region,
@@ -151,10 +167,14 @@ impl Pasts {
         }
     }
 
-    /// A record of history. The original comes first, and bears the run's backup; one that failed may be made anew.
+    /// A record of history. The original comes first, and bears the run's backup; one that failed may be made anew, and then
+    /// what was copied of it are no copies of the new one.
     fn finished(&mut self, line: &JobLine) {
         let past = self.at(&line.source);
         let is_original = past.lines.is_empty();
+        if !is_original && past.begun.is_none() {
+            return;
+        }
         if let (Some(backup), Some(at)) = (&line.backup, line.started_at) {
             if !is_original {
                 past.copies.insert(line.region.clone(), backup.clone());
@@ -163,7 +183,7 @@ impl Pasts {
                     backup: backup.clone(),
                     job: None,
                     at,
-                    adopted: false,
+                    adopted: is_adopted(line),
                 });
             }
         }
@@ -184,6 +204,12 @@ impl Pasts {
             first.into_iter().chain(then)
         });
         lines.cloned().collect()
+    }
+
+    /// Ids of those that were found after a request that nobody answered.
+    pub fn adopted_ids(&self) -> impl Iterator<Item = &String> {
+        let adopted = |past: &&Past| past.begun.as_ref().is_some_and(|begun| begun.adopted);
+        self.clusters.values().filter(adopted).flat_map(Past::ids)
     }
 
     /// Ids of all backups and copies that were seen.

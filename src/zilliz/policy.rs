@@ -222,7 +222,8 @@ fn next_window(plan: &ClusterPlan, now: Timestamp) -> (Date, Timestamp) {
     windows.next().unwrap_or((today, now))
 }
 
-fn begin(zone: &TimeZone, date: Date, start: Time) -> Option<Timestamp> {
+/// When the start of a day is in a zone; one that the clocks skip is moved on, and of one that comes twice the first counts.
+pub(super) fn begin(zone: &TimeZone, date: Date, start: Time) -> Option<Timestamp> {
     let ambiguous = zone.to_ambiguous_timestamp(date.to_datetime(start));
     ambiguous.compatible().ok()
 }

@@ -1,11 +1,14 @@
 //! What the backups that stand say about a cluster: what could be restored in each region, and whether that is enough.
 //!
-//! Pure, over what was read. A region without a recent backup is a failure, never "nothing to do".
+//! Pure, over what was read. A region without a recent backup is a failure, never "nothing to do", and so is a window of the
+//! plan that made none ([`super::gaps`]).
 
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
+use super::gaps::{Gap, Known, Ledger};
 use super::policy::WINDOW;
+use super::windows::grace;
 use super::wire::Backup;
 use crate::plan::{ClusterPlan, longest_gap_days};
 use crate::service::Region;
@@ -15,6 +18,8 @@ use crate::service::Region;
 pub struct Placed {
     /// Its id.
     pub id: String,
+    /// The service's name for it.
+    pub name: Option<String>,
     /// Where it lies.
     pub region: Region,
     /// When it was created.
@@ -37,6 +42,7 @@ impl Placed {
         }
         Some(Self {
             id: backup.backup_id.clone(),
+            name: backup.backup_name.clone(),
             region: backup.region_id.clone()?,
             created_at: backup.create_time?,
             available: status == "AVAILABLE",
@@ -58,7 +64,9 @@ pub enum Protection {
     Missing,
     /// The newest is older than the plan allows.
     Stale,
-    /// The newest backup was not copied there.
+    /// A window that came due lately made no backup.
+    WindowMissed,
+    /// A backup was not copied there.
     CopyMissing,
     /// The backups could not be read.
     Unknown,
@@ -73,6 +81,7 @@ impl Protection {
             Self::InMaking => "in_making",
             Self::Missing => "missing",
             Self::Stale => "stale",
+            Self::WindowMissed => "window_missed",
             Self::CopyMissing => "copy_missing",
             Self::Unknown => "unknown",
         }
@@ -92,134 +101,140 @@ pub struct Standing {
     pub message: Option<String>,
 }
 
-/// How old the policy's newest backup in a region may be: from one window to the end of the next, and the grace.
+/// How old the policy's newest backup in a region may be at the very most, whatever day it is: from one window to the end of
+/// the next, and the grace.
 #[must_use]
 pub fn allowed_age(plan: &ClusterPlan) -> SignedDuration {
     let gap = i64::from(longest_gap_days(&plan.weekdays)) * 24;
-    SignedDuration::from_hours(gap + i64::from(plan.grace_hours)) + WINDOW
+    SignedDuration::from_hours(gap) + WINDOW + grace(plan)
 }
 
-/// Judges one cluster in its own region `home` and in every target. `just_enabled` says that this run has switched the
-/// policy on, which makes a first backup at once.
+/// Judges one cluster in its own region `home` and in every target.
 #[must_use]
 pub fn judge(
     plan: &ClusterPlan,
     home: &str,
     backups: &[Placed],
-    now: Timestamp,
-    just_enabled: bool,
+    known: &Known<'_>,
 ) -> Vec<Standing> {
+    let ledger = Ledger {
+        plan,
+        home,
+        backups,
+        known,
+    };
     let targets = plan.targets.iter().map(|target| target.region.as_str());
     let regions = std::iter::once(home).chain(targets);
-    regions
-        .map(|region| {
-            let judging = Judging {
-                plan,
-                home,
-                backups,
-                now,
-                just_enabled,
-            };
-            judging.region(region)
-        })
-        .collect()
+    regions.map(|region| standing(&ledger, region)).collect()
 }
 
-struct Judging<'a> {
-    plan: &'a ClusterPlan,
-    home: &'a str,
-    backups: &'a [Placed],
-    now: Timestamp,
-    just_enabled: bool,
+/// Since when jobs that failed may explain what some region lacks; `None` when none lacks anything.
+#[must_use]
+pub fn unexplained_since(ledger: &Ledger<'_>) -> Option<Timestamp> {
+    let targets = ledger.plan.targets.iter();
+    let regions = targets.map(|target| target.region.as_str());
+    let regions = regions.chain([ledger.home]);
+    let gaps = regions.flat_map(|region| {
+        let late = ledger.late_copy(region).map(Gap::Copy);
+        ledger.gaps(region).into_iter().chain(late)
+    });
+    gaps.map(|gap| gap.since()).min()
 }
 
-impl Judging<'_> {
-    fn region(&self, region: &str) -> Standing {
-        let newest = newest(
-            self.backups
-                .iter()
-                .filter(|backup| backup.region == region && backup.available),
-        );
-        let (protection, message) = self.protection(region);
-        Standing {
-            region: region.to_owned(),
-            protection,
-            newest: newest.cloned(),
-            message,
-        }
+fn standing(ledger: &Ledger<'_>, region: &str) -> Standing {
+    let there = |backup: &&Placed| backup.region == region && backup.available;
+    let newest = newest(ledger.backups.iter().filter(there));
+    let (protection, message) = ledger.protection(region);
+    Standing {
+        region: region.to_owned(),
+        protection,
+        newest: newest.cloned(),
+        message,
     }
+}
 
+impl<'a> Ledger<'a> {
     /// Only what the policy made counts: a backup by hand must not hide that the schedule no longer works.
     fn protection(&self, region: &str) -> (Protection, Option<String>) {
-        let scheduled = || self.backups.iter().filter(|backup| backup.scheduled);
-        let here = newest(scheduled().filter(|backup| backup.region == region && backup.available));
+        let here = |backup: &&Placed| backup.scheduled && backup.region == region;
+        let here = newest(self.backups.iter().filter(here).filter(|one| one.available));
         let Some(here) = here else {
             return self.without_any(region);
         };
-        let (age, allowed) = (
-            self.now.duration_since(here.created_at),
-            allowed_age(self.plan),
-        );
-        if age > allowed {
-            let message = format!(
-                "the policy's newest backup in {region} is of {}, {} hours ago, and may be {} hours old at most; look at the project's jobs in the console, and make one by hand meanwhile",
-                here.created_at,
-                age.as_hours(),
-                allowed.as_hours()
-            );
+        let mut gaps = self.gaps(region);
+        if let Some(message) = self.stale(region, here, &gaps) {
             return (Protection::Stale, Some(message));
         }
-        // An original that has had its time and has no copy: the next copy may fail the same way.
-        let original =
-            newest(scheduled().filter(|backup| backup.region == self.home && backup.available));
-        let late = original.filter(|original| {
-            let had = self.now.duration_since(original.created_at);
-            had > self.grace() && here.created_at < original.created_at
-        });
-        match late {
-            Some(original)
-                if region != self.home && !self.is_made_since(region, original.created_at) =>
-            {
-                let message = format!(
-                    "the backup of {} ({}) was not copied to {region}; the newest copy there is of {}",
-                    original.created_at, original.id, here.created_at
-                );
-                (Protection::CopyMissing, Some(message))
-            }
-            _ => (Protection::Protected, None),
-        }
+        // The newest one before its window is due: the next copy may fail the same way.
+        let late = self.late_copy(region).map(Gap::Copy);
+        gaps.extend(late.filter(|late| !gaps.contains(late)));
+        let of_copies = gaps.iter().any(|gap| matches!(gap, Gap::Copy(_)));
+        let protection = match (gaps.is_empty(), of_copies) {
+            (true, _) => return (Protection::Protected, None),
+            (false, true) => Protection::CopyMissing,
+            (false, false) => Protection::WindowMissed,
+        };
+        let message = format!(
+            "{}; the newest there is of {}; look at the project's jobs in the console, and make one by hand if it is needed",
+            self.told(region, &gaps),
+            here.created_at
+        );
+        (protection, Some(message))
+    }
+
+    fn stale(&self, region: &str, here: &Placed, gaps: &[Gap<'_>]) -> Option<String> {
+        let age = self.known.now.duration_since(here.created_at);
+        let allowed = allowed_age(self.plan);
+        let fruitless = self.fruitless(region);
+        let why = match fruitless.filter(|window| here.created_at < window.opens) {
+            Some(window) => format!("the window of {} has made no newer one", window.shown()),
+            None if age > allowed => format!("may be {} hours old at most", allowed.as_hours()),
+            None => return None,
+        };
+        let told = match gaps {
+            [] => String::new(),
+            gaps => format!(" ({})", self.told(region, gaps)),
+        };
+        Some(format!(
+            "the policy's newest backup in {region} is of {}, {} hours ago, and {why}{told}; look at the project's jobs in the console, and make one by hand meanwhile",
+            here.created_at,
+            age.as_hours(),
+        ))
+    }
+
+    /// The newest original, if it has had its time and a region has no copy of it.
+    fn late_copy(&self, region: &str) -> Option<&'a Placed> {
+        let original = newest(self.originals().filter(|original| original.available))?;
+        let had = self.known.now.duration_since(original.created_at);
+        let is_late = region != self.home && had > grace(self.plan);
+        (is_late && !self.is_copied(original, region)).then_some(original)
     }
 
     fn without_any(&self, region: &str) -> (Protection, Option<String>) {
         let young = |backup: &&Placed| {
-            backup.scheduled && self.now.duration_since(backup.created_at) <= self.grace()
+            let age = self.known.now.duration_since(backup.created_at);
+            backup.scheduled && age <= grace(self.plan)
         };
         // Copies begin when their original is done, so an original that is young may still be copied.
         let on_its_way = |backup: &Placed| {
             backup.region == region || (region != self.home && backup.region == self.home)
         };
-        let in_making = self.just_enabled || self.backups.iter().filter(young).any(on_its_way);
-        if in_making {
+        let gaps = self.gaps(region);
+        let in_making =
+            self.known.just_enabled || self.backups.iter().filter(young).any(on_its_way);
+        if in_making && gaps.is_empty() {
             let message =
                 format!("the first backup in {region} is being made; look again in a while");
             return (Protection::InMaking, Some(message));
         }
+        let told = match gaps.as_slice() {
+            [] => String::new(),
+            gaps => format!(" ({})", self.told(region, gaps)),
+        };
         let message = format!(
-            "the policy has made no backup that stands in {region}; the next window makes one, and `lifeboat backup --manual` makes one now"
+            "the policy has made no backup that stands in {region}{told}; the next window makes one, and `lifeboat backup --manual` makes one now"
         );
         (Protection::Missing, Some(message))
-    }
-
-    fn is_made_since(&self, region: &str, since: Timestamp) -> bool {
-        let made = |backup: &Placed| {
-            let young = self.now.duration_since(backup.created_at) <= self.grace();
-            backup.region == region && !backup.available && young && backup.created_at >= since
-        };
-        self.backups.iter().any(made)
-    }
-
-    fn grace(&self) -> SignedDuration {
-        SignedDuration::from_hours(self.plan.grace_hours.into())
     }
 }
 
@@ -229,6 +244,8 @@ fn newest<'a>(backups: impl Iterator<Item = &'a Placed>) -> Option<&'a Placed> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
     use crate::zilliz::cases;
 
@@ -246,6 +263,7 @@ mod tests {
             .iter()
             .map(|(region, hours, flags)| Placed {
                 id: format!("backup{hours}"),
+                name: None,
                 region: (*region).to_owned(),
                 created_at: now - SignedDuration::from_hours(*hours),
                 available: !flags.contains('c'),
@@ -253,7 +271,14 @@ mod tests {
                 expires_at: None,
             })
             .collect();
-        let judged = judge(&plan, HOME, &backups, now, just_enabled);
+        let known = Known {
+            now,
+            just_enabled,
+            had_drifted: just_enabled,
+            earlier: &BTreeMap::new(),
+            failed: &[],
+        };
+        let judged = judge(&plan, HOME, &backups, &known);
         for one in &judged {
             assert_eq!(
                 one.message.is_none(),
@@ -276,9 +301,14 @@ mod tests {
                 vec![(HOME, 10, ""), (NEAR, 10, ""), (FAR, 10, "")],
                 "protected protected protected",
             ),
+            // Thursday's window, which came due 74 hours ago, has made none.
             (
                 vec![(HOME, 104, ""), (NEAR, 105, ""), (FAR, 104, "")],
-                "protected stale protected",
+                "stale stale stale",
+            ),
+            (
+                vec![(HOME, 80, ""), (NEAR, 80, ""), (FAR, 104, "")],
+                "protected protected copy_missing",
             ),
             // A backup by hand hides nothing.
             (
@@ -336,6 +366,11 @@ mod tests {
         assert_eq!(
             standing(&[(HOME, 200, ""), (NEAR, 200, "")], true),
             "stale stale in_making"
+        );
+        // Whatever was asked for before, none may be older than the plan's longest gap.
+        assert_eq!(
+            standing(&[(HOME, 104, ""), (NEAR, 105, ""), (FAR, 104, "")], true),
+            "protected stale protected"
         );
     }
 

@@ -95,23 +95,30 @@ impl Found {
         }
     }
 
-    fn of_project(&mut self, plan: &ClusterPlan, cluster: &Cluster, project: Option<&Project>) {
-        let Some(project) = project else {
-            return self.notes.push("its project is not in the key's scope, so whether the targets are bound to it can't be told".into());
-        };
-        let (paid, org) = (
-            cluster.plan.as_ref().or(project.plan.as_ref()),
-            project.org_type.as_deref(),
-        );
-        match paid.map(String::as_str) {
+    /// The cluster says its plan, too, so it is judged whether or not the key sees the project.
+    fn of_paid_plan(&mut self, cluster: &Cluster, project: Option<&Project>) {
+        let of_project = project.and_then(|project| project.plan.as_ref());
+        let org = project.and_then(|project| project.org_type.as_deref());
+        match cluster.plan.as_ref().or(of_project).map(String::as_str) {
             // An older page says any Dedicated cluster, the current one and the table of plans say these two.
             _ if org == Some("BYOC") => {}
             Some("BusinessCritical") => {}
+            // Whether it is BYOC, only the project says.
+            Some(other) if project.is_none() => self.refuse("plan", format!(
+                "its plan is {other}, and copies to other regions need Business Critical or BYOC; upgrade the project, or, if it is BYOC, put the project into the key's scope, which alone can tell"
+            )),
             Some(other) => self.refuse("plan", format!(
                 "its plan is {other}, and copies to other regions need Business Critical or BYOC; upgrade the project, or take the cluster out of the plan"
             )),
             None => self.notes.push("the service does not say its plan, so whether it has copies to other regions can't be told".into()),
         }
+    }
+
+    fn of_project(&mut self, plan: &ClusterPlan, cluster: &Cluster, project: Option<&Project>) {
+        self.of_paid_plan(cluster, project);
+        let Some(project) = project else {
+            return self.notes.push("its project is not in the key's scope, so whether the targets are bound to it can't be told".into());
+        };
         match &project.region_ids {
             Some(bound) => {
                 for target in plan
@@ -173,6 +180,22 @@ mod tests {
             ""
         );
         assert_eq!(words(|_, cluster, _| cluster.deployment_option = None), "");
+    }
+
+    #[test]
+    fn a_plan_without_copies_is_refused_though_the_key_does_not_see_the_project() {
+        let plan = cases::plan("start = \"02:00\"");
+        for (paid, words) in [
+            ("BusinessCritical", ""),
+            ("Standard", "plan"),
+            ("Enterprise", "plan"),
+        ] {
+            let mut cluster = cases::cluster();
+            cluster.plan = Some(paid.into());
+            let (refused, notes) = refusals(&plan, &cluster, None, &cases::regions());
+            let told: Vec<&str> = refused.iter().map(|refusal| refusal.word).collect();
+            assert_eq!((told.join(" ").as_str(), notes.len()), (words, 1), "{paid}");
+        }
     }
 
     #[test]

@@ -39,9 +39,10 @@ pub use notes::RestoreNote;
 pub use report::ClusterRestoreReport;
 
 use self::asked::{Asked, Destination};
+use self::bringing::never_again;
 use self::choose::choose;
 use self::contents::not_in_a_backup;
-use self::journaled::{Journaled, Opened, is_same};
+use self::journaled::{Journaled, Opened};
 use self::notes::{Chosen, FAILED, INCOMPLETE, Item, PasswordFate, RESTORED, Way, has_ended};
 use self::password::{Place, Vault};
 use super::client::Client;
@@ -115,6 +116,7 @@ pub async fn restore<T: Transport, V: Vault>(
         journaled: Journaled::default(),
         lines: Vec::new(),
         stopped: Cell::new(false),
+        unsettled: false,
         report,
     };
     let before = world.client.attempts();
@@ -165,6 +167,8 @@ pub(super) struct Restore<'a, 'w, T, V> {
     lines: Vec<JobLine>,
     /// Somebody wants it left as it is.
     stopped: Cell<bool>,
+    /// A request was not answered, may be at work, and nothing remembers it.
+    unsettled: bool,
     report: ClusterRestoreReport,
 }
 
@@ -203,11 +207,18 @@ impl<T: Transport, V: Vault> Restore<'_, '_, T, V> {
         if !begun && !self.is_ready(&chosen).boxed_local().await {
             return;
         }
-        let now = self.world.clock.now();
-        let hold = self
-            .journaled
-            .hold(self.world.kept, &chosen, now, &mut self.report);
-        let hold = hold.boxed_local().await;
+        // A hold that is still needed for what an earlier one may have begun is not moved to another backup.
+        let asks = |item: Item<'_>| self.journaled.told_earlier(&chosen.line(item)).is_none();
+        let is_new = matches!(chosen.way, Way::NewCluster { .. });
+        let hold = if is_new || chosen.items().into_iter().any(asks) {
+            let now = self.world.clock.now();
+            let hold = self
+                .journaled
+                .hold(self.world.kept, &chosen, now, &mut self.report);
+            hold.boxed_local().await
+        } else {
+            None
+        };
         let clock = self.world.clock.clone();
         tokio::select! {
             biased;
@@ -222,10 +233,17 @@ impl<T: Transport, V: Vault> Restore<'_, '_, T, V> {
     }
 
     fn give_up(&mut self) {
-        for mut line in self.journaled.past.lines() {
+        for (at, mut line) in self.journaled.past.lines().into_iter().enumerate() {
             if !has_ended(&line) {
                 FAILED.clone_into(&mut line.state);
-                line.error = Some("abandoned".to_owned());
+                let past = self.journaled.past.item(at);
+                let may_be_there = past.intent.is_some() || past.begun.is_some();
+                let error = if may_be_there { "stuck" } else { "abandoned" };
+                line.error = Some(error.to_owned());
+                line.message = Some(
+                    "it was not finished within seven days; look in the console what became of it"
+                        .to_owned(),
+                );
             }
             self.lines.push(line);
         }
@@ -344,13 +362,10 @@ impl<T: Transport, V: Vault> Restore<'_, '_, T, V> {
                 continue;
             }
             let line = chosen.line(item);
-            let earlier = self
-                .journaled
-                .earlier
-                .iter()
-                .find(|known| is_same(known, &line) && known.state == RESTORED);
-            if let (Some(earlier), Way::Into { .. }) = (earlier, &chosen.way) {
-                self.lines.push(earlier.clone());
+            if let (Some(earlier), Way::Into { .. }) =
+                (self.journaled.told_earlier(&line).cloned(), &chosen.way)
+            {
+                self.tell_again(earlier);
                 continue;
             }
             let ended = match item {
@@ -365,6 +380,15 @@ impl<T: Transport, V: Vault> Restore<'_, '_, T, V> {
                 return self.leave(chosen, at + 1);
             }
         }
+    }
+
+    /// Tells once more how an item ended when the same request came earlier.
+    fn tell_again(&mut self, line: JobLine) {
+        if let Some(word) = never_again(&line) {
+            let message = line.message.clone().unwrap_or_default();
+            self.report.fail(Some(&line), word, message);
+        }
+        self.lines.push(line);
     }
 
     /// Tells what became of an item, and writes it down; `false` when nothing more is to be begun.

@@ -2,7 +2,7 @@
 //!
 //! One failing cluster never stops another. Every run ends in exactly one report, and what is unprotected fails it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use futures_util::FutureExt;
@@ -13,31 +13,37 @@ use tokio::time::{Instant, timeout_at};
 use tracing::{Instrument, info, info_span};
 
 use super::account::Account;
-use super::client::{Client, ZillizError};
+use super::client::{Client, FailedJob, ZillizError};
+use super::gaps::{Known, Ledger, horizon};
 use super::journaled::{self, Journaled};
 use super::manual;
 use super::notes::{Note, Pasts};
 use super::policy::Policy;
-use super::recovery::{Placed, Protection, Standing, judge};
+use super::recovery::{Placed, Protection, Standing, judge, unexplained_since};
 use super::report::{ClusterReport, PolicyLine, PolicyState};
 use super::transport::Transport;
+use super::watching::{earlier_looks, looks_now};
+use super::windows;
 use super::wire::{Backup, Cluster};
 use crate::budget::OverBudget;
 use crate::clock::Clock;
 use crate::event::{Action, ByHand, Request};
-use crate::journal::{JobLine, Journal, RunKey, renew};
+use crate::journal::{JobLine, Journal, Look, RunKey, Watch, Watched, renew};
 use crate::name::Class;
 use crate::plan::{ClusterPlan, OnDrift};
 use crate::price::ZillizPrices;
 use crate::report::{Outcome, Size};
+use crate::service::Region;
 use crate::slot::{CLOCK_MARGIN, Slot, SlotError};
 
 /// Clusters that are worked at at once. The service's limit on requests is what counts.
 const AT_ONCE: usize = 8;
 /// How long a scheduled run follows the tiers that it makes: as long as small clusters take.
 const PATIENCE: Duration = Duration::from_mins(3);
-/// Backups that are described at once, newest first, until each region has shown one.
-const LOOKS: usize = 8;
+/// Nights whose backups are described at once, newest first: in most runs what is enough.
+const NIGHTS_AT_ONCE: usize = 3;
+/// No policy's backup is older (contract section 4).
+const LONGEST_KEPT: SignedDuration = SignedDuration::from_hours(31 * 24);
 
 /// What a run works with.
 pub struct World<'a, T> {
@@ -83,6 +89,8 @@ pub async fn run<T: Transport>(
         report: ClusterReport::begin(request, world.plan, slot, run_id.clone(), begun, size),
         lines: Vec::new(),
         over_budget: None,
+        watched: BTreeMap::new(),
+        looked_after: false,
     };
     let before = world.client.attempts();
     let span = info_span!("run", run_id, plan = world.plan.name, slot = %slot.instant());
@@ -111,6 +119,10 @@ pub(super) struct Run<'a, 'w, T> {
     pub(super) lines: Vec<JobLine>,
     /// Why nothing new may be asked for, if that is so.
     pub(super) over_budget: Option<OverBudget>,
+    /// What the next run is to know of each cluster.
+    pub(super) watched: BTreeMap<String, Watched>,
+    /// Whether that is to be written down.
+    pub(super) looked_after: bool,
 }
 
 /// What one cluster came to.
@@ -120,6 +132,7 @@ struct Seen {
     warnings: Vec<String>,
     standings: Vec<Standing>,
     judged_at: Timestamp,
+    looks: BTreeMap<Region, Look>,
 }
 
 impl<T: Transport> Run<'_, '_, T> {
@@ -239,6 +252,7 @@ impl<T: Transport> Run<'_, '_, T> {
     /// Sees to every cluster's policy, and judges what stands.
     async fn judge_all(&mut self, account: &Account) {
         let plan = self.world.plan;
+        let watch = self.read_watch().boxed_local().await;
         for entry in account.selecting_nothing(plan) {
             let message = format!(
                 "no cluster in the key's scope is called so; was it dropped? Check `{entry}` in `clusters`, the project, and the key's scope"
@@ -250,7 +264,7 @@ impl<T: Transport> Run<'_, '_, T> {
         let looks = clusters.into_iter().map(|cluster| {
             let cluster_id = &cluster.cluster_id;
             let look = self
-                .cluster(account, cluster)
+                .cluster(account, cluster, &watch)
                 .instrument(info_span!("cluster", cluster_id));
             let look = timeout_at(self.until, look.boxed_local());
             async move { (cluster, look.await) }.boxed_local()
@@ -259,9 +273,17 @@ impl<T: Transport> Run<'_, '_, T> {
         for (cluster, seen) in seen {
             match seen {
                 Ok(seen) => self.add(cluster, seen),
-                Err(_) => self.out_of_time(Some(&cluster.cluster_id)),
+                Err(_) => {
+                    if let Some(known) = watch.clusters.get(&cluster.cluster_id) {
+                        let (id, regions) = (&cluster.cluster_id, known.regions.clone());
+                        self.note_watched(id, cluster.shown(), regions);
+                    }
+                    self.out_of_time(Some(&cluster.cluster_id));
+                }
             }
         }
+        self.tell_the_gone(account, &watch).boxed_local().await;
+        self.looked_after = true;
     }
 
     /// What a backup by hand is of; `None` when nobody knows it any more.
@@ -295,6 +317,7 @@ impl<T: Transport> Run<'_, '_, T> {
     }
 
     fn add(&mut self, cluster: &Cluster, seen: Seen) {
+        self.note_watched(&cluster.cluster_id, cluster.shown(), seen.looks);
         for warning in seen.warnings {
             self.report.warn(format!("{}: {warning}", cluster.shown()));
         }
@@ -310,7 +333,7 @@ impl<T: Transport> Run<'_, '_, T> {
     }
 
     /// Reads, repairs and reads back one cluster's policy, and judges what stands, whatever became of the policy.
-    async fn cluster(&self, account: &Account, cluster: &Cluster) -> Seen {
+    async fn cluster(&self, account: &Account, cluster: &Cluster, watch: &Watch) -> Seen {
         let plan = self.world.plan;
         let (refused, notes) = account.against(plan, self.world.plans, cluster);
         let wanted = Policy::of(plan, self.world.client.now());
@@ -327,6 +350,7 @@ impl<T: Transport> Run<'_, '_, T> {
             warnings: notes,
             standings: Vec::new(),
             judged_at: self.world.client.now(),
+            looks: BTreeMap::new(),
         };
         let refusals = refused
             .into_iter()
@@ -342,31 +366,67 @@ impl<T: Transport> Run<'_, '_, T> {
                 Err(failure) => seen.failures.push(failure),
             }
         }
-        let just_enabled = seen.policy.state == PolicyState::Applied;
-        let home = cluster.region_id.as_deref().unwrap_or_default();
-        match self
-            .placed(cluster, home, &mut seen.warnings)
+        self.judge_cluster(cluster, watch, &mut seen)
             .boxed_local()
-            .await
-        {
-            Ok(placed) => {
-                seen.judged_at = self.world.client.now();
-                seen.standings = judge(plan, home, &placed, seen.judged_at, just_enabled);
-            }
-            Err(error) => {
-                let targets = plan.targets.iter().map(|target| target.region.as_str());
-                let unknown = |region: &str| Standing {
-                    region: region.to_owned(),
-                    protection: Protection::Unknown,
-                    newest: None,
-                    message: Some(format!(
-                        "its backups could not be read, so nothing is known of it: {error}"
-                    )),
-                };
-                seen.standings = std::iter::once(home).chain(targets).map(unknown).collect();
-            }
-        }
+            .await;
         seen
+    }
+
+    /// Judges what stands of a cluster, by what this run and earlier ones know.
+    async fn judge_cluster(&self, cluster: &Cluster, watch: &Watch, seen: &mut Seen) {
+        let plan = self.world.plan;
+        let (id, state) = (&cluster.cluster_id, seen.policy.state);
+        let home = cluster.region_id.as_deref().unwrap_or_default();
+        let earlier = earlier_looks(watch, plan, id, seen.judged_at);
+        let mut known = Known {
+            now: seen.judged_at,
+            just_enabled: state == PolicyState::Applied,
+            had_drifted: !matches!(state, PolicyState::InForce | PolicyState::Failed),
+            earlier: &earlier,
+            failed: &[],
+        };
+        let since = horizon(plan, home, &known);
+        let placed = self.placed(cluster, home, (since, &earlier), &mut seen.warnings);
+        let placed = match placed.boxed_local().await {
+            Ok(placed) => placed,
+            Err(error) => {
+                seen.standings = unknown(plan, home, &error);
+                seen.looks = looks_now(&earlier, state, &[], &seen.standings, known.now);
+                return;
+            }
+        };
+        seen.judged_at = self.world.client.now();
+        known.now = seen.judged_at;
+        let why = self.why_failed(id, plan, home, &placed, &known);
+        let failed = why.boxed_local().await;
+        known.failed = &failed;
+        seen.standings = judge(plan, home, &placed, &known);
+        seen.looks = looks_now(&earlier, state, &placed, &seen.standings, known.now);
+    }
+
+    /// What the service says of jobs that may explain what a region lacks. Nothing depends on it but what is told.
+    async fn why_failed(
+        &self,
+        cluster: &str,
+        plan: &ClusterPlan,
+        home: &str,
+        backups: &[Placed],
+        known: &Known<'_>,
+    ) -> Vec<FailedJob> {
+        let ledger = Ledger {
+            plan,
+            home,
+            backups,
+            known,
+        };
+        let Some(since) = unexplained_since(&ledger) else {
+            return Vec::new();
+        };
+        let failed = self.world.client.failed_jobs(cluster, since).await;
+        failed.unwrap_or_else(|error| {
+            info!(error = error.word(), detail = %error, "why backups failed could not be asked");
+            Vec::new()
+        })
     }
 
     /// Sees to it that the service has the plan's policy, and believes only what it reads back.
@@ -411,11 +471,13 @@ impl<T: Transport> Run<'_, '_, T> {
         })
     }
 
-    /// The cluster's backups with their regions, newest first, until every region has shown one that the policy made.
+    /// The cluster's backups with their regions, newest first: all that began since then, until every region has shown one
+    /// that the policy made, and an older one where no earlier look knows since when it makes them.
     async fn placed(
         &self,
         cluster: &Cluster,
         home: &str,
+        (since, earlier): (Timestamp, &BTreeMap<Region, Look>),
         warnings: &mut Vec<String>,
     ) -> Result<Vec<Placed>, ZillizError> {
         let client = self.world.client;
@@ -428,8 +490,16 @@ impl<T: Transport> Run<'_, '_, T> {
             .iter()
             .map(|target| target.region.as_str());
         let mut sought: BTreeSet<&str> = targets.chain([home]).collect();
+        let is_known = |region: &&str| {
+            earlier
+                .get(*region)
+                .is_some_and(|look| look.since.is_some())
+        };
+        let mut older = sought.clone();
+        older.retain(|region| !is_known(region));
+        let oldest = windows::earlier(client.now(), LONGEST_KEPT);
         let mut placed: Vec<Placed> = Vec::new();
-        for some in listed.chunks(LOOKS) {
+        for some in listed.chunks(NIGHTS_AT_ONCE * sought.len()) {
             let looks = some
                 .iter()
                 .map(|listed| describe(client, &cluster.cluster_id, listed));
@@ -447,8 +517,14 @@ impl<T: Transport> Run<'_, '_, T> {
                 .filter(|backup| backup.available && backup.scheduled)
             {
                 sought.remove(backup.region.as_str());
+                if backup.created_at < since {
+                    older.remove(backup.region.as_str());
+                }
             }
-            if sought.is_empty() {
+            let last = some.last().and_then(|backup| backup.create_time);
+            let is_before = |at: Timestamp| last.is_none_or(|last| last < at);
+            let is_enough = is_before(since) && (older.is_empty() || is_before(oldest));
+            if sought.is_empty() && is_enough {
                 break;
             }
         }
@@ -468,6 +544,7 @@ impl<T: Transport> Run<'_, '_, T> {
         if self.request.manual {
             self.keep_lines(&journaled.pasts);
         }
+        self.write_watch(&journaled).await;
         let lines = std::mem::take(&mut self.lines);
         let now = self.world.clock.now();
         let closed = journaled.close(self.world.journal, &mut self.report, lines, now);
@@ -481,6 +558,20 @@ impl<T: Transport> Run<'_, '_, T> {
         info!(outcome = ?self.report.outcome, "run ended");
         self.report
     }
+}
+
+/// What is known of a cluster's regions when its backups could not be read.
+fn unknown(plan: &ClusterPlan, home: &str, error: &ZillizError) -> Vec<Standing> {
+    let targets = plan.targets.iter().map(|target| target.region.as_str());
+    let unknown = |region: &str| Standing {
+        region: region.to_owned(),
+        protection: Protection::Unknown,
+        newest: None,
+        message: Some(format!(
+            "its backups could not be read, so nothing is known of it: {error}"
+        )),
+    };
+    std::iter::once(home).chain(targets).map(unknown).collect()
 }
 
 /// The policy that the service has now; `None` when it is disabled.

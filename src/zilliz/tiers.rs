@@ -2,7 +2,7 @@
 //!
 //! One of each cluster for each period of the finest rule, made like a backup by hand (`making`). What is the plan's own
 //! is what the journal says is (`proof`); what of it stays is decided by the planner that decides about namespaces
-//! (`standing`, `deleting`), and each deletion carries the same certificate (`certified`, `sending`). What that comes to
+//! (`standing`, `decide`, `deleting`), and each deletion carries the same certificate (`certified`, `sending`). What that comes to
 //! in thirty nights is told beforehand (`forecast`).
 //!
 //! What it must never do: delete what the journal does not call the plan's own, what is not as it was made, or anything of
@@ -10,6 +10,7 @@
 //! `verdicts` says of each what the next run would find.
 
 mod certified;
+mod decide;
 mod deleting;
 pub(super) mod forecast;
 mod making;

@@ -10,6 +10,7 @@ mod listings;
 mod policies;
 mod protection;
 mod pruning;
+mod repeated;
 mod restoring;
 mod tiers;
 

@@ -128,6 +128,91 @@ async fn growth_and_churn_are_foretold_from_the_last_weeks() {
     );
 }
 
+/// What the emulator has billed so far: bytes written, returned, and kept for how many seconds.
+fn billed(world: &World) -> [u128; 3] {
+    let bill = world.bill();
+    let accounts = bill["organisations"].as_object().unwrap().values();
+    let sum = |field: &str| {
+        let amounts = accounts
+            .clone()
+            .map(|account| account[field].as_u64().unwrap());
+        amounts.map(u128::from).sum()
+    };
+    ["bytes_written", "bytes_returned", "storage_byte_seconds"].map(sum)
+}
+
+/// Thirty nights with growth and skipped copies, at each level of comparing: the money that was foretold is what the
+/// emulator's bill comes to, at the same prices.
+#[tokio::test(start_paused = true)]
+async fn the_money_of_a_month_is_what_the_bill_then_comes_to() {
+    let prices = "as_of = \"2026-11-20\"\n[turbopuffer]\n\
+        copied_gb = \"1.00\"\nreturned_gb = \"0.50\"\nstored_gb_month = \"2.00\"";
+    let prices = Prices::parse(prices).unwrap();
+    let month = u128::from(NIGHTS) * 86_400;
+    let mut compared = Vec::new();
+    for level in ["count", "sample:100", "full"] {
+        let world = two_sources(&[("RETENTION_DAYS", "7"), ("VERIFY_LEVEL", level)]);
+        world.write_rows(SOURCE, "acme-images", 0..400);
+        let night = |number: u64| {
+            let first: Timestamp = NIGHT.parse().unwrap();
+            first + DAY * i32::try_from(number).unwrap()
+        };
+        // Somebody's own rows and their storage are on the same bill.
+        let of_sources = |world: &World| {
+            let standing = world.standing(SOURCE);
+            let bytes = standing
+                .values()
+                .map(|shown| shown["approx_logical_bytes"].as_u64().unwrap());
+            u128::from(bytes.sum::<u64>())
+        };
+        let day = async |number: u64| {
+            world
+                .sleep_until(night(number) - SignedDuration::from_hours(1))
+                .await;
+            let rows = 400 + number * 3..403 + number * 3;
+            world.write_rows(SOURCE, "acme-images", rows);
+            world.sleep_until(night(number)).await;
+            let before = billed(&world);
+            assert!(world.back_up(night(number)).await.jobs.sealed > 0);
+            let after = billed(&world);
+            (after[0] - before[0], after[1] - before[1])
+        };
+        for number in 0..12 {
+            day(number).await;
+        }
+        let patient = |region| Patient::new(world.region(region), world.plan.concurrency);
+        let (source, targets) = (patient(SOURCE), [patient(TARGET)]);
+        let slot = Slot::of(night(12)).unwrap();
+        let told = estimate(&world.plan, &source, &targets, &prices, slot)
+            .await
+            .unwrap();
+        let told = &told.targets[0].month;
+        let kept = billed(&world)[2];
+        let (mut written, mut returned, mut sources) = (0, 0, 0);
+        for number in 12..12 + u64::from(NIGHTS) {
+            let (more_written, more_returned) = day(number).await;
+            written += more_written;
+            returned += more_returned;
+            sources += of_sources(&world) * 86_400;
+        }
+        let stored = billed(&world)[2] - kept - sources;
+        // A copy is billed with half of what it writes, at twice the price.
+        let cost = |bytes: u128, cents: u128| bytes * cents / 100_000;
+        let bill = cost(2 * written, 100) + cost(returned, 50) + cost(stored / month, 200);
+        let total = told.total.unwrap().most;
+        within_a_tenth(
+            total.0,
+            u64::try_from(bill).unwrap(),
+            &format!("{level}: money"),
+        );
+        compared.push(told.compared_bytes);
+    }
+    assert!(
+        compared[0] == 0 && compared[1] > 0 && compared[1] < compared[2],
+        "{compared:?}"
+    );
+}
+
 #[tokio::test(start_paused = true)]
 async fn an_estimate_changes_nothing_and_counts_what_is_lost() {
     let world = two_sources(&[]);

@@ -364,6 +364,18 @@ impl World {
         answers.iter().filter(good).map(|(_, count)| count).sum()
     }
 
+    /// What the emulator has billed so far.
+    pub(crate) fn bill(&self) -> Value {
+        self.emulator.set_now(self.now());
+        let answer = self
+            .emulator
+            .call(call(Method::Get, "", "/_emulator/bill", "", &Value::Null));
+        let Delivery::Whole(response) = answer.delivery else {
+            panic!("no bill")
+        };
+        serde_json::from_slice(&response.body).unwrap()
+    }
+
     fn answers(&self, operation: &str) -> BTreeMap<String, u64> {
         let answer = self.emulator.call(Call {
             query: "summary=1".into(),

@@ -1,21 +1,40 @@
 //! Collections of a backup into a cluster that exists: one request for each, for now (contract section 6), or one for all.
 //!
 //! The control plane shows no collections, so after silence nobody can look what came of a request: it is never sent again,
-//! and told. What it must never do: go on to the next collection while one is being restored.
+//! and told. What it must never do: go on to the next collection while one is being restored, or may be.
+
+use std::cmp::min;
 
 use futures_util::FutureExt;
+use jiff::{SignedDuration, Timestamp};
 use tracing::warn;
 
 use super::following::Followed;
 use super::notes::{Begun, Chosen, Item, PastItem, RestoreNote, Way};
 use super::password::Vault;
 use super::{Ended, MOST_REQUESTS, Restore, pace};
-use crate::journal::JobLine;
+use crate::journal::{HOLD_TIME, JobLine};
 use crate::zilliz::transport::Transport;
 use crate::zilliz::wire::{SentCollectionRestore, SentRename, SentRenames};
 
 /// What is said of a request that nobody saw answered.
 const UNANSWERED: &str = "the request was not answered, and the service's API does not show whether it was carried out, so it is not sent again; look in the cluster whether the collection came, and ask again with another destination name if it did not";
+
+/// An unanswered request may be at work for so long, and for as long as its bytes take when they come slowly. How fast
+/// restores are is unknown; documented are minutes to hours (contract section 7).
+const AT_WORK_FOR: SignedDuration = SignedDuration::from_mins(2);
+const SLOWLY: u64 = 50_000_000;
+/// While the cluster says that it restores, but no longer than any restore takes.
+const LONGEST: SignedDuration = SignedDuration::from_hours(72);
+
+/// Words of what may have come although nobody saw it come. The same request never sends these again.
+const NEVER_AGAIN: [&str; 3] = ["unanswered", "job_unknown", "stuck"];
+
+/// The word of an earlier line that says so.
+pub(super) fn never_again(line: &JobLine) -> Option<&'static str> {
+    let error = line.error.as_deref()?;
+    NEVER_AGAIN.into_iter().find(|word| *word == error)
+}
 
 impl<T: Transport, V: Vault> Restore<'_, '_, T, V> {
     /// Brings one collection, or all of them, or goes on with it.
@@ -31,7 +50,14 @@ impl<T: Transport, V: Vault> Restore<'_, '_, T, V> {
         };
         let begun = match (past.begun, past.intent) {
             (Some(begun), _) => begun,
-            (None, Some(_)) => return Ended::Failed(line, "unanswered", UNANSWERED.to_owned()),
+            (None, Some(at)) => {
+                let unanswered = self.unanswered(chosen, cluster, at, line, UNANSWERED.to_owned());
+                return unanswered.boxed_local().await;
+            }
+            (None, None) if self.unsettled => {
+                let why = "not asked for, because the request before it was not answered and may still be at work, and without a journal nothing would remember it; ask again later";
+                return Ended::Failed(line, "not_begun", why.to_owned());
+            }
             (None, None) => match self
                 .ask_for_collections(chosen, at, cluster, &sent)
                 .boxed_local()
@@ -40,10 +66,50 @@ impl<T: Transport, V: Vault> Restore<'_, '_, T, V> {
                 Ok(begun) => begun,
                 Err(Asked::Waits(why)) => return Ended::Waits(line, why),
                 Err(Asked::Failed(word, message)) => return Ended::Failed(line, word, message),
+                Err(Asked::Unanswered(at, message)) => {
+                    let unanswered = self.unanswered(chosen, cluster, at, line, message);
+                    return unanswered.boxed_local().await;
+                }
             },
         };
         let followed = self.follow(Followed::Collections, &begun, line);
         followed.boxed_local().await
+    }
+
+    /// Waits until nothing can be at work any more that a request of `at` may have begun; then it is told.
+    async fn unanswered(
+        &mut self,
+        chosen: &Chosen,
+        cluster: &str,
+        at: Timestamp,
+        line: JobLine,
+        message: String,
+    ) -> Ended {
+        let mut pace = pace();
+        loop {
+            let shown = match self.world.client.cluster(cluster).await {
+                Err(error) => format!(
+                    "the request was not answered, and whether the cluster restores could not be asked: {error}"
+                ),
+                Ok(now) => {
+                    let says = now.as_ref().and_then(|cluster| cluster.status.as_deref());
+                    let age = self.world.client.now().duration_since(at);
+                    let restores = says == Some("RESTORE_BACKUP") && age <= LONGEST;
+                    if !restores && age > at_work_for(chosen) {
+                        return Ended::Failed(line, "unanswered", message);
+                    }
+                    "the request was not answered and may be at work, so no other is sent"
+                        .to_owned()
+                }
+            };
+            if !self.wait(pace.next()).await {
+                if self.journaled.remembers() {
+                    return Ended::Waits(line, shown);
+                }
+                self.unsettled = true;
+                return Ended::Failed(line, "unanswered", message);
+            }
+        }
     }
 
     async fn ask_for_collections(
@@ -89,10 +155,7 @@ impl<T: Transport, V: Vault> Restore<'_, '_, T, V> {
                 }
                 Err(error) if error.may_have_happened() => {
                     warn!(error = error.word(), detail = %error, "the request for collections was not answered");
-                    return Err(Asked::Failed(
-                        "unanswered",
-                        format!("{UNANSWERED} ({error})"),
-                    ));
+                    return Err(Asked::Unanswered(at, format!("{UNANSWERED} ({error})")));
                 }
                 Err(error) => {
                     self.journaled.write(RestoreNote::Refused { item }).await;
@@ -112,6 +175,19 @@ impl<T: Transport, V: Vault> Restore<'_, '_, T, V> {
 enum Asked {
     Waits(String),
     Failed(&'static str, String),
+    /// A request was sent then, and may have begun it.
+    Unanswered(Timestamp, String),
+}
+
+/// How long a request that nobody saw answered may be at work; a hold lasts no longer.
+fn at_work_for(chosen: &Chosen) -> SignedDuration {
+    let slowly = chosen
+        .backup
+        .bytes
+        .map_or(SignedDuration::from_hours(1), |bytes| {
+            SignedDuration::from_secs(i64::try_from(bytes / SLOWLY).unwrap_or(i64::MAX))
+        });
+    min(AT_WORK_FOR.saturating_add(slowly), HOLD_TIME)
 }
 
 /// The request for an item, and the cluster that it leads into. The default database is sent by its name, `default`: whether

@@ -9,6 +9,7 @@ use std::sync::{Arc, OnceLock};
 use jiff::Timestamp;
 use tracing::{error, warn};
 
+use super::bringing::never_again;
 use super::notes::{Chosen, Past, RESTORED, RestoreNote};
 use super::report::ClusterRestoreReport;
 use crate::journal::{
@@ -135,6 +136,17 @@ impl Journaled {
         self.log.as_ref().map(RunLog::opened_at)
     }
 
+    /// Whether a later invocation will know of what this one writes down.
+    pub(super) fn remembers(&self) -> bool {
+        self.log.is_some() && self.fault.get().is_none()
+    }
+
+    /// How an item ended when the same request came earlier, if it is not to be asked for again: it is there, or it may be.
+    pub(super) fn told_earlier(&self, line: &JobLine) -> Option<&JobLine> {
+        let mut earlier = self.earlier.iter();
+        earlier.find(|known| is_same(known, line) && is_told_again(known))
+    }
+
     /// Whether nobody else may be at it now. Without a journal nobody can tell.
     pub(super) fn is_ours(&self, now: Timestamp) -> bool {
         self.lease.as_ref().is_none_or(|lease| lease.is_ours(now))
@@ -221,12 +233,17 @@ impl Journaled {
     }
 }
 
-/// What the same request restored earlier is remembered for the next time it comes.
+/// Whether an item is told as it ended, and not asked for once more.
+fn is_told_again(line: &JobLine) -> bool {
+    line.state == RESTORED || never_again(line).is_some()
+}
+
+/// What the same request restored earlier, or may have, is remembered for the next time it comes.
 fn with_earlier(earlier: &[JobLine], now: Vec<JobLine>) -> Vec<JobLine> {
     let told_now = |line: &JobLine| now.iter().any(|now| is_same(now, line));
     let kept = earlier
         .iter()
-        .filter(|line| line.state == RESTORED && !told_now(line));
+        .filter(|line| is_told_again(line) && !told_now(line));
     let kept: Vec<JobLine> = kept.cloned().collect();
     kept.into_iter().chain(now).collect()
 }
@@ -238,8 +255,10 @@ pub(super) fn is_same(one: &JobLine, other: &JobLine) -> bool {
 
 async fn file(kept: Kept<'_>, log: RunLog, record: RunRecord) -> Result<(), JournalError> {
     let restore = record.key.plan.clone();
+    // What may still be at work keeps its backup until the hold runs out.
+    let may_be_at_work = record.jobs.iter().any(|line| never_again(line).is_some());
     of_restores(kept.journal).close_run(log, record).await?;
-    if kept.shared {
+    if kept.shared && !may_be_at_work {
         kept.journal.of_clusters().let_go(&restore).await?;
     }
     Ok(())

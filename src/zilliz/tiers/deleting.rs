@@ -12,6 +12,7 @@ use tokio::time::timeout_at;
 use tracing::{info, warn};
 
 use super::certified::Place;
+use super::decide::Deciding;
 use super::making::Tended;
 use super::standing::{Decided, Own, Standing};
 use super::told::{DueInRegion, TierFate, TierLine};
@@ -243,11 +244,14 @@ impl<T: Transport> Run<'_, '_, T> {
     ) -> Vec<Own> {
         let held = |id: &str| holds.holder_anywhere(id).map(str::to_owned);
         let now = self.world.clock.now();
-        let mut decided = standing.decide(rules, &self.world.plan.zone, now, held);
-        if looked.cluster.region_id.as_ref() == Some(region) {
-            keep_originals(&mut decided, &looked.tiers, region, going);
-            keep_those_with_namesakes(&mut decided, looked);
-        }
+        let deciding = Deciding {
+            plan: self.world.plan,
+            rules,
+            home: looked.cluster.region_id.as_ref(),
+            tiers: &looked.tiers,
+            now,
+        };
+        let decided = deciding.in_region(region, (standing, &looked.listed), going, held);
         if self.request.dry_run {
             for decided in &decided {
                 self.show(looked.cluster, region, decided);
@@ -416,53 +420,6 @@ pub(super) fn place<'a>(cluster: &'a Cluster, region: &'a Region) -> Place<'a> {
     Place {
         cluster: &cluster.cluster_id,
         region,
-    }
-}
-
-/// The regions in which copies of a tier's original stand, or what may be one.
-///
-/// Unknown (contract section 3): whether deleting an original deletes its copies, too. So it goes after them.
-pub(super) fn copies_of<'t>(
-    tiers: &'t [Tier],
-    home: &'t Region,
-    slot: Slot,
-) -> impl Iterator<Item = &'t Region> {
-    let of_slot = tiers.iter().filter(move |tier| tier.slot == slot);
-    let regions = of_slot
-        .filter_map(Tier::owned)
-        .flat_map(|owned| owned.backups.keys().chain(&owned.unsure));
-    regions.filter(move |region| *region != home)
-}
-
-/// Marks the originals of copies that stand and are not `going`.
-pub(super) fn keep_originals(
-    decided: &mut [Decided],
-    tiers: &[Tier],
-    home: &Region,
-    going: &BTreeSet<(Slot, Region)>,
-) {
-    for decided in decided {
-        let mut copies = copies_of(tiers, home, decided.own.slot);
-        decided.has_copies = copies.any(|copy| !going.contains(&(decided.own.slot, copy.clone())));
-    }
-}
-
-/// Marks the originals whose name something else in the list bears: a copy that came when nobody waited for it any more.
-fn keep_those_with_namesakes(decided: &mut [Decided], looked: &Looked<'_>) {
-    for decided in decided {
-        let slot = decided.own.slot;
-        let of_slot = looked.tiers.iter().filter(|tier| tier.slot == slot);
-        let known: Vec<&String> = of_slot
-            .filter_map(Tier::owned)
-            .flat_map(|owned| owned.backups.values())
-            .collect();
-        let is_it = |listed: &&Backup| Some(&listed.backup_id) == decided.own.id.as_ref();
-        let original = looked.listed.iter().find(is_it);
-        let name = original.and_then(|original| original.backup_name.as_ref());
-        let bears_it = |listed: &Backup| name.is_some() && listed.backup_name.as_ref() == name;
-        let mut others = looked.listed.iter();
-        decided.has_copies |=
-            others.any(|listed| bears_it(listed) && !known.contains(&&listed.backup_id));
     }
 }
 

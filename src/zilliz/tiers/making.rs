@@ -323,6 +323,7 @@ impl<'a, 'c, T: Transport> Making<'a, 'c, T> {
             cluster: self.cluster,
             of,
             others: &NOBODYS,
+            knows_others: true,
             asks,
             until: self.until,
             dry_run: self.dry_run,

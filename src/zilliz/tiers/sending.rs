@@ -7,7 +7,8 @@ use std::time::Duration;
 use tokio::time::timeout;
 
 use super::certified::{Circumstances, Deletable, Place, Seen, certify};
-use super::deleting::{Due, Looked, copies_of, place};
+use super::decide::copies_of;
+use super::deleting::{Due, Looked, place};
 use crate::certificate::Lease as Leased;
 use crate::journal::{Journal, JournalError, Lease, Owned, Tier, TierState};
 use crate::plan::Tiers;

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 
 use super::certified::Place;
-use super::deleting::keep_originals;
+use super::decide::Deciding;
 use super::standing::{Decided, Standing};
 use crate::journal::{Tier, TierState};
 use crate::plan::{ClusterPlan, Tiers};
@@ -40,16 +40,22 @@ pub(super) fn decide<'l>(
 ) -> Vec<(Region, Decided)> {
     let mut all = Vec::new();
     let mut going = BTreeSet::new();
+    let home = of.home.to_owned();
+    let deciding = Deciding {
+        plan,
+        rules,
+        home: Some(&home),
+        tiers,
+        now,
+    };
     for region in regions(plan, Some(of.home)) {
         let place = Place {
             cluster: of.cluster,
             region: &region,
         };
-        let standing = Standing::of(place, tiers, listed(&region), None);
-        let mut decided = standing.decide(rules, &plan.zone, now, &held);
-        if region == of.home {
-            keep_originals(&mut decided, tiers, &region, &going);
-        }
+        let listed = listed(&region);
+        let standing = Standing::of(place, tiers, listed, None);
+        let decided = deciding.in_region(&region, (&standing, listed), &going, &held);
         let due = decided.iter().filter(|decided| decided.is_due());
         going.extend(due.map(|due| (due.own.slot, region.clone())));
         all.extend(decided.into_iter().map(|decided| (region.clone(), decided)));

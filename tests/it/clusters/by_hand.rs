@@ -16,7 +16,7 @@ use crate::faulty_store::{Fate, FaultyStore};
 
 use super::{Account, CLUSTER, FAR, HOME, NEAR, PLAN, failures};
 
-fn by_hand() -> Request {
+pub(super) fn by_hand() -> Request {
     Request {
         manual: true,
         scheduled_time: Some(super::BEGIN.parse().unwrap()),
@@ -25,7 +25,7 @@ fn by_hand() -> Request {
 }
 
 /// Regions and states of all records, in the report's order.
-fn jobs(report: &ClusterReport) -> String {
+pub(super) fn jobs(report: &ClusterReport) -> String {
     let jobs = report
         .jobs
         .shown
@@ -34,10 +34,11 @@ fn jobs(report: &ClusterReport) -> String {
     jobs.collect::<Vec<_>>().join(", ")
 }
 
-const ALL: &str = "gcp-us-west1 available, gcp-us-east4 available, gcp-europe-west3 available";
+pub(super) const ALL: &str =
+    "gcp-us-west1 available, gcp-us-east4 available, gcp-europe-west3 available";
 
 /// Of backups made by hand, what was ever begun: region and whether it is there, originals first.
-fn made(account: &Account) -> Vec<(String, String)> {
+pub(super) fn made(account: &Account) -> Vec<(String, String)> {
     let mut made: Vec<_> = account
         .known("backups")
         .into_iter()
@@ -55,7 +56,7 @@ fn made(account: &Account) -> Vec<(String, String)> {
         .collect()
 }
 
-fn exactly_one_of_each(account: &Account) {
+pub(super) fn exactly_one_of_each(account: &Account) {
     let there = |region: &str| (region.to_owned(), "AVAILABLE".to_owned());
     assert_eq!(made(account), [there(HOME), there(FAR), there(NEAR)]);
 }

@@ -2,6 +2,7 @@
 //!
 //! Half as many as `LIFEBOAT_HISTORIES` says; a failure prints its seed, and `LIFEBOAT_SEED` plays that one alone.
 
+mod lost_nights;
 mod worst_day;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -18,6 +19,7 @@ use lifeboat::report::Outcome;
 use lifeboat::zilliz::ClusterReport;
 use serde_json::{Value, json};
 
+use self::lost_nights::LostNights;
 use self::worst_day::WorstDays;
 use super::tiers::{by_somebody_else, family, kept, tiered};
 use super::{Account, CLUSTER, FAR, HOME, NEAR};
@@ -40,6 +42,7 @@ struct History {
     owned: BTreeMap<(String, String), BTreeMap<Date, String>>,
     /// Tiers that nobody is sure of.
     adopted: BTreeSet<String>,
+    lost_nights: LostNights,
     /// Of every second history.
     worst_days: Option<WorstDays>,
 }
@@ -68,7 +71,15 @@ fn weeks_of_trouble_make_one_of_each_and_leave_no_region_silently_unprotected() 
     // A simulation in which nothing happens proves nothing.
     if count >= 50 {
         for what in [
-            "kills", "races", "ticks", "drifts", "by hand", "faults", "theirs", "deleted",
+            "kills",
+            "races",
+            "ticks",
+            "drifts",
+            "by hand",
+            "faults",
+            "theirs",
+            "deleted",
+            "nights lost and told",
         ] {
             assert!(tally.of(what) >= count, "{what}: {tally}");
         }
@@ -97,6 +108,7 @@ impl History {
             theirs: BTreeSet::new(),
             owned: BTreeMap::new(),
             adopted: BTreeSet::new(),
+            lost_nights: LostNights::default(),
             worst_days: seed.is_multiple_of(2).then(|| WorstDays::new(seed)),
         }
     }
@@ -108,11 +120,11 @@ impl History {
         self.account.faults(json!([]));
         self.end_worst_days().await;
         self.carry_on_to_the_end().await;
-        self.account.back_up().await;
+        self.judged().await;
         self.account.sleep(48).await;
-        self.account.back_up().await;
+        self.judged().await;
         self.account.sleep(24).await;
-        let report = self.account.back_up().await;
+        let report = self.judged().await;
         assert_eq!(
             (report.outcome, report.counts.protected),
             (Outcome::Succeeded, 6),
@@ -125,7 +137,16 @@ impl History {
         self.only_what_is_due_is_gone().await;
         self.exactly_what_the_rules_keep();
         self.one_of_each().await;
+        let lost = self.lost_nights.all_were_told();
+        self.tally.add("nights lost and told", lost);
         self.tally
+    }
+
+    async fn judged(&mut self) -> ClusterReport {
+        self.lost_nights.look(&self.account.known("backups"));
+        let report = self.account.back_up().await;
+        self.lost_nights.read(&report);
+        report
     }
 
     async fn day(&mut self, day: u64) {
@@ -201,6 +222,7 @@ impl History {
         };
         self.only_what_is_due_is_gone().await;
         for report in [Some(first), second].into_iter().flatten() {
+            self.lost_nights.read(&report);
             if !report.regions.is_empty() && report.outcome == Outcome::Succeeded {
                 self.nothing_is_unprotected(&report);
             }
@@ -346,8 +368,13 @@ impl History {
                 .iter()
                 .filter_map(|days| days.needs(self.account.wire.now())),
         );
-        // Copies are left out: the service itself takes away one that failed.
-        for backup in self.account.known("backups") {
+        // Copies count once they stood: the service itself takes away one that failed.
+        let backups = self.account.known("backups");
+        self.lost_nights.look(&backups);
+        let theirs = self.theirs.iter();
+        let copies = theirs.flat_map(|original| self.lost_nights.copies_of(original));
+        let their_copies: BTreeSet<&String> = copies.collect();
+        for backup in &backups {
             let id = backup["id"].as_str().unwrap();
             let is_gone = backup["status"] == "DELETED" && backup["method"] == "MANUAL";
             assert!(
@@ -355,7 +382,7 @@ impl History {
                 "{id} was to stand: {backup}"
             );
             assert!(
-                !is_gone || !self.theirs.contains(id),
+                !is_gone || !self.theirs.contains(id) && !their_copies.contains(&id.to_owned()),
                 "{backup} was somebody else's"
             );
         }

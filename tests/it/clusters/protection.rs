@@ -1,9 +1,11 @@
 //! A region without a recent backup is a failure, and says why.
 
+use std::time::Duration;
+
 use lifeboat::report::Outcome;
 use serde_json::json;
 
-use super::{Account, CLUSTER, FAR, NEAR, failures, states};
+use super::{Account, CLUSTER, FAR, NEAR, PLAN, failures, plans, states};
 
 #[tokio::test(start_paused = true)]
 async fn nights_without_trouble_protect_every_region() {
@@ -68,18 +70,136 @@ async fn automatic_backups_that_fail_leave_no_region_silently_unprotected() {
     account.back_up().await;
     account.sleep(1).await;
     account.faults(json!([{"match": {"operation": "zilliz.automatic_backup"}, "fault": {"fail_operation": true}}]));
-    account.sleep(31).await;
+    // Monday's window ends at four and has until ten.
+    account.sleep(20).await;
     assert_eq!(
         states(&account.back_up().await),
         "protected protected protected"
     );
-    account.sleep(1).await;
+    account.sleep(2).await;
     let report = account.back_up().await;
     assert_eq!(states(&report), "stale stale stale");
     assert_eq!(
         (report.outcome, report.counts.unprotected),
         (Outcome::Failed, 3)
     );
+}
+
+/// Sunday at noon the policy is enabled; runs come every morning at half past four, as the shipped schedule sends them.
+async fn every_morning(account: &Account) {
+    account.back_up().await;
+    tokio::time::sleep(Duration::from_mins(16 * 60 + 30)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_single_lost_night_and_a_single_lost_copy_are_told_with_their_reason() {
+    for journal in [false, true] {
+        let mut account = Account::new();
+        if journal {
+            account = account.with_journal();
+        }
+        account.wire.emulator.update_settings(|settings| {
+            settings.zilliz.jobs_can_be_listed = true;
+        });
+        every_morning(&account).await;
+        let mut said = Vec::new();
+        for night in 0..8 {
+            let report = account.back_up().await;
+            let words: Vec<&str> = report
+                .regions
+                .shown
+                .iter()
+                .map(|line| line.state.word())
+                .collect();
+            let messages: Vec<&str> = report
+                .failures
+                .shown
+                .iter()
+                .map(|one| one.message.as_str())
+                .collect();
+            said.push((words.join(" "), messages.join("; ")));
+            account.faults(match night {
+                1 => json!([{"match": {"operation": "zilliz.automatic_backup"}, "fault": {"fail_operation": true, "reason": "no room"}}]),
+                4 => json!([{"match": {"operation": "zilliz.copy", "region": FAR}, "fault": {"fail_operation": true, "reason": "quota"}}]),
+                _ => json!([]),
+            });
+            account.sleep(24).await;
+            account.faults(json!([]));
+        }
+        let words: Vec<&str> = said.iter().map(|(words, _)| words.as_str()).collect();
+        let well = "protected protected protected";
+        let missed = "window_missed window_missed window_missed";
+        let copy = "protected protected copy_missing";
+        assert_eq!(
+            words,
+            [well, well, well, missed, well, well, copy, well],
+            "{journal}"
+        );
+        for part in [
+            "2026-11-25T02:00:00Z to 2026-11-25T04:00:00Z made no backup",
+            "no room",
+        ] {
+            assert!(said[3].1.contains(part), "{}", said[3].1);
+        }
+        for part in ["not copied to gcp-europe-west3", "quota"] {
+            assert!(said[6].1.contains(part), "{}", said[6].1);
+        }
+    }
+}
+
+/// The day after a plan was changed from one weekday to all of them, nothing is lost that nobody had asked for.
+#[tokio::test(start_paused = true)]
+async fn a_schedule_that_was_changed_is_asked_for_from_then_on() {
+    let weekly = PLAN.replace("start = ", "weekdays = [\"sat\"]\nstart = ");
+    let mut account = Account::with(&weekly).with_journal();
+    every_morning(&account).await;
+    account.sleep(24).await;
+    account.back_up().await;
+    account.plans = plans(&PLAN.replace("start = ", "grace_hours = 20\nstart = "));
+    for day in 0..3 {
+        let report = account.back_up().await;
+        let said = states(&report);
+        assert_eq!(
+            said, "protected protected protected",
+            "{day} {:?}",
+            report.failures
+        );
+        account.sleep(24).await;
+    }
+}
+
+/// A cluster that a glob selects no more takes its protection with it.
+#[tokio::test(start_paused = true)]
+async fn a_cluster_that_disappears_is_told_as_long_as_backups_of_it_stand() {
+    let document = PLAN.replace("[\"*\"]", "[\"*-prod\"]");
+    let mut account = Account::with(&document).with_journal();
+    account.add_cluster("in01-2", "users-prod", &json!({}));
+    account.back_up().await;
+    account.sleep(24).await;
+    assert_eq!(account.back_up().await.outcome, Outcome::Succeeded);
+    account.add_cluster("in01-2", "users-renamed", &json!({}));
+    for _ in 0..7 {
+        account.sleep(23).await;
+        let report = account.back_up().await;
+        assert_eq!(failures(&report), "cluster_gone", "{:?}", report.failures);
+        let gone = &report.failures.shown[0];
+        assert_eq!(gone.source.as_deref(), Some("in01-2"));
+        assert!(gone.message.contains("users-prod"), "{}", gone.message);
+    }
+    account.sleep(24).await;
+    let report = account.back_up().await;
+    assert_eq!(report.outcome, Outcome::Succeeded);
+    assert!(
+        report.warnings.shown[0].contains("users-prod"),
+        "{:?}",
+        report.warnings
+    );
+    // Chosen otherwise on purpose, it is told once more, and forgotten.
+    account.plans = plans(&document.replace("*-prod", "orders-*"));
+    account.sleep(24).await;
+    assert_eq!(account.back_up().await.warnings.len(), 1);
+    account.sleep(24).await;
+    assert_eq!(account.back_up().await.warnings.len(), 0);
 }
 
 #[tokio::test(start_paused = true)]

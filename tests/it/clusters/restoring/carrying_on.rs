@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use lifeboat::report::Outcome;
+use lifeboat::restore::How;
 use lifeboat::zilliz::restore::notes::PasswordFate;
 use lifeboat::zilliz::restore::{being_restored, of_restores};
 use lifeboat_emulator::Method;
 use serde_json::{Value, json};
 
-use super::{Desk, USERS, anew, failures, is_kept, states};
+use super::{Desk, USERS, anew, asked, failures, is_kept, states};
 use crate::clusters::HOME;
 
 #[tokio::test(start_paused = true)]
@@ -76,7 +77,8 @@ async fn a_request_that_never_arrived_is_sent_again_after_a_look() {
     assert_eq!(desk.account.calls("zilliz.restore_cluster"), 3);
 }
 
-/// A request of a collection that was not answered is never sent again: nobody can look what came of it.
+/// A request of a collection that was not answered is never sent again, however often the event comes: nobody can look what
+/// came of it. No other is sent while it may be at work, and its backup stays held.
 #[tokio::test(start_paused = true)]
 async fn a_lost_answer_about_a_collection_is_told_and_the_others_come_back() {
     let desk = Desk::new().await.with_journal();
@@ -84,6 +86,7 @@ async fn a_lost_answer_about_a_collection_is_told_and_the_others_come_back() {
     desk.account.faults(json!([{"match": {"operation": "zilliz.restore_collection"}, "fault": {"reset": "after"}, "times": 1}]));
     let event =
         json!({"cluster": "orders-prod", "into": USERS, "collections": ["orders", "archive.old"]});
+    let begun = desk.account.wire.now();
     let report = desk.restore(event.clone()).await;
     assert_eq!(
         (failures(&report).as_str(), states(&report).as_str()),
@@ -92,6 +95,82 @@ async fn a_lost_answer_about_a_collection_is_told_and_the_others_come_back() {
     );
     assert_eq!(desk.account.calls("zilliz.restore_collection"), 2);
     assert_eq!(desk.collections(USERS), "/orders archive/old");
+    let second = report.jobs.shown[1].started_at.unwrap();
+    assert!(second.duration_since(begun).as_mins() >= 4, "{second}");
+    // Lambda sends an event again whose answer was an error.
+    for _ in 0..2 {
+        let again = desk.restore(event.clone()).await;
+        assert_eq!(
+            (failures(&again).as_str(), states(&again).as_str()),
+            ("unanswered", "failed restored"),
+            "{again:#?}"
+        );
+        assert_eq!(desk.account.calls("zilliz.restore_collection"), 2);
+    }
+    let journal = desk.account.journal.as_ref().unwrap();
+    let held = being_restored(journal, desk.account.wire.now())
+        .await
+        .unwrap();
+    assert_eq!(held.len(), 1, "what may be at work keeps its backup");
+    desk.account.sleep(25).await;
+    let held = being_restored(journal, desk.account.wire.now())
+        .await
+        .unwrap();
+    assert_eq!(held.len(), 0);
+}
+
+/// With little time, the rest is left to the tick, which sends nothing while the unanswered one may be at work.
+#[tokio::test(start_paused = true)]
+async fn an_unanswered_collection_keeps_the_others_waiting_across_invocations() {
+    let desk = Desk::new().await.with_journal();
+    desk.add_users();
+    desk.account.faults(json!([{"match": {"operation": "zilliz.restore_collection"}, "fault": {"truncate": true}, "times": 1}]));
+    let event =
+        json!({"cluster": "orders-prod", "into": USERS, "collections": ["orders", "archive.old"]});
+    let event = asked(event);
+    let first = desk.restore_within(&event, How::Whole, Duration::from_mins(2));
+    let report = first.await;
+    assert_eq!(states(&report), "incomplete incomplete", "{report:#?}");
+    assert!(report.stays_open, "{report:#?}");
+    let mut waited = 0;
+    let report = loop {
+        assert_eq!(desk.account.calls("zilliz.restore_collection"), 1);
+        tokio::time::sleep(Duration::from_mins(1)).await;
+        let report = desk.tick().await;
+        if states(&report) != "incomplete incomplete" {
+            break report;
+        }
+        waited += 1;
+    };
+    assert!(waited > 1, "{waited}");
+    assert_eq!(
+        failures(&report).split(' ').next(),
+        Some("unanswered"),
+        "{report:#?}"
+    );
+    let mut report = report;
+    while report.stays_open {
+        tokio::time::sleep(Duration::from_mins(1)).await;
+        report = desk.tick().await;
+    }
+    assert_eq!(states(&report), "failed restored", "{report:#?}");
+    assert_eq!(desk.account.calls("zilliz.restore_collection"), 2);
+}
+
+/// A job that the service forgets is told as what it is, and not asked for once more, either.
+#[tokio::test(start_paused = true)]
+async fn a_forgotten_job_of_a_collection_is_told_again_and_nothing_is_sent() {
+    let desk = Desk::new().await.with_journal();
+    desk.add_users();
+    desk.account.faults(
+        json!([{"match": {"operation": "zilliz.describe_job"}, "fault": {"lose_token": true}}]),
+    );
+    let event = json!({"cluster": "orders-prod", "into": USERS, "collections": ["orders"]});
+    for _ in 0..3 {
+        let report = desk.restore(event.clone()).await;
+        assert_eq!(failures(&report), "job_unknown");
+        assert_eq!(desk.account.calls("zilliz.restore_collection"), 1);
+    }
 }
 
 /// Killed after every so many milliseconds, with slow answers, so that it dies at each request and between them.

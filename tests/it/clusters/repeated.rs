@@ -1,0 +1,154 @@
+//! Events that come again: one event is one backup, a new original has no old one's copies, and nothing is adopted in silence.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use lifeboat::Lifeboat;
+use lifeboat::clock::Clock;
+use lifeboat::event::Request;
+use lifeboat::plan::Settings;
+use lifeboat::report::Outcome;
+use lifeboat_emulator::Method;
+use serde_json::json;
+
+use super::by_hand::{ALL, by_hand, exactly_one_of_each, jobs, made};
+use super::tiers::{by_somebody_else, tiered};
+use super::{Account, CLUSTER, HOME, KEY, PLAN, failures};
+
+/// Lambda repeats an event whose run failed, a minute and two minutes later, with the request id that it had.
+#[tokio::test(start_paused = true)]
+async fn an_event_without_a_scheduled_time_that_comes_again_is_the_same_backup() {
+    let account = Account::new().with_journal();
+    let environment = [
+        ("LIFEBOAT_CONFIG", PLAN),
+        ("LIFEBOAT_JOURNAL", "memory://"),
+        ("ZILLIZ_API_KEY", KEY),
+    ];
+    let environment = environment.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let settings = Settings::from_environment(&environment).unwrap();
+    let wire = account.wire.clone();
+    let door = Lifeboat::connect(settings, Clock::new(move || wire.now())).unwrap();
+    let event = || Request {
+        manual: true,
+        ..Request::default()
+    };
+    for _ in 0..3 {
+        let request = door.as_first_delivered(event(), "8f5e-1").await.unwrap();
+        let report = account.run(request).await;
+        assert_eq!(
+            (report.outcome, jobs(&report).as_str()),
+            (Outcome::Succeeded, ALL)
+        );
+        tokio::time::sleep(Duration::from_mins(1)).await;
+    }
+    exactly_one_of_each(&account);
+    // Another event is another backup, and what says its time is of that time.
+    let request = door.as_first_delivered(event(), "8f5e-2").await.unwrap();
+    account.run(request).await;
+    assert_eq!(made(&account).len(), 6);
+    let said = by_hand();
+    let same = door
+        .as_first_delivered(said.clone(), "8f5e-1")
+        .await
+        .unwrap();
+    assert_eq!(same.scheduled_time, said.scheduled_time);
+}
+
+/// The original of the first event was deleted after it had been copied; the event comes again.
+#[tokio::test(start_paused = true)]
+async fn a_new_original_has_none_of_the_old_ones_copies() {
+    let account = Account::new().with_journal();
+    account.wire.emulator.update_settings(|settings| {
+        settings.zilliz.copy_bytes_per_second = 2_000_000;
+    });
+    let report = account.run(by_hand()).await;
+    assert!(report.stays_open, "{report:#?}");
+    let old = report.jobs.shown[0].backup.clone().unwrap();
+    let path = format!("/zilliz/v2/clusters/{CLUSTER}/backups/{old}");
+    let _ = account
+        .wire
+        .call(Method::Delete, &path, "", KEY, Vec::new());
+    account.sleep(3).await;
+    let ended = account.resume().await;
+    assert_eq!(
+        (failures(&ended).as_str(), ended.stays_open),
+        ("vanished", false)
+    );
+    let again = account.run(by_hand()).await;
+    assert!(again.stays_open, "its copies take their time: {again:#?}");
+    account.sleep(3).await;
+    let ended = account.resume().await;
+    assert_eq!(
+        (ended.outcome, jobs(&ended).as_str()),
+        (Outcome::Succeeded, ALL),
+        "{ended:#?}"
+    );
+    let told: BTreeSet<String> = ended
+        .jobs
+        .shown
+        .iter()
+        .filter_map(|job| job.backup.clone())
+        .collect();
+    let new = ended.jobs.shown[0].backup.clone().unwrap();
+    assert_ne!(new, old);
+    assert_eq!(told, super::tiers::family(&account, &new));
+}
+
+/// Without the journal of the nightly runs, nobody knows whether what is found after silence is one of their tiers.
+#[tokio::test(start_paused = true)]
+async fn what_is_found_after_silence_is_told_and_on_a_laptop_nobody_says_that_it_is_kept() {
+    for is_shared in [true, false] {
+        let mut account = Account::with(&tiered("daily = 2")).with_journal();
+        account.is_shared = is_shared;
+        account.faults(json!([{"match": {"operation": "zilliz.create_backup"}, "fault": {"reset": "before"}, "times": 1}]));
+        let theirs = async {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            by_somebody_else(&account).unwrap()
+        };
+        let (report, theirs) = tokio::join!(account.run(by_hand()), theirs);
+        assert_eq!(
+            report.jobs.shown[0].backup.as_ref(),
+            Some(&theirs),
+            "{report:#?}"
+        );
+        let told: Vec<&String> = report
+            .warnings
+            .shown
+            .iter()
+            .filter(|told| told.contains(&theirs))
+            .collect();
+        assert_eq!(told.len(), 1, "{:?}", report.warnings);
+        assert!(
+            told[0].contains("somebody else may have had it made"),
+            "{}",
+            told[0]
+        );
+        let in_doubt = told[0].contains("only the journal of the nightly runs knows");
+        assert_eq!(in_doubt, !is_shared, "{}", told[0]);
+        let list = account.list().await;
+        let line = list
+            .backups
+            .shown
+            .iter()
+            .find(|line| line.backup == theirs)
+            .unwrap();
+        assert_eq!(line.region.as_deref(), Some(HOME));
+        assert_eq!(
+            line.why.contains("kept for ever"),
+            is_shared,
+            "{}",
+            line.why
+        );
+        // The event again tells the same.
+        let again = account.run(by_hand()).await;
+        assert!(
+            again
+                .warnings
+                .shown
+                .iter()
+                .any(|told| told.contains(&theirs)),
+            "{:?}",
+            again.warnings
+        );
+    }
+}
