@@ -105,14 +105,14 @@ fn priced(mut month: Month, prices: &Prices) -> Month {
 }
 
 /// Bytes of rows that are read to compare copies with their source, once on either side. Rows are taken to be equally long.
-fn compared(level: Level, source: &Live, copies: Sum, copied: u64) -> u64 {
+fn compared(level: Level, source: &Live, copies: Sum, written: u64) -> u64 {
     let of_one_side = match level {
         Level::Metadata | Level::Count => 0,
-        Level::Full => copied,
+        Level::Full => written,
         Level::Sample(rows) => {
             let of_a_row = u128::from(source.bytes) / u128::from(source.rows.max(1));
             let sampled = u128::from(copies.backups) * u128::from(rows.get()) * of_a_row;
-            u64::try_from(sampled).unwrap_or(u64::MAX).min(copied)
+            u64::try_from(sampled).unwrap_or(u64::MAX).min(written)
         }
     };
     of_one_side.saturating_mul(2)

@@ -63,10 +63,10 @@ impl Journal {
             .into_iter()
             .filter(|(path, found)| found.as_ref().is_some_and(|found| is_over(path, found)));
         let over: Vec<Path> = over.map(|(path, _)| path).collect();
-        match over.is_empty() {
-            true => Ok(()),
-            false => self.store.delete(over).await,
+        if over.is_empty() {
+            return Ok(());
         }
+        self.store.delete(over).await
     }
 
     fn read_delivered(&self, path: &Path, found: &Found) -> Result<Delivered, JournalError> {

@@ -490,8 +490,8 @@ mod tests {
             day.at(hour.try_into().unwrap(), minute.try_into().unwrap(), 0, 0)
         };
         let begins = days.map(|day| TimeZone::UTC.to_timestamp(begin(day)).unwrap());
-        let begun = begins.filter(|begin| from < *begin && *begin <= until);
-        begun
+        let opened = begins.filter(|begin| from < *begin && *begin <= until);
+        opened
             .map(|begin| later(begin, SignedDuration::from_mins(late)))
             .collect()
     }

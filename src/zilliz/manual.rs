@@ -87,8 +87,10 @@ impl<T: Transport> Run<'_, '_, T> {
                 facts: Facts::Run(journaled),
                 cluster,
                 of,
-                others: &others,
-                knows_others: self.world.journal.is_some() && self.world.is_shared,
+                others: Others {
+                    ids: &others,
+                    are_all: self.world.journal.is_some() && self.world.is_shared,
+                },
                 asks: true,
                 until: if resumes {
                     self.until.min(Instant::now() + PATIENCE)
@@ -165,6 +167,14 @@ fn chosen<'a>(
     }
 }
 
+/// Backups that are known to be another one's, and never the answer to this request.
+#[derive(Clone, Copy)]
+pub(super) struct Others<'a> {
+    pub(super) ids: &'a BTreeSet<String>,
+    /// Whether these are all, because the journal is the one of the runs that make tiers.
+    pub(super) are_all: bool,
+}
+
 /// Whatever is needed for one cluster.
 pub(super) struct Hand<'a, T> {
     pub(super) plan: &'a ClusterPlan,
@@ -173,10 +183,7 @@ pub(super) struct Hand<'a, T> {
     pub(super) facts: Facts<'a>,
     pub(super) cluster: &'a Cluster,
     pub(super) of: &'a ByHand,
-    /// Backups that are known to be another one's, and never the answer to this request.
-    pub(super) others: &'a BTreeSet<String>,
-    /// Whether these are all, because the journal is the one of the runs that make tiers.
-    pub(super) knows_others: bool,
+    pub(super) others: Others<'a>,
     /// Whether a backup may be asked for; otherwise only what may have been made is looked for and followed.
     pub(super) asks: bool,
     pub(super) until: Instant,
@@ -290,7 +297,7 @@ impl<T: Transport> Hand<'_, T> {
         let found = format!(
             "the request for the backup was not answered, and {id} was found after it and taken for what it made; somebody else may have had it made at the same time"
         );
-        if self.knows_others {
+        if self.others.are_all {
             return Some(found);
         }
         Some(format!(
@@ -488,7 +495,7 @@ impl<T: Transport> Hand<'_, T> {
                     .create_time
                     .is_some_and(|at| at + SECONDS_APART >= intent.at)
                 && !intent.there.contains(&backup.backup_id)
-                && !self.others.contains(&backup.backup_id)
+                && !self.others.ids.contains(&backup.backup_id)
         };
         let mut candidates: Vec<&Backup> = listed.iter().filter(could_be_it).collect();
         candidates.sort_by_key(|backup| backup.create_time);

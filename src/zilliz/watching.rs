@@ -59,7 +59,7 @@ pub(super) fn looks_now(
         let known = earlier.get(&standing.region);
         if standing.protection == Protection::Unknown {
             // Nobody looked, so the next one looks back as far as this one would have.
-            return Some((standing.region.clone(), *known?));
+            return known.map(|known| (standing.region.clone(), *known));
         }
         let since = known.and_then(|look| look.since);
         let look = Look {

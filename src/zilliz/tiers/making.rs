@@ -24,7 +24,7 @@ use crate::slot::{CLOCK_MARGIN, Slot};
 use crate::zilliz::client::{Client, ZillizError};
 use crate::zilliz::facts::{Facts, Record};
 use crate::zilliz::journaled::Journaled;
-use crate::zilliz::manual::{Hand, Made};
+use crate::zilliz::manual::{Hand, Made, Others};
 use crate::zilliz::notes::{Begun, Past, Pasts};
 use crate::zilliz::run::describe;
 use crate::zilliz::transport::Transport;
@@ -322,8 +322,10 @@ impl<'a, 'c, T: Transport> Making<'a, 'c, T> {
             facts,
             cluster: self.cluster,
             of,
-            others: &NOBODYS,
-            knows_others: true,
+            others: Others {
+                ids: &NOBODYS,
+                are_all: true,
+            },
             asks,
             until: self.until,
             dry_run: self.dry_run,

@@ -77,12 +77,12 @@ impl LostNights {
     /// Every night since the policy was in force that had its time when the last run judged: what it lacked was told. How
     /// many there were.
     pub(super) fn all_were_told(&self) -> u64 {
-        let last = self.last.unwrap();
+        let newest = self.last.unwrap();
         let mut lost = 0;
         for (cluster, since) in &self.since {
             let first = since.to_zoned(TimeZone::UTC).date().tomorrow().unwrap();
             let nights = first.series(jiff::Span::new().days(1));
-            for night in nights.take_while(|night| at(*night, 10) <= last) {
+            for night in nights.take_while(|night| at(*night, 10) <= newest) {
                 lost += self.was_told(cluster, night);
             }
         }
