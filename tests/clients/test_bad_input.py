@@ -130,7 +130,7 @@ EVENTS: list[tuple[Any, list[str]]] = [
 
 
 @pytest.mark.parametrize(("event", "says"), EVENTS, ids=[json.dumps(event) for event, _ in EVENTS])
-def test_an_event_that_makes_no_sense_is_refused_and_nothing_is_sent(
+def test_an_event_that_makes_no_sense_is_refused_and_nothing_is_changed(
     emulator: Emulator, lifeboat: Lifeboat, before: Standing, event: Any, says: list[str]
 ) -> None:
     text = event if isinstance(event, str) else json.dumps(event)
@@ -141,7 +141,9 @@ def test_an_event_that_makes_no_sense_is_refused_and_nothing_is_sent(
 
     assert ended.code == 2 and ended.stdout == ""
     assert [said for said in says if said not in ended.stderr] == []
-    assert emulator.summary() == {}
+    # Which of two clocks is wrong is asked of the service before a slot is refused.
+    asks_the_time = any(marker in json.dumps(event) for marker in (TOMORROW, LAST_WEEK))
+    assert set(emulator.summary()) <= ({"list", "metadata"} if asks_the_time else set())
     everything_stands(emulator, before)
 
 

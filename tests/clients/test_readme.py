@@ -118,7 +118,7 @@ def test_keys_may_do_what_the_table_of_two_organisations_says(emulator: Emulator
     _, rows = table(README, "a key of")
     _, sources, backups = rows
     for column, commands in (
-        (1, (["check", "--online"], ["backup"], ["prune"], ["list"], ["drill"])),
+        (1, (["check", "--online"], ["backup"], ["prune", "--yes"], ["list"], ["drill"])),
         (2, (["restore", "acme-docs", "--yes"],)),
     ):
         of_backups = backups[1] if backups[column] == "the same" else backups[column]

@@ -96,7 +96,7 @@ def field(line: dict[str, Any], name: str) -> Any:
 def test_a_backup_is_missing(emulator: Emulator, fleet: Lifeboat) -> None:
     missing, by_hand, *_ = sorted(name for name in emulator.names(BACKUP) if name.startswith("backup-acme-docs-"))
     fleet.environment["LIFEBOAT_LOG_FORMAT"] = "json"
-    pruned, discarded = fleet("prune"), fleet("discard", by_hand, "--yes")
+    pruned, discarded = fleet("prune", "--yes"), fleet("discard", by_hand, "--yes")
     assert missing in pruned.stdout + pruned.stderr and discarded.code == 0
     assert {missing, by_hand}.isdisjoint(emulator.names(BACKUP))
 
