@@ -41,8 +41,8 @@ demo: ## Lives through two weeks of nightly backups on the built-in emulator
 	@cargo run --quiet --bin lifeboat -- demo
 
 # The Python tests wait more than they work, so most of the simulation is played beside them.
-FIRST_HISTORIES := 200
-LAST_HISTORY    ?= 400
+FIRST_HISTORIES := 150
+LAST_HISTORY    ?= 300
 test: test-rust ## Runs every test: Rust, official clients, and the whole chain on a local AWS
 	@log=$(TARGET)/histories.log; \
 	 nice -n 19 $(MAKE) --no-print-directory test-histories > $$log 2>&1 & histories=$$!; \

@@ -417,7 +417,7 @@ pub trait Service: Sync {
     ) -> impl Future<Output = Result<bool, ServiceError>>;
 
     /// Deletes a namespace, for good. One that is gone already counts as deleted. Sent once: what the certificate rests on
-    /// holds for a moment, so whoever asks again looks and decides again ([`decided_anew`]).
+    /// holds for a moment, so whoever asks again looks and decides again (`decided_anew`).
     fn delete(
         &self,
         certificate: &DeletionCertificate,
