@@ -26,7 +26,7 @@ use crate::retention::{Backup, Evidence};
 use crate::service::{Copied, CopyOrder, Pace, Service, ServiceError};
 use crate::slot::{CLOCK_MARGIN, LATEST_START, Slot};
 use crate::verify::{
-    self, Comparison, Drift, End, Level, Milestone, Mismatch, Observation, Terms, Verdict, Way,
+    self, Comparison, Drift, End, Level, Mismatch, Observation, Terms, Verdict, Way,
 };
 
 /// A copy that the service says exists must show within this time.
@@ -324,7 +324,7 @@ impl<S: Service> Jobs<'_, S> {
                 return record;
             }
         }
-        let way = Arc::new(Way::from(past.and_then(|past| past.compared.clone())));
+        let way = self.notes.way_of(self.target_name, source, past);
         let work = self.work(&name, known, (past, &way), &mut record);
         let ended = timeout_at(self.until, work).await;
         match ended.unwrap_or(Err(JobError::OutOfTime)) {
@@ -345,9 +345,6 @@ impl<S: Service> Jobs<'_, S> {
                 };
                 record.error = Some(error);
             }
-        }
-        if let (JobState::Incomplete, Some(up_to)) = (record.state, way.reached()) {
-            self.write_down_milestone(&name, up_to).await;
         }
         self.end(record, past).await
     }
@@ -523,7 +520,8 @@ impl<S: Service> Jobs<'_, S> {
             clock: self.clock,
             way: &origin.way,
         };
-        let found = verify::compare(source, copy, terms).await?;
+        let comparison = verify::compare(source, copy, terms);
+        let found = self.notes.keeping_milestones(comparison).await?;
         let verdict = found.verdict.clone();
         record.closer = Some(found);
         match verdict {
@@ -577,16 +575,6 @@ impl<S: Service> Jobs<'_, S> {
         let is_frozen = origin.before.metadata.read_only || origin.now.metadata.read_only;
         record.begun |= is_frozen || record.progress.is_some();
         Ok(made?)
-    }
-
-    /// When the time is up, so that a later invocation goes on with the comparison where this one ended.
-    async fn write_down_milestone(&self, name: &BackupName, up_to: Milestone) {
-        let compared = Entry::Compared {
-            target: self.target_name.to_owned(),
-            source: name.source().to_string(),
-            up_to,
-        };
-        self.notes.write(compared).await;
     }
 
     /// Compares a copy that we saw end, and of which the service said how many rows it has.

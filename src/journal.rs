@@ -361,7 +361,7 @@ pub enum Entry {
         /// What to ask the service with.
         token: String,
     },
-    /// Written when the time is up while rows are compared, so that the next invocation goes on there.
+    /// Written every minute while rows are compared, and when the time is up, so that the next invocation goes on there.
     Compared {
         /// The target's name.
         target: String,

@@ -255,7 +255,7 @@ pub async fn restore<S: Service>(
                 never = renewals => match never {},
             };
             if interrupted {
-                restore.interrupt();
+                restore.interrupt().await;
             }
         }
         restore.close(before).boxed_local().await
@@ -364,13 +364,14 @@ impl<S: Service> Restore<'_, '_, S> {
         self.leave(RestoreState::Failed, "abandoned", "given up after seven days; look whether its destination stands, delete it if it does, and ask for this source anew");
     }
 
-    fn interrupt(&mut self) {
+    async fn interrupt(&mut self) {
         if !self.begun {
             return self.report.fail(
                 "interrupted",
                 "interrupted before anything was started; ask again".to_owned(),
             );
         }
+        self.notes.write_milestones().await;
         self.leave(
             RestoreState::Incomplete,
             "out_of_time",
