@@ -21,7 +21,7 @@ use crate::verify::{Milestone, Observation, Way};
 
 /// How often it is written down how far a comparison is: a kill costs no more than this of it, and eleven hours of reading
 /// cost 660 small objects.
-const MILESTONES_EVERY: Duration = Duration::from_mins(1);
+pub(crate) const MILESTONES_EVERY: Duration = Duration::from_mins(1);
 
 /// What earlier invocations of this run wrote down about one job.
 #[derive(Clone, Debug, Default)]

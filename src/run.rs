@@ -3,6 +3,7 @@
 //! One failing source never stops another, and nothing is deleted where this run could not prove a newer good backup.
 //! Every run ends in exactly one report.
 
+mod comparing;
 mod deleting;
 mod discarding;
 mod journaled;

@@ -4,6 +4,7 @@
 //! another target, if there is one; else nothing is proven, and that is said. Deletes nothing, and seals nothing that is
 //! damaged, or that somebody may still be making.
 
+use futures_util::FutureExt;
 use futures_util::stream::{self, StreamExt};
 use jiff::Timestamp;
 use tokio::time::error::Elapsed;
@@ -44,7 +45,11 @@ impl<'w, S: Service> Run<'_, 'w, S> {
                         self.fail_backup_at(side.at, name, error.word(), error.to_string());
                     }
                     Err(_) => {
-                        let message = "time ran out before it was compared; ask for fewer at once, or from a terminal";
+                        let message = if self.world.journal.is_some() && level == Level::Full {
+                            "time ran out before it was compared; ask for the same again, and it goes on about where it was"
+                        } else {
+                            "time ran out before it was compared; ask for fewer at once, or from a terminal"
+                        };
                         self.fail_backup_at(side.at, name, "out_of_time", message.into());
                     }
                 }
@@ -239,12 +244,10 @@ impl<'w, S: Service> Run<'_, 'w, S> {
             service: side.service,
             namespace: name.namespace(),
         };
-        let found = verify::compare(
-            source,
-            copy,
-            self.terms(nearer, slot - CLOCK_MARGIN, &Way::default()),
-        )
-        .await?;
+        let way = Way::default();
+        let terms = self.terms(nearer, slot - CLOCK_MARGIN, &way);
+        let compared = self.compare([source, copy], &side.target.name, terms);
+        let found = compared.boxed_local().await?;
         let mut verified = blank.with_source(found);
         if nearer < level && verified.finding == Finding::Equal {
             verified.finding = Finding::Drifted;
@@ -277,8 +280,10 @@ impl<'w, S: Service> Run<'_, 'w, S> {
             service: side.service,
             namespace: name.namespace(),
         };
-        let found =
-            verify::compare(one, two, self.terms(level, Timestamp::MAX, &Way::default())).await?;
+        let way = Way::default();
+        let terms = self.terms(level, Timestamp::MAX, &way);
+        let compared = self.compare([one, two], &side.target.name, terms);
+        let found = compared.boxed_local().await?;
         if matches!(found.verdict, Verdict::Differs(Mismatch::SourceGone { .. })) {
             return Ok(None);
         }
