@@ -23,6 +23,7 @@ use crate::journal::Entry;
 use crate::name::{BackupName, BackupPrefix, Class, NameTooLong, Namespace};
 use crate::resume::{self, Notes, Past};
 use crate::retention::{Backup, Evidence};
+use crate::run::Watch;
 use crate::service::{Copied, CopyOrder, Pace, Service, ServiceError};
 use crate::slot::{CLOCK_MARGIN, LATEST_START, Slot};
 use crate::verify::{
@@ -224,6 +225,8 @@ pub struct Jobs<'a, S> {
     pub clock: &'a Clock,
     /// Where what must outlive this invocation is written down.
     pub notes: &'a Notes,
+    /// Told what the service says of the copies.
+    pub watch: Watch<'a>,
     /// How closely a copy is compared before it is sealed.
     pub level: Level,
     /// How many copies are compared row by row at once: each holds pages in memory.
@@ -550,6 +553,7 @@ impl<S: Service> Jobs<'_, S> {
                 destination: name.namespace(),
             },
             notes: self.notes,
+            watch: self.watch,
         }
     }
 

@@ -41,7 +41,7 @@ use crate::restore::{
     World, ended_before, in_flight,
 };
 use crate::resume::{Notes, Pasts};
-use crate::run::{READ_AT_ONCE, Step};
+use crate::run::{READ_AT_ONCE, Step, Watch};
 use crate::service::{Queried, Region, Service};
 use crate::slot::Slot;
 
@@ -338,6 +338,7 @@ impl<S: Service> Drill<'_, '_, S> {
             patience: (self.how == How::OneMoreLook).then_some(PATIENCE),
             clock: &self.clock,
             notes: &self.notes,
+            watch: Watch(self.world.watch),
         };
         let scratches = scratches(
             self.world,

@@ -52,7 +52,7 @@ use crate::name::{BackupName, Namespace};
 use crate::plan::{Plan, Target};
 use crate::report::Size;
 use crate::resume::{Notes, Pasts};
-use crate::run::{READ_AT_ONCE, Refused, Step};
+use crate::run::{READ_AT_ONCE, Refused, Step, Watch};
 use crate::service::{Patient, Queried, Service};
 use crate::slot::{CLOCK_MARGIN, LATEST_START, Slot};
 
@@ -542,6 +542,7 @@ impl<S: Service> Restore<'_, '_, S> {
             patience: (self.how == How::OneMoreLook).then_some(PATIENCE),
             clock: &self.clock,
             notes: &self.notes,
+            watch: Watch(self.world.watch),
         };
         let open =
             |order: &&Order| ended_before(&self.pasts, target, order.backup.source()).is_none();

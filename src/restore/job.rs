@@ -18,6 +18,7 @@ use crate::clock::Clock;
 use crate::copying::{CopyError, Copying, FIRST_LOOK, LONGEST_LOOK, Made};
 use crate::journal::Entry;
 use crate::resume::{self, Notes, Past};
+use crate::run::Watch;
 use crate::service::{Copied, CopyOrder, Pace, Service, ServiceError};
 use crate::slot::CLOCK_MARGIN;
 use crate::verify::{
@@ -54,6 +55,8 @@ pub struct Jobs<'a, S> {
     pub clock: &'a Clock,
     /// Where what must outlive this invocation is written down.
     pub notes: &'a Notes,
+    /// Told what the service says of the copies.
+    pub watch: Watch<'a>,
 }
 
 /// A backup as it was before its copy was started.
@@ -217,6 +220,7 @@ impl<S: Service> Jobs<'_, S> {
                 destination: &order.destination,
             },
             notes: self.notes,
+            watch: self.watch,
         }
     }
 

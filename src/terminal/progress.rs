@@ -13,7 +13,10 @@ use crate::run::Step;
 #[derive(Debug)]
 pub struct Progress(ProgressBar);
 
-const BAR: &str = "{msg} [{bar:30}] {pos}/{len} {elapsed}, {left}";
+const BAR: &str = "{msg} [{bar:30}] {pos}/{len}{prefix}, {elapsed}, {left}";
+/// Letters of a name and of the service's words that are shown: the rest of the line has to fit, too.
+const NAME_SHOWN: usize = 32;
+const WORDS_SHOWN: usize = 24;
 
 fn style() -> ProgressStyle {
     let style = ProgressStyle::with_template(BAR).unwrap_or_else(|_| ProgressStyle::default_bar());
@@ -31,6 +34,19 @@ fn left(done: u64, per_second: f64, eta: Duration) -> String {
     format!("{per_second:.1}/s, about {} left", HumanDuration(eta))
 }
 
+/// What the service says of one copy, as part of the line; it may say anything.
+fn said(name: &str, words: &str) -> String {
+    let short = |text: &str, most: usize| {
+        let shown = text.chars().filter(|letter| !letter.is_control());
+        shown.take(most).collect::<String>()
+    };
+    format!(
+        ", {}: {}",
+        short(name, NAME_SHOWN),
+        short(words, WORDS_SHOWN)
+    )
+}
+
 impl Progress {
     /// Draws on stderr, if that is a terminal.
     #[must_use]
@@ -39,7 +55,10 @@ impl Progress {
             return Self(ProgressBar::hidden());
         }
         let bar = ProgressBar::no_length();
-        bar.set_style(style());
+        // Until it is known how much there is to do, a bar would only be wrong.
+        let asking = ProgressStyle::with_template("{msg}, {elapsed}");
+        bar.set_style(asking.unwrap_or_else(|_| ProgressStyle::default_spinner()));
+        bar.set_message("looking what there is");
         bar.enable_steady_tick(Duration::from_millis(200));
         Self(bar)
     }
@@ -49,9 +68,10 @@ impl Progress {
         let length = |jobs: usize| u64::try_from(jobs).unwrap_or(u64::MAX);
         match step {
             Step::Jobs(jobs) => self.restart("copying", length(*jobs)),
-            Step::Pruning(sources) => self.restart("pruning", length(*sources)),
+            Step::Pruning(sources) => self.restart("looking at backups", length(*sources)),
+            Step::Copying(name, words) => self.0.set_prefix(said(name.as_str(), words)),
             Step::Job(job) => {
-                self.0.inc(1);
+                self.ended_one();
                 if job.state == JobState::Failed {
                     self.0.set_message("copying (with failures)");
                 }
@@ -60,7 +80,7 @@ impl Progress {
             Step::Pruned | Step::Verified => self.0.inc(1),
             Step::Restores(namespaces) => self.restart("restoring", length(*namespaces)),
             Step::Restored(record) => {
-                self.0.inc(1);
+                self.ended_one();
                 if record.error.is_some() {
                     self.0.set_message("restoring (with failures)");
                 }
@@ -73,9 +93,17 @@ impl Progress {
         self.0.finish_and_clear();
     }
 
+    /// What was said last was perhaps said of the one that has ended.
+    fn ended_one(&self) {
+        self.0.set_prefix("");
+        self.0.inc(1);
+    }
+
     fn restart(&self, what: &'static str, length: u64) {
-        self.0.set_message(what);
         self.0.set_length(length);
+        self.0.set_prefix("");
+        self.0.set_message(what);
+        self.0.set_style(style());
         self.0.reset();
     }
 }
@@ -83,5 +111,19 @@ impl Progress {
 impl Default for Progress {
     fn default() -> Self {
         Self::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_service_says_is_shown_and_moves_no_cursor() {
+        assert_eq!(said("acme-docs", "38%"), ", acme-docs: 38%");
+        let escapes = said("acme-docs", "\u{1b}[2J\nhalf\r");
+        assert_eq!(escapes, ", acme-docs: [2Jhalf");
+        let long = said(&"n".repeat(128), &"w".repeat(1_000));
+        assert_eq!(long.len(), NAME_SHOWN + WORDS_SHOWN + 4);
     }
 }
