@@ -12,6 +12,8 @@ use tokio::time::timeout_at;
 use tracing::{info, warn};
 
 use super::{READ_AT_ONCE, Run, Side, Step};
+use crate::backup::JobState;
+use crate::journal::RunKey;
 use crate::name::{BackupName, Class};
 use crate::prune::Inventory;
 use crate::service::{Service, ServiceError};
@@ -176,8 +178,58 @@ impl<'w, S: Service> Run<'_, 'w, S> {
             .fail_backup(target, name.namespace().as_str(), word, message);
     }
 
-    /// What can be proven about one backup: by its source, else by its like in another target, else by itself.
+    /// What can be proven about one backup. One that nothing else speaks for or against must still have the rows that it was
+    /// sealed with.
     async fn look_at(
+        &self,
+        side: &Side<'_, S>,
+        name: &BackupName,
+        level: Level,
+        sides: &[Side<'_, S>],
+    ) -> Result<Verified, ServiceError> {
+        let verified = self.look_around(side, name, level, sides).boxed_local();
+        let verified = verified.await?;
+        let is_settled = matches!(verified.finding, Finding::Equal | Finding::Damaged);
+        if is_settled || !verified.sealed || level < Level::Count {
+            return Ok(verified);
+        }
+        let rows = verified.rows;
+        Ok(match self.rows_when_sealed(side, name).await {
+            Some(sealed) if sealed != rows => Verified {
+                finding: Finding::Damaged,
+                message: format!(
+                    "it was sealed with {sealed} rows, as the journal says, and has {rows}; nobody can write to a sealed backup"
+                ),
+                ..verified
+            },
+            _ => verified,
+        })
+    }
+
+    /// How many rows a backup had when its run sealed it, if the journal remembers that.
+    async fn rows_when_sealed(&self, side: &Side<'_, S>, name: &BackupName) -> Option<u64> {
+        let key = RunKey {
+            plan: self.world.plan.name.clone(),
+            slot: name.slot(),
+            class: name.class(),
+        };
+        let record = self.world.journal?.record(&key).await;
+        let record = record.unwrap_or_else(|error| {
+            warn!(error = error.word(), detail = %error, "what a backup was sealed with can't be read");
+            None
+        })?;
+        let sealed = [JobState::Sealed.word(), JobState::AlreadySealed.word()];
+        let mut lines = record.jobs.iter();
+        let line = lines.find(|line| {
+            line.target == side.target.name
+                && line.backup.as_deref() == Some(name.namespace().as_str())
+                && sealed.contains(&line.state.as_str())
+        })?;
+        Some(line.rows)
+    }
+
+    /// Proves it by its source, else by its like in another target, else by itself.
+    async fn look_around(
         &self,
         side: &Side<'_, S>,
         name: &BackupName,

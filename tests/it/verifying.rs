@@ -671,3 +671,40 @@ async fn what_was_written_since_is_compared_from_its_first_row_on() {
     assert_eq!(found.finding, Finding::Damaged, "{found:#?}");
     assert_eq!(found.cost.rows, 200);
 }
+
+/// A source that was written since can't speak for its backup; what the backup was sealed with can.
+#[tokio::test(start_paused = true)]
+async fn a_sealed_backup_that_lost_rows_is_damaged_whatever_its_source_did_if_the_journal_remembers()
+ {
+    for remembers in [true, false] {
+        let mut world = world("count");
+        if remembers {
+            world = journaled(world);
+        }
+        world.night(NIGHT).await;
+        world.sleep_until(LATER.parse().unwrap()).await;
+        world.write_rows(SOURCE, "acme-orders", 200..203);
+        let name = backup_of("acme-orders", NIGHT);
+        let found = verify(&world, "count").await;
+        assert_eq!(only(&found).finding, Finding::Drifted, "{found:#?}");
+        world.seal(TARGET, &name, false);
+        let path = format!("/v2/namespaces/{name}");
+        world.call(Method::Post, TARGET, &path, &json!({"deletes": [7]}));
+        world.seal(TARGET, &name, true);
+        let found = verify(&world, "count").await;
+        let expected = if remembers {
+            Finding::Damaged
+        } else {
+            Finding::Drifted
+        };
+        assert_eq!(only(&found).finding, expected, "{found:#?}");
+        if remembers {
+            assert_eq!(found.outcome, Outcome::Failed);
+            let said = &only(&found).message;
+            assert!(
+                said.contains("sealed with 200 rows") && said.contains("has 199"),
+                "{said}"
+            );
+        }
+    }
+}
