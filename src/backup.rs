@@ -289,6 +289,9 @@ impl<S: Service> Jobs<'_, S> {
         known: &[Backup],
         past: Option<&Past>,
     ) -> JobRecord {
+        let began_at = past
+            .and_then(|past| past.before.as_ref())
+            .map_or_else(|| self.clock.now(), |before| before.looked_at);
         let mut record = JobRecord {
             source: source.clone(),
             backup: None,
@@ -308,7 +311,7 @@ impl<S: Service> Jobs<'_, S> {
             Ok(name) => name,
             Err(too_long) => {
                 record.error = Some(too_long.into());
-                return self.end(record, past).await;
+                return self.end(record, began_at).await;
             }
         };
         record.backup = Some(name.clone());
@@ -349,7 +352,7 @@ impl<S: Service> Jobs<'_, S> {
                 record.error = Some(error);
             }
         }
-        self.end(record, past).await
+        self.end(record, began_at).await
     }
 
     /// Trouble that passes says nothing about a copy that was begun: only a run that stays open sees it to its end.
@@ -365,12 +368,10 @@ impl<S: Service> Jobs<'_, S> {
     }
 
     /// Says how a job ended, to whoever watches and to whoever carries on.
-    async fn end(&self, record: JobRecord, past: Option<&Past>) -> JobRecord {
+    async fn end(&self, record: JobRecord, began_at: Timestamp) -> JobRecord {
         self.log(&record);
-        let now = self.clock.now();
-        let began = past.and_then(|past| past.before.as_ref());
-        let began = began.map_or(now, |before| before.looked_at);
-        let line = resume::line(self.target_name, self.target.region(), &record, began, now);
+        let (region, now) = (self.target.region(), self.clock.now());
+        let line = resume::line(self.target_name, region, &record, began_at, now);
         self.notes.ended(line).await;
         record
     }

@@ -13,10 +13,8 @@ use crate::run::Step;
 #[derive(Debug)]
 pub struct Progress(ProgressBar);
 
-const BAR: &str = "{msg} [{bar:30}] {pos}/{len}{prefix}, {elapsed}, {left}";
-/// Letters of a name and of the service's words that are shown: the rest of the line has to fit, too.
-const NAME_SHOWN: usize = 32;
-const WORDS_SHOWN: usize = 24;
+/// The last part is cut where the screen ends: a line that is broken could not be taken off it again.
+const BAR: &str = "{prefix} [{bar:20}] {pos}/{len}, {elapsed}, {left}{wide_msg}";
 
 fn style() -> ProgressStyle {
     let style = ProgressStyle::with_template(BAR).unwrap_or_else(|_| ProgressStyle::default_bar());
@@ -29,22 +27,15 @@ fn style() -> ProgressStyle {
 /// How fast it goes, and how long it will take if it goes on so; before the first one has ended nobody knows.
 fn left(done: u64, per_second: f64, eta: Duration) -> String {
     if done == 0 {
-        return "time left unknown until the first is done".to_owned();
+        return "time left unknown".to_owned();
     }
     format!("{per_second:.1}/s, about {} left", HumanDuration(eta))
 }
 
 /// What the service says of one copy, as part of the line; it may say anything.
 fn said(name: &str, words: &str) -> String {
-    let short = |text: &str, most: usize| {
-        let shown = text.chars().filter(|letter| !letter.is_control());
-        shown.take(most).collect::<String>()
-    };
-    format!(
-        ", {}: {}",
-        short(name, NAME_SHOWN),
-        short(words, WORDS_SHOWN)
-    )
+    let words = words.chars().filter(|letter| !letter.is_control());
+    format!(", {name}: {}", words.collect::<String>())
 }
 
 impl Progress {
@@ -56,9 +47,9 @@ impl Progress {
         }
         let bar = ProgressBar::no_length();
         // Until it is known how much there is to do, a bar would only be wrong.
-        let asking = ProgressStyle::with_template("{msg}, {elapsed}");
+        let asking = ProgressStyle::with_template("{prefix}, {elapsed}");
         bar.set_style(asking.unwrap_or_else(|_| ProgressStyle::default_spinner()));
-        bar.set_message("looking what there is");
+        bar.set_prefix("looking what there is");
         bar.enable_steady_tick(Duration::from_millis(200));
         Self(bar)
     }
@@ -69,11 +60,11 @@ impl Progress {
         match step {
             Step::Jobs(jobs) => self.restart("copying", length(*jobs)),
             Step::Pruning(sources) => self.restart("looking at backups", length(*sources)),
-            Step::Copying(name, words) => self.0.set_prefix(said(name.as_str(), words)),
+            Step::Copying(name, words) => self.0.set_message(said(name.as_str(), words)),
             Step::Job(job) => {
                 self.ended_one();
                 if job.state == JobState::Failed {
-                    self.0.set_message("copying (with failures)");
+                    self.0.set_prefix("copying (failures)");
                 }
             }
             Step::Verifying(backups) => self.restart("comparing", length(*backups)),
@@ -82,7 +73,7 @@ impl Progress {
             Step::Restored(record) => {
                 self.ended_one();
                 if record.error.is_some() {
-                    self.0.set_message("restoring (with failures)");
+                    self.0.set_prefix("restoring (failures)");
                 }
             }
         }
@@ -95,14 +86,14 @@ impl Progress {
 
     /// What was said last was perhaps said of the one that has ended.
     fn ended_one(&self) {
-        self.0.set_prefix("");
+        self.0.set_message("");
         self.0.inc(1);
     }
 
     fn restart(&self, what: &'static str, length: u64) {
         self.0.set_length(length);
-        self.0.set_prefix("");
-        self.0.set_message(what);
+        self.0.set_message("");
+        self.0.set_prefix(what);
         self.0.set_style(style());
         self.0.reset();
     }
@@ -123,7 +114,5 @@ mod tests {
         assert_eq!(said("acme-docs", "38%"), ", acme-docs: 38%");
         let escapes = said("acme-docs", "\u{1b}[2J\nhalf\r");
         assert_eq!(escapes, ", acme-docs: [2Jhalf");
-        let long = said(&"n".repeat(128), &"w".repeat(1_000));
-        assert_eq!(long.len(), NAME_SHOWN + WORDS_SHOWN + 4);
     }
 }

@@ -10,6 +10,7 @@ import shutil
 import struct
 import subprocess
 import termios
+from datetime import datetime
 from pathlib import Path
 from typing import Optional
 
@@ -141,7 +142,34 @@ def test_while_a_copy_goes_on_the_services_own_words_are_shown(emulator: Emulato
 
     code, shown = typed(lifeboat, "backup")
 
-    assert code == 0 and re.search(r"copying \[[^]]*\] 0/1, acme-docs: \d+%, ", ESCAPE.sub("", shown)), shown
+    assert code == 0 and re.search(r"copying \[[^]]*\] 0/1, .*, acme-docs: \d+%", ESCAPE.sub("", shown)), shown
     code, shown = typed(lifeboat, "restore", "acme-docs", "--yes")
-    assert code == 0 and re.search(r"restoring \[[^]]*\] 0/1, acme-docs: \d+%, ", ESCAPE.sub("", shown)), shown
+    assert code == 0 and re.search(r"restoring \[[^]]*\] 0/1, .*, acme-docs: \d+%", ESCAPE.sub("", shown)), shown
     assert "recovered-acme-docs" in emulator.names(SOURCE)
+
+
+def test_no_bar_or_table_is_wider_than_the_terminal_and_no_word_is_broken_while_there_is_room(
+    emulator: Emulator, lifeboat: Lifeboat, tmp_path: Path
+) -> None:
+    name = "acme-" + "n" * 30
+    emulator.write(name)
+    emulator.settings(copy_overhead_ms=2_000)
+    lifeboat.environment["LIFEBOAT_JOURNAL"] = f"file://{tmp_path}/journal"
+
+    code, shown = typed(lifeboat, "backup", columns=80)
+    bars = [ESCAPE.sub("", line) for line in re.split(r"\x1b\[2K|[\r\n]+", shown) if "copying [" in line]
+    assert code == 0 and bars and all(len(bar) <= 80 for bar in bars), shown
+    for command, columns in (("list", 120), ("jobs", 132), ("list", 80), ("jobs", 80)):
+        code, shown = typed(lifeboat, command, columns=columns)
+        lines = ESCAPE.sub("", shown).split(" plan " if command == "jobs" else " target ")[-1].splitlines()[1:]
+        assert code == 0 and len(lines) > 1 and all(len(line) <= columns for line in lines), shown
+        assert any(re.search(r" \d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ ", line) for line in lines), shown
+        assert columns == 80 or any(name in line and "aws-eu-west-1" in line for line in lines), shown
+    # What is under way for two seconds took two seconds.
+    took = lifeboat("jobs", "--json").report["runs"][0]["jobs"][0]
+    assert seconds_between(took["started_at"], took["ended_at"]) >= 2
+
+
+def seconds_between(one: str, other: str) -> float:
+    first, second = (datetime.fromisoformat(text[:19]) for text in (one, other))
+    return (second - first).total_seconds()
