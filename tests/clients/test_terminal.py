@@ -78,11 +78,18 @@ def test_every_command_shows_an_example_that_can_be_typed_as_it_stands(lifeboat:
             assert ended.returncode == 0 or ended.stderr.startswith("lifeboat: "), f"{example}\n{ended.stderr}"
 
 
-@pytest.mark.parametrize(("typed", "completed"), [
+def test_help_is_broken_between_words(lifeboat: Lifeboat) -> None:
+    for command in ([], *([command] for command in commands(lifeboat))):
+        code, shown = typed(lifeboat, *command, "--help", columns=90)
+        lines = [line for line in ESCAPE.sub("", shown).splitlines() if not line.startswith("Usage:")]
+        assert code == 0 and lines and all(len(line) <= 90 for line in lines), shown
+
+
+@pytest.mark.parametrize(("begun", "completed"), [
     ("dri", "drill"), ("rest", "restore"), ("restore --verif", "--verify"), ("verify --le", "--level"),
 ])
-def test_bash_completes_commands_and_options(lifeboat: Lifeboat, tmp_path: Path, typed: str, completed: str) -> None:
-    words = ["lifeboat", *typed.split()]
+def test_bash_completes_commands_and_options(lifeboat: Lifeboat, tmp_path: Path, begun: str, completed: str) -> None:
+    words = ["lifeboat", *begun.split()]
     completes = (
         f"source <(lifeboat completions bash); COMP_WORDS=({' '.join(words)}); COMP_CWORD={len(words) - 1}; "
         f"_lifeboat lifeboat {words[-1]} {words[-2]}; echo ${{COMPREPLY[@]}}"
