@@ -100,7 +100,7 @@ pub enum Lease {
 pub enum Refusal {
     /// The service's answer has no date, or another one than the local clock.
     #[error(
-        "the local clock and the service's differ by more than five minutes, or the service did not say its time"
+        "the local clock and the service's differ by more than five minutes, or the service did not say its time, or took minutes to answer"
     )]
     ClocksDisagree,
     /// Another run of the plan may have begun, or may begin before the deletion has ended.

@@ -55,6 +55,7 @@ use serde::{Deserialize, Serialize};
 use crate::drill;
 use crate::name::Class;
 use crate::restore::{Asked, Chosen};
+use crate::service::Region;
 use crate::slot::Slot;
 use crate::verify::Milestone;
 use crate::zilliz::notes::Note;
@@ -388,6 +389,9 @@ pub enum Entry {
         asked: Box<Asked>,
         /// The point in time.
         at: Timestamp,
+        /// Where the backups are, and where they are restored to; nobody wrote that down before there was this field.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        regions: Option<(Region, Region)>,
     },
     /// What one source is restored from, and as what.
     RestoreChosen {

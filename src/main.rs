@@ -3,6 +3,7 @@
 //! A run with failures ends as a function error after everything else was done, so that alarms, retries and the
 //! dead-letter queue work. A configuration that is not usable answers every event with what is wrong with it.
 
+use std::io;
 use std::time::{Duration, SystemTime};
 
 use lambda_runtime::{Diagnostic, Error, LambdaEvent, service_fn};
@@ -60,58 +61,81 @@ async fn answer(
         .handle(&request, run_id.clone(), time_left, Size::Bounded, &|_| ())
         .await;
     let answer = answer.map_err(|error| refused(error.word(), error.to_string()))?;
+    log(&answer)
+        .map_err(|error| diagnostic("Log", format!("the report can't be logged: {error}")))?;
+    failure(&answer).map_or(Ok(answer), Err)
+}
+
+/// One line for each report, the last of its work.
+fn log(answer: &Answer) -> io::Result<()> {
     for report in answer.reports() {
-        telemetry::log_report(report)
-            .map_err(|error| diagnostic("Log", format!("the report can't be logged: {error}")))?;
+        telemetry::log_report(report)?;
     }
     for report in answer.restores() {
-        telemetry::log_restore(report)
-            .map_err(|error| diagnostic("Log", format!("the report can't be logged: {error}")))?;
+        telemetry::log_restore(report)?;
     }
     for report in answer.drills() {
-        telemetry::log_drill(report)
-            .map_err(|error| diagnostic("Log", format!("the report can't be logged: {error}")))?;
+        telemetry::log_drill(report)?;
     }
     for report in answer.clusters() {
-        telemetry::log_clusters(report)
-            .map_err(|error| diagnostic("Log", format!("the report can't be logged: {error}")))?;
+        telemetry::log_clusters(report)?;
     }
     for report in answer.cluster_restores() {
-        telemetry::log_cluster_restore(report)
-            .map_err(|error| diagnostic("Log", format!("the report can't be logged: {error}")))?;
+        telemetry::log_cluster_restore(report)?;
     }
     for list in answer.cluster_lists() {
-        telemetry::log_cluster_list(list)
-            .map_err(|error| diagnostic("Log", format!("the report can't be logged: {error}")))?;
+        telemetry::log_cluster_list(list)?;
     }
-    match &answer {
-        Answer::Checked(checked) => {
-            if let Some(failure) = failure_of_check(checked) {
-                return Err(failure);
-            }
-        }
+    Ok(())
+}
+
+/// The first thing that makes the invocation an error, so that alarms, retries and the dead-letter queue see it.
+fn failure(answer: &Answer) -> Option<Diagnostic> {
+    let of_run = |run: &Report| ended("Run", run.outcome, run.stays_open, || run.summary());
+    let of_restore =
+        |of: &RestoreReport| ended("Restore", of.outcome, of.stays_open, || of.summary());
+    let of_drill = |of: &DrillReport| ended("Drill", of.outcome, of.stays_open, || of.summary());
+    let of_clusters = |of: &ClusterReport| ended("Run", of.outcome, of.stays_open, || of.summary());
+    let of_cluster_restore =
+        |of: &ClusterRestoreReport| ended("Restore", of.outcome, of.stays_open, || of.summary());
+    let of_list = |of: &ClusterList| {
+        (of.outcome != Outcome::Succeeded).then(|| diagnostic("ListFailed", of.summary()))
+    };
+    failure_to_know(answer)
+        .or_else(|| answer.reports().find_map(of_run))
+        .or_else(|| answer.restores().find_map(of_restore))
+        .or_else(|| answer.drills().find_map(of_drill))
+        .or_else(|| answer.clusters().find_map(of_clusters))
+        .or_else(|| answer.cluster_restores().find_map(of_cluster_restore))
+        .or_else(|| answer.cluster_lists().find_map(of_list))
+        .or_else(|| failure_of_resume(answer.not_carried_on()))
+}
+
+/// What ended in success is no failure, nor is what stays open in the journal: the next `resume` carries on.
+fn ended(
+    what: &str,
+    outcome: Outcome,
+    stays_open: bool,
+    summary: impl FnOnce() -> String,
+) -> Option<Diagnostic> {
+    let how = match outcome {
+        Outcome::Succeeded => return None,
+        Outcome::Incomplete if stays_open => return None,
+        Outcome::Incomplete => "Incomplete",
+        Outcome::Failed => "Failed",
+    };
+    Some(diagnostic(&format!("{what}{how}"), summary()))
+}
+
+/// What has to be put right before the first night, and what an estimate could not be made of.
+fn failure_to_know(answer: &Answer) -> Option<Diagnostic> {
+    match answer {
+        Answer::Checked(checked) => failure_of_check(checked),
         Answer::Estimated(estimated) if !estimated.failures.is_empty() => {
-            return Err(diagnostic("EstimateFailed", estimated.failures.join("; ")));
+            Some(diagnostic("EstimateFailed", estimated.failures.join("; ")))
         }
-        _ => {}
+        _ => None,
     }
-    let of_restores = answer.restores().filter_map(failure_of_restore);
-    let of_drills = answer.drills().filter_map(failure_of_drill);
-    let failed = answer
-        .reports()
-        .filter_map(failure)
-        .chain(of_restores)
-        .chain(of_drills)
-        .chain(answer.clusters().filter_map(failure_of_clusters))
-        .chain(
-            answer
-                .cluster_restores()
-                .filter_map(failure_of_cluster_restore),
-        )
-        .chain(answer.cluster_lists().filter_map(failure_of_list))
-        .next();
-    let failed = failed.or_else(|| failure_of_resume(answer.not_carried_on()));
-    failed.map_or(Ok(answer), Err)
 }
 
 /// What was open and could not be carried on with.
@@ -120,68 +144,12 @@ fn failure_of_resume(failures: &[NotCarriedOn]) -> Option<Diagnostic> {
     (!reasons.is_empty()).then(|| diagnostic("ResumeFailed", reasons.join("; ")))
 }
 
-/// What has to be put right before the first night.
 fn failure_of_check(checked: &Checked) -> Option<Diagnostic> {
     let bad: Vec<String> = checked
         .bad()
         .map(|found| format!("{}: {}", found.about, found.message))
         .collect();
     (!bad.is_empty()).then(|| diagnostic("CheckFailed", bad.join("; ")))
-}
-
-/// The same for a restore.
-fn failure_of_restore(report: &RestoreReport) -> Option<Diagnostic> {
-    match report.outcome {
-        Outcome::Succeeded => None,
-        Outcome::Incomplete if report.stays_open => None,
-        Outcome::Incomplete => Some(diagnostic("RestoreIncomplete", report.summary())),
-        Outcome::Failed => Some(diagnostic("RestoreFailed", report.summary())),
-    }
-}
-
-/// The same for a drill.
-fn failure_of_drill(report: &DrillReport) -> Option<Diagnostic> {
-    match report.outcome {
-        Outcome::Succeeded => None,
-        Outcome::Incomplete if report.stays_open => None,
-        Outcome::Incomplete => Some(diagnostic("DrillIncomplete", report.summary())),
-        Outcome::Failed => Some(diagnostic("DrillFailed", report.summary())),
-    }
-}
-
-/// The same for a run over clusters.
-fn failure_of_clusters(report: &ClusterReport) -> Option<Diagnostic> {
-    match report.outcome {
-        Outcome::Succeeded => None,
-        Outcome::Incomplete if report.stays_open => None,
-        Outcome::Incomplete => Some(diagnostic("RunIncomplete", report.summary())),
-        Outcome::Failed => Some(diagnostic("RunFailed", report.summary())),
-    }
-}
-
-/// The same for a restore of clusters.
-fn failure_of_cluster_restore(report: &ClusterRestoreReport) -> Option<Diagnostic> {
-    match report.outcome {
-        Outcome::Succeeded => None,
-        Outcome::Incomplete if report.stays_open => None,
-        Outcome::Incomplete => Some(diagnostic("RestoreIncomplete", report.summary())),
-        Outcome::Failed => Some(diagnostic("RestoreFailed", report.summary())),
-    }
-}
-
-/// The same for a list of clusters' backups.
-fn failure_of_list(list: &ClusterList) -> Option<Diagnostic> {
-    (list.outcome != Outcome::Succeeded).then(|| diagnostic("ListFailed", list.summary()))
-}
-
-/// What makes an invocation an error. A run that stays open in the journal is none: the next `resume` carries on.
-fn failure(report: &Report) -> Option<Diagnostic> {
-    match report.outcome {
-        Outcome::Succeeded => None,
-        Outcome::Incomplete if report.stays_open => None,
-        Outcome::Incomplete => Some(diagnostic("RunIncomplete", report.summary())),
-        Outcome::Failed => Some(diagnostic("RunFailed", report.summary())),
-    }
 }
 
 /// What may be worked of an invocation that ends at `ends`.

@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroU32;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::stream::{self, StreamExt};
@@ -21,6 +22,10 @@ use crate::name::{BackupName, Namespace};
 use crate::plan::{Plan, Target};
 use crate::retention::{self, Backup, Decision, Evidence, Keep, Superseded, Verdict};
 use crate::service::{Metadata, Service, ServiceError, decided_anew};
+
+/// Answers that are older than the certificate lets two clocks be apart are no evidence; a minute less tells them from
+/// clocks that differ.
+const EVIDENCE_LASTS: Duration = Duration::from_mins(4);
 
 /// A target's backups of one plan, by source and then by slot.
 #[derive(Debug)]
@@ -185,6 +190,8 @@ pub enum Deletion {
     StillThere,
     /// The invocation ends; the next run decides again.
     OutOfTime,
+    /// What was read had grown old before all of it was there, so the certificate believed it no more; it stays.
+    TooSlow,
 }
 
 impl Deletion {
@@ -388,6 +395,7 @@ impl<S: Service> Pruning<'_, S> {
         backups: &[Backup],
         complete: &ReadToTheEnd,
     ) -> Result<Deletion, ServiceError> {
+        let began = Instant::now();
         let Some(candidate) = self.witness(name.namespace()).await? else {
             return Ok(Deletion::Deleted(superseded.clone()));
         };
@@ -422,6 +430,7 @@ impl<S: Service> Pruning<'_, S> {
         });
         let certificate = match certified {
             Ok(certificate) => certificate,
+            Err(_) if began.elapsed() > EVIDENCE_LASTS => return Ok(Deletion::TooSlow),
             Err(refusal) => return Ok(Deletion::Refused(refusal)),
         };
         if !self.clock.agrees() {
@@ -501,6 +510,12 @@ fn log(name: &BackupName, region: &str, deletion: &Deletion) {
         Deletion::OutOfTime => warn!(
             job,
             backup, region, "time ran out during this deletion; the next run looks again"
+        ),
+        Deletion::TooSlow => warn!(
+            job,
+            backup,
+            region,
+            "the service answered too slowly for this deletion to be decided; the next run decides"
         ),
         Deletion::StillThere => warn!(
             job,

@@ -53,7 +53,7 @@ use crate::plan::{Plan, Target};
 use crate::report::Size;
 use crate::resume::{Notes, Pasts};
 use crate::run::{READ_AT_ONCE, Refused, Step, Watch};
-use crate::service::{Patient, Queried, Service};
+use crate::service::{Patient, Queried, Region, Service};
 use crate::slot::{CLOCK_MARGIN, LATEST_START, Slot};
 
 /// How long a `resume` waits for a copy that an earlier invocation started: one more look, not its end.
@@ -175,6 +175,8 @@ pub struct Remembered {
     pub asked: Option<(String, Asked)>,
     /// The point in time.
     pub at: Option<Timestamp>,
+    /// Where the backups are, and where they are restored to.
+    regions: Option<(Region, Region)>,
     chosen: Vec<Chosen>,
     missing: Vec<(String, String)>,
     begun: bool,
@@ -187,10 +189,16 @@ impl Remembered {
         let mut remembered = Self::default();
         for entry in entries {
             match entry {
-                Entry::RestoreAsked { plan, asked, at } => {
+                Entry::RestoreAsked {
+                    plan,
+                    asked,
+                    at,
+                    regions,
+                } => {
                     remembered = Self {
                         asked: Some((plan.clone(), (**asked).clone())),
                         at: Some(*at),
+                        regions: regions.clone(),
                         ..Self::default()
                     };
                 }
@@ -355,6 +363,16 @@ impl<S: Service> Restore<'_, '_, S> {
         }
     }
 
+    /// Where the backups are, and where they are restored to.
+    fn regions(&self) -> (Region, Region) {
+        let World {
+            backups,
+            destination,
+            ..
+        } = self.world;
+        (backups.region().to_owned(), destination.region().to_owned())
+    }
+
     fn is_too_old(&self) -> bool {
         self.clock.now().duration_since(self.opened_at) > LATEST_START
     }
@@ -503,6 +521,7 @@ impl<S: Service> Restore<'_, '_, S> {
             plan: self.world.plan.name.clone(),
             asked: Box::new(self.asked.clone()),
             at: self.report.at,
+            regions: Some(self.regions()),
         };
         self.notes.write(asked).await;
         let missing = self.missing.iter().map(|(source, why)| {

@@ -507,9 +507,9 @@ fn kinder(dice: &mut fastrand::Rng, case: &Case) -> Policy {
 fn asking_to_keep_more_never_deletes_more() {
     let fewer = Cell::new(0_u32);
     play("kinder", 100_000, |dice| {
-        let case = a_case(dice);
-        if case.policy.keeps_everything() {
-            return;
+        let mut case = a_case(dice);
+        while case.policy.keeps_everything() {
+            case = a_case(dice);
         }
         let kinder = kinder(dice, &case);
         let before = due(&case.backups, &case.policy, case.now);
@@ -599,7 +599,18 @@ fn certified(
     siblings: &[Witness],
     now: Timestamp,
 ) -> Result<(), Refusal> {
-    let claim = Claim {
+    certified_but(policy, candidate, siblings, now, |_| {})
+}
+
+/// What the certificate says of a claim that `differs` in something.
+fn certified_but(
+    policy: &Policy,
+    candidate: &Witness,
+    siblings: &[Witness],
+    now: Timestamp,
+    differs: impl FnOnce(&mut Claim<'_>),
+) -> Result<(), Refusal> {
+    let mut claim = Claim {
         candidate,
         siblings,
         prefix: "backup-",
@@ -617,6 +628,7 @@ fn certified(
         listing: &ReadToTheEnd::for_tests(),
         now,
     };
+    differs(&mut claim);
     certify(&claim).map(|certificate| assert_eq!(certificate.namespace(), candidate.namespace))
 }
 
@@ -714,4 +726,69 @@ fn what_is_certified_is_due() {
         tally.set(tally.get() + 1);
     });
     println!("{} certified, {} refused", given.get(), refused.get());
+}
+
+/// One thing that is not as it should be, in the claim or in what the service answered.
+fn doubt(
+    dice: &mut fastrand::Rng,
+    answer: &mut Witness,
+    now: Timestamp,
+) -> (Refusal, fn(&mut Claim<'_>)) {
+    let as_it_is: fn(&mut Claim<'_>) = |_| {};
+    match dice.u8(..9) {
+        0 => (Refusal::BeingRestored, |claim| {
+            claim.being_restored = Some(true);
+        }),
+        1 => (Refusal::HoldsUnread, |claim| claim.being_restored = None),
+        2 => (Refusal::NotSelected, |claim| {
+            claim.selects = &|source| source != "acme";
+        }),
+        3 => (Refusal::NotABackupName, |claim| claim.prefix = "backup-eu-"),
+        4 => (Refusal::NotSelected, |claim| claim.prefix = "backup"), // of "-acme"
+        5 => (Refusal::LeaseLost, |claim| {
+            let end = ms(claim.now) + 60_000 - 1;
+            claim.lease = Lease::Until(from_ms(end));
+        }),
+        6 => (Refusal::LeaseLost, |claim| {
+            claim.lease = Lease::Until(from_ms(ms(claim.now) - DAY));
+        }),
+        7 => {
+            answer.answered_at = None;
+            (Refusal::ClocksDisagree, as_it_is)
+        }
+        _ => {
+            let apart = MARGIN + *one_of(dice, &[1, 1_000, DAY]);
+            let apart = if dice.bool() { apart } else { -apart };
+            answer.answered_at = Some(from_ms(ms(now) + apart));
+            (Refusal::ClocksDisagree, as_it_is)
+        }
+    }
+}
+
+/// Design section 13, f and g, and what is being restored: one doubt is enough, whatever else speaks for the deletion.
+#[test]
+fn in_doubt_nothing_is_certified() {
+    let refused = Cell::new(0_u32);
+    play("doubts", 100_000, |dice| {
+        let Case {
+            backups,
+            policy,
+            now,
+        } = a_case(dice);
+        for name in due(&backups, &policy, now) {
+            let (of, others): (Vec<&Backup>, Vec<&Backup>) =
+                backups.iter().partition(|backup| backup.name == name);
+            let siblings: Vec<Witness> = others.iter().map(|other| witness(other, now)).collect();
+            let mut candidate = witness(of[0], now);
+            let lasts: fn(&mut Claim<'_>) =
+                |claim| claim.lease = Lease::Until(from_ms(ms(claim.now) + 60_000));
+            let certified = certified_but(&policy, &candidate, &siblings, now, lasts);
+            assert_eq!(certified, Ok(()), "without a doubt: {candidate:?}");
+            let (refusal, differs) = doubt(dice, &mut candidate, now);
+            let certified = certified_but(&policy, &candidate, &siblings, now, differs);
+            assert_eq!(certified, Err(refusal), "{candidate:?} by {siblings:#?}");
+            refused.set(refused.get() + 1);
+        }
+    });
+    println!("{} refused", refused.get());
 }

@@ -154,7 +154,8 @@ mod tests {
             slot("2026-11-21T02:05:01Z"),
             Err(SlotError::Future { .. })
         ));
-        assert!(slot("2026-11-14T02:05:00Z").is_ok());
+        let latest = slot("2026-11-14T02:05:00Z").unwrap();
+        assert!(!latest.is_stale(now) && latest.is_stale(at("2026-11-21T02:00:00.001Z")));
         assert!(matches!(
             slot("2026-11-14T02:04:59Z"),
             Err(SlotError::Stale { .. })

@@ -153,7 +153,10 @@ impl PruneCounts {
         match deletion {
             Deletion::Deleted(_) => self.deleted += 1,
             Deletion::Refused(_) => self.refused += 1,
-            Deletion::Failed(_) | Deletion::StillThere | Deletion::OutOfTime => self.failed += 1,
+            Deletion::Failed(_)
+            | Deletion::StillThere
+            | Deletion::OutOfTime
+            | Deletion::TooSlow => self.failed += 1,
         }
     }
 }

@@ -176,6 +176,10 @@ fn not_deleted(deletion: &Deletion) -> Option<(&'static str, String)> {
             "still_there",
             "the service answered the deletion and still shows the backup".to_owned(),
         ),
+        Deletion::TooSlow => (
+            "too_slow",
+            "not deleted: the service took minutes to answer what was asked of it and its siblings, and old answers prove nothing; the next run decides".to_owned(),
+        ),
         Deletion::OutOfTime => (
             "out_of_time",
             "time ran out during the deletion; the next run looks whether it stands".to_owned(),

@@ -67,7 +67,7 @@ impl<S: Service> Restore<'_, '_, S> {
         self.earlier = self.ended_earlier(journal).await?;
         if let Some(key) = self.find_open(journal).await? {
             let entries = journal.entries(&key).await?;
-            self.remember(&entries);
+            return Ok(self.remember(&entries));
         }
         Ok(true)
     }
@@ -113,9 +113,11 @@ impl<S: Service> Restore<'_, '_, S> {
         self.earlier = self.ended_earlier(journal).await?;
         let log = journal.open_run(&lease, &self.key(), now).await?;
         self.opened_at = log.opened_at();
-        self.remember(log.entries());
-        self.notes = Notes::new(Some(log));
-        Ok(true)
+        let here = self.remember(log.entries());
+        if here {
+            self.notes = Notes::new(Some(log));
+        }
+        Ok(here)
     }
 
     fn key(&self) -> RunKey {
@@ -126,11 +128,21 @@ impl<S: Service> Restore<'_, '_, S> {
         }
     }
 
-    /// Takes over what earlier invocations wrote down.
-    fn remember(&mut self, entries: &[Entry]) {
+    /// Takes over what earlier invocations wrote down. `false` when they did it in other regions: there is what they
+    /// began, and a look here would take it for gone.
+    fn remember(&mut self, entries: &[Entry]) -> bool {
         let remembered = Remembered::of(entries);
         if !remembered.begun {
-            return;
+            return true;
+        }
+        let (from, to) = self.regions();
+        if let Some((was_from, was_to)) = &remembered.regions
+            && (was_from, was_to) != (&from, &to)
+            && !self.is_too_old()
+        {
+            self.report.fail("moved", format!("this restore was begun from {was_from} to {was_to}, and the plan has it go from {from} to {to} now; put the plan's regions back until it has ended, and carry on then: nothing of it was changed"));
+            self.report.stays_open = true;
+            return false;
         }
         self.begun = true;
         self.missing = remembered.missing;
@@ -145,6 +157,7 @@ impl<S: Service> Restore<'_, '_, S> {
                 ))),
             }
         }
+        true
     }
 
     /// What is restored must have the name of one of the target's backups, whatever the journal says.

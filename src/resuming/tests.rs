@@ -100,6 +100,7 @@ fn restore_from_nowhere(plan: &str) -> Entry {
         plan: plan.to_owned(),
         asked: Box::new(asked),
         at: Timestamp::UNIX_EPOCH,
+        regions: None,
     }
 }
 

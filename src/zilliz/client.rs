@@ -600,7 +600,12 @@ impl<T: Transport> Client<T> {
             let mut query = query.to_vec();
             query.push(("pageSize", PAGE_SIZE.to_string()));
             query.push(("currentPage", page.to_string()));
-            let mut data: Value = self.get(endpoint, &[what], &query).await?;
+            let call = Call {
+                path: &[what],
+                query: &query,
+                body: None,
+            };
+            let mut data = self.patiently(endpoint, &call).await?;
             let count = data.get("count").and_then(Value::as_u64);
             let count = count.and_then(|count| usize::try_from(count).ok());
             let Some(count) = count else {

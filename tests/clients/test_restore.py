@@ -188,6 +188,24 @@ def test_killed_it_is_carried_on_by_resume(emulator: Emulator, kept: Lifeboat, t
     assert kept("resume").stdout == "No run is open.\n"
 
 
+def test_one_that_cant_be_carried_on_is_told_with_what_to_do_and_waits(emulator: Emulator, kept: Lifeboat, tmp_path: Path) -> None:
+    emulator.settings(copy_overhead_ms=3_000)
+    command = [str(kept.binary), "restore", "acme-docs", "--yes"]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=kept.environment) as process:
+        while emulator.count("poll") < 1:
+            time.sleep(0.05)
+        process.kill()
+    (lease,) = (tmp_path / "journal/restores/leases").iterdir()
+    lease.unlink()
+
+    elsewhere = kept("resume", BACKUP_REGION="gcp-us-central1")
+
+    assert elsewhere.code == 1
+    for part in ("gcp-us-central1", "aws-eu-west-1", "put the plan's regions back"):
+        assert part in elsewhere.stdout + elsewhere.stderr
+    assert kept("resume").code == 0 and emulator.count("start_copy") == 1
+
+
 def test_without_a_journal_this_machine_remembers_and_says_what_it_cant(
     emulator: Emulator, kept: Lifeboat, tmp_path: Path
 ) -> None:

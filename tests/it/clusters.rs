@@ -276,10 +276,11 @@ impl Account {
     }
 
     fn known(&self, what: &str) -> Vec<Value> {
-        self.control(Method::Get, &format!("zilliz/{what}"), &Value::Null)
-            .as_array()
-            .unwrap()
-            .clone()
+        let known = self.control(Method::Get, &format!("zilliz/{what}"), &Value::Null);
+        let Value::Array(known) = known else {
+            panic!("{what}: {known}")
+        };
+        known
     }
 
     fn faults(&self, rules: Value) {

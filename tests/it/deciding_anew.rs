@@ -104,3 +104,30 @@ async fn a_delete_that_is_never_answered_ends_within_a_bound_and_is_told() {
     assert!(world.calls("delete") <= 4, "{}", world.calls("delete"));
     assert!(world.standing(TARGET).contains_key(&due));
 }
+
+#[tokio::test(start_paused = true)]
+async fn answers_that_come_too_slowly_prove_nothing_and_are_not_taken_for_a_wrong_clock() {
+    let (world, due) = with_something_due().await;
+    let prune = async || {
+        let request = Request {
+            action: Action::Prune,
+            ..Request::default()
+        };
+        world.run(request, FOURTEEN_MINUTES).await.unwrap()
+    };
+    world.sleep_until(at("2026-01-06T02:00:00Z")).await;
+    // The plan reads its successor once. When the certificate asks again, the answer takes six minutes.
+    world.faults(json!([{
+        "match": {"operation": "metadata", "namespace_prefix": "backup-acme-orders-1767405600"},
+        "fault": {"status": 429, "retry_after": 60}, "after": 1, "times": 6,
+    }]));
+    let report = prune().await;
+    assert_eq!(
+        (report.pruning.refused, words(&report)),
+        (0, vec!["too_slow"]),
+        "{report:#?}"
+    );
+    assert!(world.standing(TARGET).contains_key(&due));
+    let report = prune().await;
+    assert_eq!(report.pruning.deleted, 1, "{report:#?}");
+}

@@ -4,7 +4,8 @@
 //! down a second time and without any of the product's code. At the end the faults stop, and quiet nights must leave
 //! every source with a good backup, nothing overdue and nothing open. A history follows from its seed alone: a failure
 //! prints it, `LIFEBOAT_SEED=n` plays it once more (with `LIFEBOAT_TRACE=1` aloud), and `LIFEBOAT_HISTORIES=n` sets how
-//! many are played. `LIFEBOAT_PLAYED=n` leaves out the first ones.
+//! many are played. `LIFEBOAT_PLAYED=n` leaves out the first ones; `LIFEBOAT_MINUTES=n` lets none begin later than that,
+//! once there were a hundred, and the test says how many there were.
 
 mod every_await;
 mod history;
@@ -23,7 +24,7 @@ const NIGHTS: i64 = 30;
 const HOLDS_AND_PERIODS: bool = true;
 /// Whether the certificate looks at the lease.
 const LEASE_IS_CERTIFIED: bool = true;
-/// Without a word from the environment.
+/// Without a word from the environment, and however little time there is.
 const HISTORIES: u64 = 100;
 
 pub(crate) fn number(variable: &str) -> Option<u64> {
@@ -50,25 +51,32 @@ fn play_history(seed: u64) -> (Tally, u64) {
     play(seed, async { History::new(seed).play().await })
 }
 
-/// Plays seeds on every core until all are played or one fails.
+/// Plays seeds on every core until all are played, the time is over or one fails. Gives how many were.
 #[expect(clippy::print_stderr, reason = "a long simulation says how far it is")]
-pub(crate) fn play_all(first: u64, count: u64, play: impl Fn(u64) -> Tally + Sync) -> Tally {
+pub(crate) fn play_all(first: u64, count: u64, play: impl Fn(u64) -> Tally + Sync) -> (Tally, u64) {
     let (next, total, began) = (
         AtomicU64::new(first),
-        Mutex::new(Tally::default()),
+        Mutex::new((Tally::default(), 0)),
         Instant::now(),
     );
+    let minutes = number("LIFEBOAT_MINUTES").map(Duration::from_mins);
     let failed = Mutex::new(None::<u64>);
     let told = Mutex::new(Instant::now());
     let work = || {
         loop {
             let seed = next.fetch_add(1, Ordering::Relaxed);
-            if seed >= first + count || failed.lock().unwrap().is_some() {
+            let late = minutes.is_some_and(|minutes| began.elapsed() > minutes);
+            let enough = seed >= first + if late { count.min(HISTORIES) } else { count };
+            if enough || failed.lock().unwrap().is_some() {
                 return;
             }
             let played = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| play(seed)));
             match played {
-                Ok(tally) => total.lock().unwrap().merge(&tally),
+                Ok(tally) => {
+                    let mut total = total.lock().unwrap();
+                    total.0.merge(&tally);
+                    total.1 += 1;
+                }
                 Err(_) => *failed.lock().unwrap() = Some(seed),
             }
             let mut told = told.lock().unwrap();
@@ -109,7 +117,7 @@ fn no_history_loses_what_the_policy_needs() {
         }
     };
     let began = Instant::now();
-    let tally = play_all(first, count, |seed| play_history(seed).0);
+    let (tally, count) = play_all(first, count, |seed| play_history(seed).0);
     let took = began.elapsed();
     println!(
         "{count} histories of {NIGHTS} nights and more, seeds from {first}, in {took:.1?}:\n{tally}"

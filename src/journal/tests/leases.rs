@@ -162,6 +162,36 @@ async fn a_renewal_that_is_carried_out_long_after_does_not_lose_the_lease() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_lease_that_another_takes_in_the_moment_of_a_renewal_is_lost() {
+    let (journal, store) = Bucket::default().process(0);
+    let lease = taken(&journal, "run-1", now()).await;
+    store.next_writes([
+        Fate::ComesLate,
+        Fate::FailsBefore,
+        Fate::FailsBefore,
+        Fate::FailsBefore,
+        Fate::FailsBefore,
+    ]);
+    let taking = journal.acquire("nightly", "run-2", later(181)).await;
+    assert_eq!(taking.unwrap_err().word(), "journal_unreachable");
+    // It arrives between the renewal's look and its write.
+    let lost = lease.renew(later(182)).await.unwrap_err();
+    assert_eq!(lost.word(), "lease_lost");
+    assert!(!lease.is_ours(later(182)));
+}
+
+/// Two processes of one event call their run the same.
+#[tokio::test(start_paused = true)]
+async fn a_lease_that_a_namesake_took_over_is_lost() {
+    let journal = Bucket::default().journal();
+    let first = taken(&journal, "run-1", now()).await;
+    let second = taken(&journal, "run-1", later(181)).await;
+    let lost = first.renew(later(182)).await.unwrap_err();
+    assert_eq!(lost.word(), "lease_lost");
+    assert!(second.is_ours(later(182)) && !first.is_ours(later(182)));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_lease_that_somebody_deletes_is_lost_and_the_next_has_a_higher_fence() {
     let (journal, store) = Bucket::default().process(0);
     let lease = taken(&journal, "run-1", now()).await;

@@ -243,6 +243,8 @@ async fn open_runs_are_found_oldest_first_and_what_is_none_is_named_and_left_alo
         lease.release().await.unwrap();
     }
     let mark = bucket.get("open/nightly/1795226400.json").await.unwrap();
+    // Whoever looks into the bucket sees whose run it is.
+    assert!(mark.contains(r#""holder":"run-1""#), "{mark}");
     let foreign = [
         ("open/README", "hello"),
         ("open/nightly/1795226401.json", ""),

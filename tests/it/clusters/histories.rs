@@ -63,7 +63,7 @@ fn weeks_of_trouble_make_one_of_each_and_leave_no_region_silently_unprotected() 
             )
         }
     };
-    let tally = play_all(first, count, |seed| {
+    let (tally, count) = play_all(first, count, |seed| {
         play(seed, async { History::new(seed).play().await })
     });
     // In one line: `simulate.py` adds up what the other histories count in lines of their own.

@@ -233,7 +233,7 @@ fn a_kill_at_any_await_or_journal_write_costs_nothing() {
             kills.push(Kill::AtWrite(write, Fate::KilledAfter));
         }
         let count = u64::try_from(kills.len()).unwrap();
-        play_all(0, count, |kill| {
+        let _ = play_all(0, count, |kill| {
             let kill = kills[usize::try_from(kill).unwrap()];
             play(7, killed(sources, kill));
             Tally::default()
@@ -252,7 +252,7 @@ const WIDE: u64 = 25;
 #[test]
 fn an_answer_lost_after_the_copy_began_is_adopted() {
     let worlds = number("LIFEBOAT_REPEATS").unwrap_or(REPEATS).div_ceil(WIDE);
-    let tally = play_all(1, worlds, |seed| play(seed, lost_answers(seed)));
+    let (tally, _) = play_all(1, worlds, |seed| play(seed, lost_answers(seed)));
     let adopted = tally.of("adopted");
     assert_eq!(adopted, worlds * WIDE);
     println!("{adopted} lost answers adopted, each with one copy");
@@ -292,7 +292,7 @@ const TIMES: u64 = 5;
 fn an_event_that_comes_again_makes_nothing_new() {
     let each = TIMES * u64::try_from(SLOTS).unwrap();
     let worlds = number("LIFEBOAT_REPEATS").unwrap_or(REPEATS).div_ceil(each);
-    let tally = play_all(1, worlds, |seed| play(seed, repeated(seed)));
+    let (tally, _) = play_all(1, worlds, |seed| play(seed, repeated(seed)));
     assert_eq!(tally.of("repeated"), worlds * each);
     println!("{} duplicate events made nothing new", worlds * each);
 }

@@ -99,3 +99,35 @@ async fn somebody_elses_namespace_of_that_name_is_not_called_restored() {
     assert_eq!(report.counts.restored, 1);
     assert_eq!(world.rows(SOURCE, "recovered-acme-docs"), 1);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_plan_whose_regions_change_meanwhile_ends_nothing_that_was_begun_elsewhere() {
+    let (mut world, objects) = after_three_nights(&[]).await;
+    let open = in_the_middle(&world, || {
+        world.faults(json!([{"match": {"operation": "poll"}, "fault": {"status": 503}}]));
+    })
+    .await;
+    assert!(open.stays_open);
+    world.faults(json!([]));
+    let was = std::mem::replace(
+        &mut world.plan.targets[0].region,
+        OTHER_TARGET.parse().unwrap(),
+    );
+    let moved = world.restore(&all()).await;
+    assert_eq!((moved.outcome, moved.stays_open), (Outcome::Failed, true));
+    let failure = &moved.failures.shown[0];
+    assert_eq!(failure.error, "moved");
+    for part in [TARGET, OTHER_TARGET, "put the plan's regions back"] {
+        assert!(failure.message.contains(part), "{}", failure.message);
+    }
+    assert_eq!((open_restores(&world).await, held(&objects).await), (1, 1));
+    world.plan.targets[0].region = was;
+    tokio::time::sleep(Duration::from_mins(30)).await;
+    let carried_on = world.restore(&all()).await;
+    assert_eq!(
+        (carried_on.outcome, carried_on.counts.restored),
+        (Outcome::Succeeded, 2),
+        "{carried_on:#?}"
+    );
+    assert_eq!(world.accepted("start_copy"), 3 * 2 + 2);
+}

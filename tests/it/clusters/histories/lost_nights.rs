@@ -7,6 +7,7 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use lifeboat::zilliz::ClusterReport;
+use lifeboat::zilliz::recovery::Protection;
 use lifeboat::zilliz::report::PolicyState;
 use serde_json::Value;
 
@@ -20,6 +21,8 @@ pub(super) struct LostNights {
     /// Since when a cluster's policy was told to be in force.
     since: BTreeMap<String, Timestamp>,
     told: Told,
+    /// Where it was told on which day that nothing of the policy's stands at all, which tells of that night, too.
+    nothing: BTreeSet<(String, String, Date)>,
     /// What was there at some time: cluster, region, and of a copy its original.
     stood: BTreeMap<String, Value>,
     last: Option<Timestamp>,
@@ -64,6 +67,13 @@ impl LostNights {
                 since.or_insert(report.finished_at);
             }
         }
+        let day = report.started_at.to_zoned(TimeZone::UTC).date();
+        for line in &report.regions.shown {
+            if line.state == Protection::Missing {
+                self.nothing
+                    .insert((line.cluster.clone(), line.region.clone(), day));
+            }
+        }
         for failure in &report.failures.shown {
             if let (Some(cluster), Some(region)) = (&failure.source, &failure.target) {
                 let told = self.told.entry((cluster.clone(), region.clone()));
@@ -103,8 +113,10 @@ impl LostNights {
             .filter(in_window)
             .collect();
         let told = |region: &str, what: &str| {
-            let told = self.told.get(&(cluster.to_owned(), region.to_owned()));
-            let is_told = told.is_some_and(|told| told.contains(what));
+            let there = (cluster.to_owned(), region.to_owned());
+            let told = self.told.get(&there);
+            let is_told = told.is_some_and(|told| told.contains(what))
+                || self.nothing.contains(&(there.0, there.1, night));
             assert!(
                 is_told,
                 "{cluster} in {region}: nobody told of {what}: {told:?}"
