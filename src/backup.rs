@@ -23,10 +23,11 @@ use crate::journal::Entry;
 use crate::name::{BackupName, BackupPrefix, Class, NameTooLong, Namespace};
 use crate::resume::{self, Notes, Past};
 use crate::retention::{Backup, Evidence};
+use crate::run::Watch;
 use crate::service::{Copied, CopyOrder, Pace, Service, ServiceError};
 use crate::slot::{CLOCK_MARGIN, LATEST_START, Slot};
 use crate::verify::{
-    self, Comparison, Drift, End, Level, Milestone, Mismatch, Observation, Terms, Verdict, Way,
+    self, Comparison, Drift, End, Level, Mismatch, Observation, Terms, Verdict, Way,
 };
 
 /// A copy that the service says exists must show within this time.
@@ -224,6 +225,8 @@ pub struct Jobs<'a, S> {
     pub clock: &'a Clock,
     /// Where what must outlive this invocation is written down.
     pub notes: &'a Notes,
+    /// Told what the service says of the copies.
+    pub watch: Watch<'a>,
     /// How closely a copy is compared before it is sealed.
     pub level: Level,
     /// How many copies are compared row by row at once: each holds pages in memory.
@@ -286,6 +289,9 @@ impl<S: Service> Jobs<'_, S> {
         known: &[Backup],
         past: Option<&Past>,
     ) -> JobRecord {
+        let began_at = past
+            .and_then(|past| past.before.as_ref())
+            .map_or_else(|| self.clock.now(), |before| before.looked_at);
         let mut record = JobRecord {
             source: source.clone(),
             backup: None,
@@ -305,7 +311,7 @@ impl<S: Service> Jobs<'_, S> {
             Ok(name) => name,
             Err(too_long) => {
                 record.error = Some(too_long.into());
-                return self.end(record, past).await;
+                return self.end(record, began_at).await;
             }
         };
         record.backup = Some(name.clone());
@@ -324,7 +330,7 @@ impl<S: Service> Jobs<'_, S> {
                 return record;
             }
         }
-        let way = Arc::new(Way::from(past.and_then(|past| past.compared.clone())));
+        let way = self.notes.way_of(self.target_name, source, past);
         let work = self.work(&name, known, (past, &way), &mut record);
         let ended = timeout_at(self.until, work).await;
         match ended.unwrap_or(Err(JobError::OutOfTime)) {
@@ -346,10 +352,7 @@ impl<S: Service> Jobs<'_, S> {
                 record.error = Some(error);
             }
         }
-        if let (JobState::Incomplete, Some(up_to)) = (record.state, way.reached()) {
-            self.write_down_milestone(&name, up_to).await;
-        }
-        self.end(record, past).await
+        self.end(record, began_at).await
     }
 
     /// Trouble that passes says nothing about a copy that was begun: only a run that stays open sees it to its end.
@@ -365,12 +368,10 @@ impl<S: Service> Jobs<'_, S> {
     }
 
     /// Says how a job ended, to whoever watches and to whoever carries on.
-    async fn end(&self, record: JobRecord, past: Option<&Past>) -> JobRecord {
+    async fn end(&self, record: JobRecord, began_at: Timestamp) -> JobRecord {
         self.log(&record);
-        let now = self.clock.now();
-        let began = past.and_then(|past| past.before.as_ref());
-        let began = began.map_or(now, |before| before.looked_at);
-        let line = resume::line(self.target_name, self.target.region(), &record, began, now);
+        let (region, now) = (self.target.region(), self.clock.now());
+        let line = resume::line(self.target_name, region, &record, began_at, now);
         self.notes.ended(line).await;
         record
     }
@@ -523,7 +524,8 @@ impl<S: Service> Jobs<'_, S> {
             clock: self.clock,
             way: &origin.way,
         };
-        let found = verify::compare(source, copy, terms).await?;
+        let comparison = verify::compare(source, copy, terms);
+        let found = self.notes.keeping_milestones(comparison).await?;
         let verdict = found.verdict.clone();
         record.closer = Some(found);
         match verdict {
@@ -552,6 +554,7 @@ impl<S: Service> Jobs<'_, S> {
                 destination: name.namespace(),
             },
             notes: self.notes,
+            watch: self.watch,
         }
     }
 
@@ -577,16 +580,6 @@ impl<S: Service> Jobs<'_, S> {
         let is_frozen = origin.before.metadata.read_only || origin.now.metadata.read_only;
         record.begun |= is_frozen || record.progress.is_some();
         Ok(made?)
-    }
-
-    /// When the time is up, so that a later invocation goes on with the comparison where this one ended.
-    async fn write_down_milestone(&self, name: &BackupName, up_to: Milestone) {
-        let compared = Entry::Compared {
-            target: self.target_name.to_owned(),
-            source: name.source().to_string(),
-            up_to,
-        };
-        self.notes.write(compared).await;
     }
 
     /// Compares a copy that we saw end, and of which the service said how many rows it has.

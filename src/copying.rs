@@ -11,6 +11,7 @@ use tracing::{info, warn};
 use crate::journal::Entry;
 use crate::name::Namespace;
 use crate::resume::Notes;
+use crate::run::{Step, Watch};
 use crate::service::{
     Copied, CopyOrder, LONGEST_RETRY_AFTER, Pace, Progress, Service, ServiceError, Started,
 };
@@ -37,6 +38,8 @@ pub struct Copying<'a, S> {
     pub order: CopyOrder<'a>,
     /// Where its token is written down.
     pub notes: &'a Notes,
+    /// Told what the service says of it.
+    pub watch: Watch<'a>,
 }
 
 /// How a destination came to be there.
@@ -167,6 +170,9 @@ impl<S: Service> Copying<'_, S> {
                 Ok(Progress::Failed(error)) => return Err(CopyError::GivenUp(error)),
                 Ok(Progress::Running(said)) if said != shown => {
                     info!(job, %destination, region, progress = said.as_deref(), "copying");
+                    if let (Watch(watch), Some(said)) = (self.watch, &said) {
+                        watch(Step::Copying(self.job, said));
+                    }
                     progress.clone_from(&said.clone().or(Some(String::new())));
                     shown = said;
                 }

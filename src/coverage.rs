@@ -1,8 +1,8 @@
 //! Whether a source needs no new copy, because nothing was written to it since its newest sealed backup.
 //!
 //! What it must never do: take the absence of a sign for proof. The service's own timestamps must place the last write,
-//! and the creation, before the backup's slot by more than clocks may differ; schema and count must still be equal; and
-//! a backup that is older than the plan allows is never enough.
+//! and the creation, before the backup's slot by more than clocks may differ or step; schema and count must still be
+//! equal; and a backup that is older than the plan allows is never enough.
 
 use std::num::NonZeroU32;
 
@@ -12,8 +12,14 @@ use crate::clock::Clock;
 use crate::name::{BackupName, Class};
 use crate::retention::{Backup, Evidence, good};
 use crate::service::{Service, ServiceError};
-use crate::slot::{CLOCK_MARGIN, Slot};
+use crate::slot::Slot;
 use crate::verify::Observation;
+
+/// How long before a backup's slot its source must have been written last. Clocks that agree may differ by five minutes, and
+/// a service's own may have been behind by more while a write came, right after the copy, and be right again by now: the
+/// write's time tells only where it was behind by less than this. What is written in the half hour before its slot is
+/// copied once more, which costs little.
+pub(crate) const STILL_FOR: SignedDuration = SignedDuration::from_mins(30);
 
 /// When an unchanged source is not copied again.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -87,10 +93,10 @@ pub async fn covering<S: Service>(
     }))
 }
 
-/// Whether the service's timestamps prove that the source was neither written nor made anew since just before the
-/// backup's slot. They have whole seconds, and another clock than the slot's: the margin is wider than both.
+/// Whether the service's timestamps prove that the source was neither written nor made anew since well before the
+/// backup's slot. They have whole seconds, and another clock than the slot's, which may step: the margin is wider than all.
 fn last_written_before(now: &Observation, backup: &Backup) -> bool {
     let slot = backup.name.slot().instant();
-    let before = |instant: jiff::Timestamp| slot.duration_since(instant) > CLOCK_MARGIN;
+    let before = |instant: jiff::Timestamp| slot.duration_since(instant) > STILL_FOR;
     before(now.metadata.updated_at) && before(now.metadata.created_at)
 }

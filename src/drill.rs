@@ -41,7 +41,7 @@ use crate::restore::{
     World, ended_before, in_flight,
 };
 use crate::resume::{Notes, Pasts};
-use crate::run::{READ_AT_ONCE, Step};
+use crate::run::{READ_AT_ONCE, Step, Watch};
 use crate::service::{Queried, Region, Service};
 use crate::slot::Slot;
 
@@ -169,7 +169,7 @@ pub async fn drill<S: Service>(
                 never = renewals => match never {},
             };
             if interrupted {
-                drill.interrupt();
+                drill.interrupt().await;
             }
         }
         drill.close(before).boxed_local().await
@@ -302,11 +302,12 @@ impl<S: Service> Drill<'_, '_, S> {
         }
     }
 
-    fn interrupt(&mut self) {
+    async fn interrupt(&mut self) {
         if !self.begun {
             let message = "interrupted before anything was started; drill again";
             return self.report.fail(None, "interrupted", message.to_owned());
         }
+        self.notes.write_milestones().await;
         let kept = self.notes.are_kept();
         let message = if kept {
             "interrupted; `resume`, or the same request once more, carries on and deletes the scratch"
@@ -337,6 +338,7 @@ impl<S: Service> Drill<'_, '_, S> {
             patience: (self.how == How::OneMoreLook).then_some(PATIENCE),
             clock: &self.clock,
             notes: &self.notes,
+            watch: Watch(self.world.watch),
         };
         let scratches = scratches(
             self.world,

@@ -14,6 +14,7 @@
 //! | `history/{plan}/{slot}.json` | how the run ended; the newest 100 of each plan stay | only if it is as it was read |
 //! | `events/{id}.json` | when an event that says no scheduled time came first; for seven days | only if absent |
 //! | `holds/{restore}.json` | backups that are being restored, and until when nobody may delete them | only if it is as it was read |
+//! | `comparisons/{target}/{backup}/{region}.json` | how far `verify` compared them before it was cut short | only if it is as it was read |
 //! | `restores/…` | the first four for restores, each under its identity in place of a plan | as above |
 //! | `drills/…` | the first four for drills | as above |
 //! | `clusters/…` | the first five for plans of Zilliz Cloud | as above |
@@ -27,6 +28,7 @@
 //! what is left of it then is swept away under a later lease. No object is ever overwritten unseen: each write says
 //! what must be there, and when its answer is lost or it is refused, a look tells whose write it was.
 
+mod comparisons;
 mod events;
 mod holds;
 mod keeping;
@@ -59,6 +61,7 @@ use crate::verify::Milestone;
 use crate::zilliz::notes::Note;
 use crate::zilliz::restore::RestoreNote;
 
+pub use comparisons::{Comparison, Reached, Unwritten};
 pub use holds::{HOLD_TIME, Hold, Holds};
 pub(crate) use keeping::{give_back, renew, renew_hold};
 pub use lease::{LEASE_TIME, Lease, LeaseError};
@@ -362,7 +365,7 @@ pub enum Entry {
         /// What to ask the service with.
         token: String,
     },
-    /// Written when the time is up while rows are compared, so that the next invocation goes on there.
+    /// Written every minute while rows are compared, and when the time is up, so that the next invocation goes on there.
     Compared {
         /// The target's name.
         target: String,

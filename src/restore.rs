@@ -48,11 +48,11 @@ use crate::journal::{
     Entry, Hold, JobLine, Journal, JournalError, Lease, LeaseError, RunKey, RunRecord, renew,
     renew_hold,
 };
-use crate::name::Namespace;
+use crate::name::{BackupName, Namespace};
 use crate::plan::{Plan, Target};
 use crate::report::Size;
 use crate::resume::{Notes, Pasts};
-use crate::run::{READ_AT_ONCE, Refused, Step};
+use crate::run::{READ_AT_ONCE, Refused, Step, Watch};
 use crate::service::{Patient, Queried, Region, Service};
 use crate::slot::{CLOCK_MARGIN, LATEST_START, Slot};
 
@@ -92,6 +92,34 @@ impl<S: Service> World<'_, S> {
     /// What queries have read so far in both.
     pub(crate) fn queried(&self) -> Queried {
         self.backups.queried() + self.destination.queried()
+    }
+
+    /// Tells pruning to keep these backups for `identity`, or says why it can't be told. `None` where nothing is remembered.
+    /// `words` are those of [`Kept::hold`].
+    pub(crate) async fn hold<'b>(
+        &self,
+        identity: &str,
+        backups: impl Iterator<Item = &'b BackupName> + Clone,
+        clock: &Clock,
+        words: (&str, &str, &str),
+    ) -> Option<Result<Hold, String>> {
+        let kept = self.kept?;
+        self.ask_what_time_it_is(backups.clone().next(), clock)
+            .boxed_local()
+            .await;
+        let region = self.backups.region();
+        let telling = kept.journal.hold(identity, region, backups, clock.latest());
+        Some(kept.hold(telling, words).await)
+    }
+
+    /// Compares the local clock with the service's: a hold written by one that is days behind would have run out for
+    /// whoever prunes.
+    async fn ask_what_time_it_is(&self, first: Option<&BackupName>, clock: &Clock) {
+        if let Some(first) = first
+            && let Ok(Some(backup)) = self.backups.metadata(first.namespace()).await
+        {
+            clock.compare(backup.answered_at);
+        }
     }
 }
 
@@ -235,7 +263,7 @@ pub async fn restore<S: Service>(
                 never = renewals => match never {},
             };
             if interrupted {
-                restore.interrupt();
+                restore.interrupt().await;
             }
         }
         restore.close(before).boxed_local().await
@@ -354,13 +382,14 @@ impl<S: Service> Restore<'_, '_, S> {
         self.leave(RestoreState::Failed, "abandoned", "given up after seven days; look whether its destination stands, delete it if it does, and ask for this source anew");
     }
 
-    fn interrupt(&mut self) {
+    async fn interrupt(&mut self) {
         if !self.begun {
             return self.report.fail(
                 "interrupted",
                 "interrupted before anything was started; ask again".to_owned(),
             );
         }
+        self.notes.write_milestones().await;
         self.leave(
             RestoreState::Incomplete,
             "out_of_time",
@@ -509,27 +538,13 @@ impl<S: Service> Restore<'_, '_, S> {
 
     /// Tells pruning to keep the backups, and says when it can't be told.
     async fn hold(&mut self) -> Option<Hold> {
-        let kept = self.world.kept?;
-        self.ask_what_time_it_is().boxed_local().await;
         let backups = self.orders.iter().map(|order| &order.backup);
-        let region = self.world.backups.region();
-        let telling = kept
-            .journal
-            .hold(&self.report.restore, region, backups, self.clock.latest());
         let words = ("restore", "backups", "they are restored");
-        let hold = kept.hold(telling, words).await;
+        let identity = &self.report.restore;
+        let hold = self.world.hold(identity, backups, &self.clock, words);
+        let hold = hold.boxed_local().await?;
         self.report.held |= hold.is_ok();
         hold.map_err(|why| self.report.warn(why)).ok()
-    }
-
-    /// Compares the local clock with the service's: a hold written by one that is days behind would have run out for
-    /// whoever prunes.
-    async fn ask_what_time_it_is(&self) {
-        if let Some(order) = self.orders.first()
-            && let Ok(Some(backup)) = self.world.backups.metadata(order.backup.namespace()).await
-        {
-            self.clock.compare(backup.answered_at);
-        }
     }
 
     /// Restores everything that no earlier invocation has ended.
@@ -546,6 +561,7 @@ impl<S: Service> Restore<'_, '_, S> {
             patience: (self.how == How::OneMoreLook).then_some(PATIENCE),
             clock: &self.clock,
             notes: &self.notes,
+            watch: Watch(self.world.watch),
         };
         let open =
             |order: &&Order| ended_before(&self.pasts, target, order.backup.source()).is_none();

@@ -5,15 +5,23 @@
 //! every copy is compared again, and no deletion rests on it.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::convert::Infallible;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
 
+use futures_util::future::join_all;
 use jiff::Timestamp;
+use tokio::time::sleep;
 
 use crate::backup::{JobRecord, JobState};
 use crate::journal::{Entry, JobLine, Journal, JournalError, RunLog, RunRecord, SourceBefore};
 use crate::name::Namespace;
 use crate::service::Metadata;
-use crate::verify::{Milestone, Observation};
+use crate::verify::{Milestone, Observation, Way};
+
+/// How often it is written down how far a comparison is: a kill costs no more than this of it, and eleven hours of reading
+/// cost 660 small objects.
+pub(crate) const MILESTONES_EVERY: Duration = Duration::from_mins(1);
 
 /// What earlier invocations of this run wrote down about one job.
 #[derive(Clone, Debug, Default)]
@@ -164,6 +172,15 @@ pub struct Notes {
     log: Option<RunLog>,
     fault: OnceLock<JournalError>,
     lines: Mutex<Vec<JobLine>>,
+    /// Of the jobs that are at work, by target and source.
+    ways: Mutex<BTreeMap<(String, String), Walked>>,
+}
+
+/// How far a job's copy is compared, and what of that is written down.
+#[derive(Debug)]
+struct Walked {
+    way: Arc<Way>,
+    written: Option<Milestone>,
 }
 
 impl Notes {
@@ -187,10 +204,58 @@ impl Notes {
         }
     }
 
-    /// Writes down how a job ended.
+    /// The way of a job's comparison, from where an earlier invocation left it. Until the job has ended, how far it comes is
+    /// remembered here.
+    pub fn way_of(&self, target: &str, source: &Namespace, past: Option<&Past>) -> Arc<Way> {
+        let written = past.and_then(|past| past.compared.clone());
+        let way = Arc::new(Way::from(written.clone()));
+        let walked = Walked {
+            way: Arc::clone(&way),
+            written,
+        };
+        self.ways()
+            .insert((target.to_owned(), source.to_string()), walked);
+        way
+    }
+
+    fn ways(&self) -> MutexGuard<'_, BTreeMap<(String, String), Walked>> {
+        self.ways.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Carries a comparison out, and writes down from time to time how far all of them are, so that a kill loses little.
+    pub async fn keeping_milestones<T>(&self, comparison: impl Future<Output = T>) -> T {
+        tokio::select! {
+            biased;
+            compared = comparison => compared,
+            never = self.write_milestones_for_ever() => match never {},
+        }
+    }
+
+    async fn write_milestones_for_ever(&self) -> Infallible {
+        loop {
+            sleep(MILESTONES_EVERY).await;
+            self.write_milestones().await;
+        }
+    }
+
+    /// Writes down how far every comparison is that went on since that was last written.
+    pub async fn write_milestones(&self) {
+        let moved: Vec<Entry> = self.ways().iter_mut().filter_map(milestone_of).collect();
+        join_all(moved.into_iter().map(|entry| self.write(entry))).await;
+    }
+
+    /// Writes down how a job ended; of one that is left, how far its comparison is, too.
     pub async fn ended(&self, line: JobLine) {
+        let job = (line.target.clone(), line.source.clone());
+        let walked = self.ways().remove_entry(&job);
         if self.log.is_none() {
             return;
+        }
+        if line.state == JobState::Incomplete.word()
+            && let Some((job, mut walked)) = walked
+            && let Some(milestone) = milestone_of((&job, &mut walked))
+        {
+            self.write(milestone).await;
         }
         self.write(Entry::Ended { job: line.clone() }).await;
         self.lines
@@ -220,6 +285,19 @@ impl Notes {
             .unwrap_or_else(PoisonError::into_inner);
         (self.log, lines)
     }
+}
+
+/// What is to be written of a comparison that went on since that was last done.
+fn milestone_of(((target, source), walked): (&(String, String), &mut Walked)) -> Option<Entry> {
+    let up_to = walked.way.reached()?;
+    if walked.written.replace(up_to.clone()).as_ref() == Some(&up_to) {
+        return None;
+    }
+    Some(Entry::Compared {
+        target: target.clone(),
+        source: source.clone(),
+        up_to,
+    })
 }
 
 /// A job as the journal keeps it.

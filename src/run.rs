@@ -3,6 +3,7 @@
 //! One failing source never stops another, and nothing is deleted where this run could not prove a newer good backup.
 //! Every run ends in exactly one report.
 
+mod comparing;
 mod deleting;
 mod discarding;
 mod journaled;
@@ -13,6 +14,7 @@ mod timing;
 mod verifying;
 
 use std::collections::BTreeSet;
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -78,10 +80,23 @@ pub enum Step<'a> {
     Verifying(usize),
     /// One of them is done.
     Verified,
+    /// The copy of this namespace goes on, and the service says how far it is. Its own words are all that it says: a text,
+    /// such as `38%`, and no bytes before the end (contract section 6).
+    Copying(&'a Namespace, &'a str),
     /// So many namespaces will be restored.
     Restores(usize),
     /// One has ended.
     Restored(&'a RestoreRecord),
+}
+
+/// A watcher, for those who work at one namespace.
+#[derive(Clone, Copy)]
+pub struct Watch<'a>(pub &'a dyn Fn(Step<'_>));
+
+impl fmt::Debug for Watch<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Watch")
+    }
 }
 
 /// Why a request can't even begin. Nothing was done.
@@ -289,6 +304,7 @@ impl<S: Service> Run<'_, '_, S> {
                     patience: resumes.then_some(PATIENCE),
                     clock: &self.clock,
                     notes: &self.notes,
+                    watch: Watch(self.world.watch),
                     level: self.world.plan.verify,
                     readers: &readers,
                     over_budget: self.over_budget.as_ref(),

@@ -28,7 +28,7 @@ pub use jobs::write_jobs_of_runs;
 pub use progress::Progress;
 pub use restored::{write_planned_restore, write_restore};
 pub use run::{decisions_table, write_report};
-pub use screen::{bytes, look, table};
+pub use screen::{Table, bytes, look, table};
 pub use settings::{retention_in_words, write_findings, write_settings};
 
 use run::write_rows_read;

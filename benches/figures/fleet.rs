@@ -6,45 +6,63 @@
 use std::time::Duration;
 
 use crate::service::{Service, Setup};
-use crate::{Figure, product};
+use crate::{Figure, product, so_many};
 
 const LATENCY: Duration = Duration::from_millis(40);
 /// The product's default.
 const CONCURRENCY: f64 = 32.0;
 
+/// What the product may take beyond what latency and concurrency alone allow.
+const MOST: f64 = 1.10;
+
 pub(crate) fn figures() -> Vec<Figure> {
+    let at_40_ms = |what: &str| format!("{what} at 40 ms: time ÷ least possible time");
+    let fleet = |lost| setup(10_000, Duration::from_millis(5), lost);
+    let journal = tempfile::tempdir().unwrap();
+    let journal = format!("file://{}", journal.path().display());
+    let kept = [("LIFEBOAT_JOURNAL", journal.as_str())];
     vec![
-        figure(
-            "10,000 namespaces at 40 ms: time ÷ least possible time (at most 1.10)",
-            setup(10_000, Duration::from_millis(5), false),
-        ),
+        with_limit(figure(&at_40_ms("10,000 namespaces"), fleet(false), &[])),
         // Here the number of copies under way decides, not the number of requests.
         figure(
             "1,000 namespaces at 40 ms, each copy taking 1 s: the same",
             setup(1_000, Duration::from_secs(1), false),
-        ),
-        figure(
-            "restore of 10,000 namespaces at 40 ms: the same (at most 1.10)",
-            setup(10_000, Duration::from_millis(5), true),
-        ),
+            &[],
+        )
+        .0,
+        with_limit(figure(
+            &at_40_ms("restore of 10,000 namespaces with a journal"),
+            fleet(true),
+            &kept,
+        )),
+        with_limit(figure(
+            &at_40_ms("restore of 10,000 namespaces without one"),
+            fleet(true),
+            &[],
+        )),
     ]
+}
+
+fn with_limit((figure, ratio): (Figure, f64)) -> Figure {
+    figure.at_most(MOST, "", ratio)
 }
 
 fn setup(sources: u64, copy: Duration, lost: bool) -> Setup {
     Setup {
-        sources,
+        sources: so_many(sources),
         latency: LATENCY,
         copy,
         lost,
     }
 }
 
-fn figure(name: &str, setup: Setup) -> Figure {
+/// The figure and its ratio.
+fn figure(name: &str, setup: Setup, variables: &[(&str, &str)]) -> (Figure, f64) {
     let service = Service::start(setup);
     let run = if setup.lost {
-        product::restore(&service)
+        product::restore(&service, variables)
     } else {
-        product::run(&service)
+        product::run_with(&service, "INFO", variables)
     };
     assert_eq!(run.jobs, setup.sources, "every namespace was copied");
     let (source, target) = service.requests();
@@ -61,5 +79,6 @@ fn figure(name: &str, setup: Setup) -> Figure {
         "{least:.1} s = {busier} × 40 ms ÷ {CONCURRENCY}, the busier region's (one request alone took {:.1} ms)",
         alone.as_secs_f64() * 1_000.0
     );
-    Figure::new(name, measured, against, run.seconds / least)
+    let ratio = run.seconds / least;
+    (Figure::new(name, measured, against, ratio), ratio)
 }

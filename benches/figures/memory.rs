@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::service::{Service, Setup};
-use crate::{Figure, product, usage};
+use crate::{Figure, product, so_many, usage};
 
 const MANY: u64 = 100_000;
 const FEW: u64 = 1_000;
@@ -22,10 +22,11 @@ pub(crate) fn figures() -> Vec<Figure> {
             lost: false,
         }))
     };
-    let (few, many) = (run(FEW), run(MANY));
+    let sizes = (so_many(FEW), so_many(MANY));
+    let (few, many) = (run(sizes.0), run(sizes.1));
     assert_eq!(
         (few.jobs, many.jobs),
-        (FEW, MANY),
+        sizes,
         "every namespace was backed up"
     );
     vec![Figure::new(

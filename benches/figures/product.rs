@@ -42,26 +42,20 @@ pub(crate) fn run(service: &Service) -> Run {
 
 /// Runs the product once.
 pub(crate) fn run_with(service: &Service, log_level: &str, variables: &[(&str, &str)]) -> Run {
-    let own = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
-    let variables = variables.iter().map(own).collect();
     child::result("product", &setup(service, log_level, variables, false))
 }
 
 /// Has the product restore everything.
-pub(crate) fn restore(service: &Service) -> Run {
-    child::result("product", &setup(service, "INFO", Vec::new(), true))
+pub(crate) fn restore(service: &Service, variables: &[(&str, &str)]) -> Run {
+    child::result("product", &setup(service, "INFO", variables, true))
 }
 
-fn setup(
-    service: &Service,
-    log_level: &str,
-    variables: Vec<(String, String)>,
-    restores: bool,
-) -> Setup {
+fn setup(service: &Service, log_level: &str, variables: &[(&str, &str)], restores: bool) -> Setup {
+    let own = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
     Setup {
         base_url: service.base_url.clone(),
         log_level: log_level.to_owned(),
-        variables,
+        variables: variables.iter().map(own).collect(),
         restores,
     }
 }

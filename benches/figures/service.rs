@@ -49,9 +49,9 @@ impl Service {
         Self::in_role("service", &setup)
     }
 
-    /// One with a single source of so many rows, each with a vector of [`DIMENSIONS`] elements.
-    pub(crate) fn start_wide(rows: u64) -> Self {
-        Self::in_role("wide", &rows)
+    /// One with so many sources of so many rows each, every row with a vector of [`DIMENSIONS`] elements.
+    pub(crate) fn start_wide(sources: u64, rows: u64) -> Self {
+        Self::in_role("wide", &(sources, rows))
     }
 
     fn in_role(role: &str, setup: &impl Serialize) -> Self {
@@ -157,20 +157,21 @@ fn seed_backups(emulator: &Emulator, sources: u64) {
     call(Method::Delete, "/_emulator/log".to_owned(), &Value::Null);
 }
 
-/// The same with one source of many rows.
-pub(crate) fn play_wide(rows: u64) {
+/// The same with a few sources of many rows.
+pub(crate) fn play_wide((sources, rows): (u64, u64)) {
     let emulator = Emulator::new(Settings::default());
     let id_and_row = |id: u64| {
         let element = |at: u64| Value::from((id * 31 + at) % 1_000);
         let vector: Vec<Value> = (0..DIMENSIONS).map(element).collect();
         json!({"id": id, "title": format!("row {id}"), "vector": vector})
     };
-    for first in (0..rows).step_by(1_000) {
+    let pages = (0..sources).flat_map(|at| (0..rows).step_by(1_000).map(move |row| (at, row)));
+    for (at, first) in pages {
         let page: Vec<Value> = (first..rows.min(first + 1_000)).map(id_and_row).collect();
         let body = json!({"upsert_rows": page, "distance_metric": "cosine_distance"});
         let _ = emulator.call(Call {
             method: Method::Post,
-            path: format!("/{SOURCE_REGION}/v2/namespaces/{}", source(0)),
+            path: format!("/{SOURCE_REGION}/v2/namespaces/{}", source(at)),
             query: String::new(),
             headers: vec![("authorization".into(), format!("Bearer {API_KEY}"))],
             body: serde_json::to_vec(&body).unwrap(),

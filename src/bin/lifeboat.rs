@@ -374,6 +374,9 @@ fn how_to_go_on(request: &Request) -> &'static str {
         Action::Prune | Action::Seal | Action::Discard => {
             "what was done is done, and the rest was not; the same command goes on"
         }
+        Action::Verify => {
+            "nothing was changed. With LIFEBOAT_JOURNAL, what was being compared row by row goes on about where it was when the same command is given again; without, it begins anew"
+        }
         _ => "nothing was changed",
     }
 }

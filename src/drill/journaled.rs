@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use futures_util::FutureExt;
 use futures_util::future::join_all;
 use tracing::error;
 
@@ -131,13 +132,11 @@ impl<S: Service> Drill<'_, '_, S> {
 
     /// Tells pruning to keep the backups, and says when it can't be told.
     pub(super) async fn hold(&mut self) -> Option<Hold> {
-        let kept = self.world.kept?;
         let backups = self.orders.iter().map(|(order, _)| &order.backup);
-        let region = self.world.backups.region();
-        let (identity, now) = (self.identity(self.slot), self.clock.now());
-        let telling = kept.journal.hold(&identity, region, backups, now);
         let words = ("drill", "backups", "they are drilled");
-        let hold = kept.hold(telling, words).await;
+        let identity = self.identity(self.slot);
+        let hold = self.world.hold(&identity, backups, &self.clock, words);
+        let hold = hold.boxed_local().await?;
         self.report.held |= hold.is_ok();
         hold.map_err(|why| self.report.warn(why)).ok()
     }

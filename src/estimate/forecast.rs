@@ -11,13 +11,13 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{Month, NIGHTS, TargetEstimate, Tonight};
 use crate::budget;
-use crate::coverage::SkipUnchanged;
+use crate::coverage::{STILL_FOR, SkipUnchanged};
 use crate::name::{BackupName, Class, Namespace};
 use crate::plan::{Plan, Target};
 use crate::price::{Between, MicroDollars, Prices};
 use crate::prune::Inventory;
 use crate::retention::{self, Backup, Evidence, Policy, Verdict};
-use crate::slot::{CLOCK_MARGIN, Slot};
+use crate::slot::Slot;
 use crate::verify::Level;
 
 /// Bytes a second of one copy into another region, and within one (contract section 6: about, and per namespace).
@@ -274,7 +274,7 @@ fn is_written(known: &[Backup], source: &Live, now: Slot) -> bool {
         || now.instant().saturating_sub(DAY),
         |newest| Ok(newest.instant()),
     );
-    newest.is_ok_and(|newest| newest.duration_since(source.written_at) <= CLOCK_MARGIN)
+    newest.is_ok_and(|newest| newest.duration_since(source.written_at) <= STILL_FOR)
 }
 
 /// Whether an unchanged source is copied all the same.

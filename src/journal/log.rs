@@ -325,6 +325,14 @@ impl Journal {
         records.take(most).try_collect().await
     }
 
+    /// How one run ended, if it has and is remembered.
+    pub async fn record(&self, key: &RunKey) -> Result<Option<RunRecord>, JournalError> {
+        let found = self.store.read(&record_path(&self.store, key)).await?;
+        let filed = found.as_ref().and_then(read::<Filed>);
+        let record = filed.map(|filed| filed.record);
+        Ok(record.filter(|record| record.key == *key))
+    }
+
     /// Whatever has a history here, by the name of its runs.
     pub async fn names_in_history(&self) -> Result<BTreeSet<String>, JournalError> {
         let folder = self.store.path(["history"]);

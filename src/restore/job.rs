@@ -18,10 +18,11 @@ use crate::clock::Clock;
 use crate::copying::{CopyError, Copying, FIRST_LOOK, LONGEST_LOOK, Made};
 use crate::journal::Entry;
 use crate::resume::{self, Notes, Past};
+use crate::run::Watch;
 use crate::service::{Copied, CopyOrder, Pace, Service, ServiceError};
 use crate::slot::CLOCK_MARGIN;
 use crate::verify::{
-    self, Comparison, Cost, End, Level, Milestone, Mismatch, Observation, Terms, Verdict, Way,
+    self, Comparison, Cost, End, Level, Mismatch, Observation, Terms, Verdict, Way,
 };
 
 /// A copy that the service says exists must show within this time.
@@ -54,6 +55,8 @@ pub struct Jobs<'a, S> {
     pub clock: &'a Clock,
     /// Where what must outlive this invocation is written down.
     pub notes: &'a Notes,
+    /// Told what the service says of the copies.
+    pub watch: Watch<'a>,
 }
 
 /// A backup as it was before its copy was started.
@@ -95,7 +98,8 @@ impl<S: Service> Jobs<'_, S> {
             progress: None,
             error: None,
         };
-        let way = Way::from(past.and_then(|past| past.compared.clone()));
+        let source = order.backup.source();
+        let way = self.notes.way_of(self.target_name, source, past);
         let work = self.work(order, (past, &way), &mut record);
         let ended = timeout_at(self.until, work).await;
         let error = match ended.unwrap_or(Err(RestoreError::OutOfTime)) {
@@ -111,23 +115,10 @@ impl<S: Service> Jobs<'_, S> {
         record.error = error;
         record.ended_at = self.clock.now();
         self.log(&record);
-        if let (RestoreState::Incomplete, Some(up_to)) = (record.state, way.reached()) {
-            self.write_down_milestone(order, up_to).await;
-        }
         let region = self.destination.region();
         let line = record.line(self.target_name, region, self.purpose);
         self.notes.ended(line).await;
         record
-    }
-
-    /// So that the next invocation goes on with the comparison where this one ended.
-    async fn write_down_milestone(&self, order: &Order, up_to: Milestone) {
-        let compared = Entry::Compared {
-            target: self.target_name.to_owned(),
-            source: order.backup.source().to_string(),
-            up_to,
-        };
-        self.notes.write(compared).await;
     }
 
     async fn work(
@@ -229,6 +220,7 @@ impl<S: Service> Jobs<'_, S> {
                 destination: &order.destination,
             },
             notes: self.notes,
+            watch: self.watch,
         }
     }
 
@@ -326,7 +318,8 @@ impl<S: Service> Jobs<'_, S> {
             way,
             clock: self.clock,
         };
-        let found = verify::compare(backup, copy, terms).await?;
+        let comparison = verify::compare(backup, copy, terms);
+        let found = self.notes.keeping_milestones(comparison).await?;
         record.comparing = Some(self.clock.now().duration_since(began));
         record.cost = found.cost;
         record.digest = match (&found.verdict, found.digests) {

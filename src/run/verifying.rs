@@ -4,6 +4,7 @@
 //! another target, if there is one; else nothing is proven, and that is said. Deletes nothing, and seals nothing that is
 //! damaged, or that somebody may still be making.
 
+use futures_util::FutureExt;
 use futures_util::stream::{self, StreamExt};
 use jiff::Timestamp;
 use tokio::time::error::Elapsed;
@@ -11,6 +12,8 @@ use tokio::time::timeout_at;
 use tracing::{info, warn};
 
 use super::{READ_AT_ONCE, Run, Side, Step};
+use crate::backup::JobState;
+use crate::journal::RunKey;
 use crate::name::{BackupName, Class};
 use crate::prune::Inventory;
 use crate::service::{Service, ServiceError};
@@ -44,7 +47,11 @@ impl<'w, S: Service> Run<'_, 'w, S> {
                         self.fail_backup_at(side.at, name, error.word(), error.to_string());
                     }
                     Err(_) => {
-                        let message = "time ran out before it was compared; ask for fewer at once, or from a terminal";
+                        let message = if self.world.journal.is_some() && level == Level::Full {
+                            "time ran out before it was compared; ask for the same again, and it goes on about where it was"
+                        } else {
+                            "time ran out before it was compared; ask for fewer at once, or from a terminal"
+                        };
                         self.fail_backup_at(side.at, name, "out_of_time", message.into());
                     }
                 }
@@ -171,8 +178,58 @@ impl<'w, S: Service> Run<'_, 'w, S> {
             .fail_backup(target, name.namespace().as_str(), word, message);
     }
 
-    /// What can be proven about one backup: by its source, else by its like in another target, else by itself.
+    /// What can be proven about one backup. One that nothing else speaks for or against must still have the rows that it was
+    /// sealed with.
     async fn look_at(
+        &self,
+        side: &Side<'_, S>,
+        name: &BackupName,
+        level: Level,
+        sides: &[Side<'_, S>],
+    ) -> Result<Verified, ServiceError> {
+        let verified = self.look_around(side, name, level, sides).boxed_local();
+        let verified = verified.await?;
+        let is_settled = matches!(verified.finding, Finding::Equal | Finding::Damaged);
+        if is_settled || !verified.sealed || level < Level::Count {
+            return Ok(verified);
+        }
+        let rows = verified.rows;
+        Ok(match self.rows_when_sealed(side, name).await {
+            Some(sealed) if sealed != rows => Verified {
+                finding: Finding::Damaged,
+                message: format!(
+                    "it was sealed with {sealed} rows, as the journal says, and has {rows}; nobody can write to a sealed backup"
+                ),
+                ..verified
+            },
+            _ => verified,
+        })
+    }
+
+    /// How many rows a backup had when its run sealed it, if the journal remembers that.
+    async fn rows_when_sealed(&self, side: &Side<'_, S>, name: &BackupName) -> Option<u64> {
+        let key = RunKey {
+            plan: self.world.plan.name.clone(),
+            slot: name.slot(),
+            class: name.class(),
+        };
+        let record = self.world.journal?.record(&key).await;
+        let record = record.unwrap_or_else(|error| {
+            warn!(error = error.word(), detail = %error, "what a backup was sealed with can't be read");
+            None
+        })?;
+        let sealed = [JobState::Sealed.word(), JobState::AlreadySealed.word()];
+        let mut lines = record.jobs.iter();
+        let line = lines.find(|line| {
+            line.target == side.target.name
+                && line.backup.as_deref() == Some(name.namespace().as_str())
+                && sealed.contains(&line.state.as_str())
+        })?;
+        Some(line.rows)
+    }
+
+    /// Proves it by its source, else by its like in another target, else by itself.
+    async fn look_around(
         &self,
         side: &Side<'_, S>,
         name: &BackupName,
@@ -239,12 +296,10 @@ impl<'w, S: Service> Run<'_, 'w, S> {
             service: side.service,
             namespace: name.namespace(),
         };
-        let found = verify::compare(
-            source,
-            copy,
-            self.terms(nearer, slot - CLOCK_MARGIN, &Way::default()),
-        )
-        .await?;
+        let way = Way::default();
+        let terms = self.terms(nearer, slot - CLOCK_MARGIN, &way);
+        let compared = self.compare([source, copy], &side.target.name, terms);
+        let found = compared.boxed_local().await?;
         let mut verified = blank.with_source(found);
         if nearer < level && verified.finding == Finding::Equal {
             verified.finding = Finding::Drifted;
@@ -277,8 +332,10 @@ impl<'w, S: Service> Run<'_, 'w, S> {
             service: side.service,
             namespace: name.namespace(),
         };
-        let found =
-            verify::compare(one, two, self.terms(level, Timestamp::MAX, &Way::default())).await?;
+        let way = Way::default();
+        let terms = self.terms(level, Timestamp::MAX, &way);
+        let compared = self.compare([one, two], &side.target.name, terms);
+        let found = compared.boxed_local().await?;
         if matches!(found.verdict, Verdict::Differs(Mismatch::SourceGone { .. })) {
             return Ok(None);
         }

@@ -2,10 +2,10 @@
 
 use std::io::{self, Write};
 
-use comfy_table::{Cell, Table};
+use comfy_table::Cell;
 use jiff::SignedDuration;
 
-use super::screen::{self, table};
+use super::screen::{self, Table, table};
 use super::tiered::write_tiers;
 use super::{budget_in_words, bytes, estimated, key_in_words};
 use crate::event::Action;

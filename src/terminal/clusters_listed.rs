@@ -2,10 +2,10 @@
 
 use std::io::{self, Write};
 
-use comfy_table::{Cell, Table};
+use comfy_table::Cell;
 
 use super::bytes;
-use super::screen::{self, table};
+use super::screen::{self, Table, table};
 use crate::zilliz::listed::{BackupLine, ClusterList};
 
 /// Writes the list for a reader.

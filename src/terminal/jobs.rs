@@ -2,10 +2,10 @@
 
 use std::io::{self, Write};
 
-use comfy_table::{Cell, Table};
+use comfy_table::Cell;
 use jiff::{SignedDuration, Unit};
 
-use super::{bytes, screen, table};
+use super::{Table, bytes, screen, table};
 use crate::JobList;
 use crate::journal::RunRecord;
 

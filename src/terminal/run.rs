@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 
-use comfy_table::{Cell, Table};
+use comfy_table::Cell;
 
-use super::{bytes, estimated, screen, table};
+use super::{Table, bytes, estimated, screen, table};
 use crate::event::Action;
 use crate::report::{Line, Report};
 use crate::verify::{Cost, Verified};

@@ -2,12 +2,13 @@
 //!
 //! The door looks once. Pipes, files and tests have no screen, so what they get is plain and as wide as it must be.
 
+use std::fmt;
 use std::sync::OnceLock;
 
 use comfy_table::{
-    Cell, Color, ColumnConstraint, ContentArrangement, Table, TableComponent, Width, presets,
+    Cell, Color, ColumnConstraint, ContentArrangement, Row, TableComponent, Width, presets,
 };
-use console::{Term, style};
+use console::{Term, measure_text_width, style};
 
 use crate::report::Outcome;
 
@@ -36,43 +37,128 @@ fn screen() -> Screen {
     SCREEN.get().copied().unwrap_or_default()
 }
 
-/// A table that fits the screen.
+/// A table that fits the screen when it is shown.
+#[derive(Clone, Debug)]
+pub struct Table {
+    drawn: comfy_table::Table,
+    width: Option<u16>,
+}
+
+/// A table with this header.
 #[must_use]
 pub fn table(header: &[&str]) -> Table {
     let screen = screen();
-    let mut table = Table::new();
-    table
+    let mut drawn = comfy_table::Table::new();
+    drawn
         .load_preset(presets::NOTHING)
         .set_style(TableComponent::HeaderLines, '─')
         .set_style(TableComponent::MiddleHeaderIntersections, '─')
         .set_content_arrangement(ContentArrangement::Dynamic)
         .force_no_tty();
     if screen.colours {
-        table.enforce_styling();
+        drawn.enforce_styling();
     }
     if let Some(width) = screen.width {
-        table.set_width(width);
+        drawn.set_width(width);
     }
-    table.set_header(header.iter().copied());
-    for (column, title) in table.column_iter_mut().zip(header) {
-        column.set_constraint(ColumnConstraint::LowerBoundary(Width::Fixed(least(title))));
+    drawn.set_header(header.iter().copied());
+    Table {
+        drawn,
+        width: screen.width,
     }
-    table
 }
 
-/// How narrow a column may become: an instant is not broken, nor a title's longest word, and a sentence needs some room.
-fn least(title: &str) -> u16 {
-    const PADDING: usize = 2;
-    const INSTANT: usize = "2026-11-22T12:46:58Z".len();
-    const SENTENCE: usize = 24;
-    let content = if title.ends_with("(UTC)") {
-        INSTANT
-    } else if title.starts_with("what ") || title == "why" {
-        SENTENCE
-    } else {
-        title.split(' ').map(str::len).max().unwrap_or_default()
+impl Table {
+    /// Adds a row.
+    pub fn add_row(&mut self, row: impl Into<Row>) -> &mut Self {
+        self.drawn.add_row(row);
+        self
+    }
+
+    /// Whether it has no row.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.drawn.is_empty()
+    }
+
+    /// How long the longest word of each column is, and whether it may be broken when there is no room: an instant may not.
+    fn longest_words(&self) -> Vec<(u16, bool)> {
+        let header = self.drawn.header().into_iter();
+        let mut longest: Vec<(u16, bool)> = header
+            .flat_map(Row::cell_iter)
+            .map(|title| (0, !title.content().ends_with("(UTC)")))
+            .collect();
+        let header = self.drawn.header().into_iter();
+        for row in header.chain(self.drawn.row_iter()) {
+            for (cell, (longest, _)) in row.cell_iter().zip(&mut longest) {
+                let content = cell.content();
+                let words = content.split([' ', '\n']).map(measure_text_width);
+                let word = words.max().unwrap_or_default();
+                *longest = u16::try_from(word).unwrap_or(u16::MAX).max(*longest);
+            }
+        }
+        longest
+    }
+
+    /// How wide each column is to be; `None` where all fits anyway, or nothing helps.
+    fn fitted(&self, wanted: &[u16]) -> Option<Vec<u16>> {
+        let (width, longest) = (self.width?, self.longest_words());
+        WORDS_UNBROKEN.into_iter().find_map(|most| {
+            let words = longest.iter().map(
+                |(word, may_break)| {
+                    if *may_break { *word.min(&most) } else { *word }
+                },
+            );
+            fitted(wanted, &words.collect::<Vec<_>>(), width)
+        })
+    }
+}
+
+impl fmt::Display for Table {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut drawn = self.drawn.clone();
+        let fitted = self.fitted(&drawn.column_max_content_widths());
+        let columns = drawn.column_iter_mut().zip(fitted.unwrap_or_default());
+        for (column, width) in columns {
+            column.set_constraint(ColumnConstraint::Absolute(Width::Fixed(width)));
+        }
+        drawn.fmt(f)
+    }
+}
+
+/// Spaces beside a cell's content. Between two columns there is one more.
+const PADDING: u16 = 2;
+/// Words up to this length are not broken, or as many of these lengths as there is room for. One digest would leave none for
+/// anything else.
+const WORDS_UNBROKEN: [u16; 8] = [64, 48, 32, 24, 16, 12, 8, 4];
+
+/// How wide each column is, so that no word is broken and those with the longest sentences get what is left; `None` where all
+/// fits anyway, or not even the words do.
+fn fitted(wanted: &[u16], words: &[u16], width: u16) -> Option<Vec<u16>> {
+    let columns = || {
+        wanted
+            .iter()
+            .zip(words)
+            .map(|(wanted, word)| (*wanted, *word.min(wanted)))
     };
-    u16::try_from(content + PADDING).unwrap_or_default()
+    let sum = |widths: &mut dyn Iterator<Item = u16>| -> u32 {
+        widths.map(|one| u32::from(one) + u32::from(PADDING)).sum()
+    };
+    let (all, least) = (
+        sum(&mut columns().map(|(wanted, _)| wanted)),
+        sum(&mut columns().map(|(_, word)| word)),
+    );
+    let between = u32::try_from(wanted.len().saturating_sub(1)).unwrap_or_default();
+    let width = u32::from(width).saturating_sub(between);
+    if all <= width || least > width {
+        return None;
+    }
+    let (left, lacking) = (width - least, all - least);
+    let share = |(wanted, word): (u16, u16)| {
+        let more = u32::from(wanted - word) * left / lacking;
+        word + PADDING + u16::try_from(more).unwrap_or_default()
+    };
+    Some(columns().map(share).collect())
 }
 
 /// A state as a table's cell: green where all is well, red where a backup or a restore is not what it should be, yellow
@@ -134,6 +220,22 @@ mod tests {
         ] {
             assert_eq!(bytes(count), shown);
         }
+    }
+
+    #[test]
+    fn no_word_is_broken_while_there_is_room_and_sentences_get_the_rest() {
+        // Plan, target, state, and a sentence of 100 letters.
+        let (wanted, words) = ([7, 13, 6, 100], [7, 13, 6, 10]);
+        assert_eq!(fitted(&wanted, &words, 200), None, "all fits");
+        assert_eq!(fitted(&wanted, &words, 30), None, "not even the words do");
+        let [plan, target, state, sentence] = fitted(&wanted, &words, 80).unwrap()[..] else {
+            panic!()
+        };
+        assert_eq!([plan, target, state], [9, 15, 8]);
+        assert_eq!(sentence, 80 - 9 - 15 - 8 - 3);
+        // Where nothing is a sentence, columns of several words are broken between them.
+        let shared = fitted(&[13, 10, 30], &[13, 5, 6], 50).unwrap();
+        assert!(shared[0] == 15 && shared[1] >= 7 && shared.iter().sum::<u16>() <= 48);
     }
 
     #[test]

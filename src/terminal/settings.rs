@@ -4,10 +4,9 @@
 
 use std::io::{self, Write};
 
-use comfy_table::Table;
 use jiff::tz::TimeZone;
 
-use super::{clustered, table};
+use super::{Table, clustered, table};
 use crate::budget::Budget;
 use crate::coverage::SkipUnchanged;
 use crate::plan::{Encryption, Plan, Settings, Source};

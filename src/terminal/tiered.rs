@@ -2,9 +2,9 @@
 
 use std::io::{self, Write};
 
-use comfy_table::{Cell, Table};
+use comfy_table::Cell;
 
-use super::screen::{self, table};
+use super::screen::{self, Table, table};
 use crate::event::Action;
 use crate::zilliz::ClusterReport;
 use crate::zilliz::tiers::told::TierLine;

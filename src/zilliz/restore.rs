@@ -31,7 +31,7 @@ use futures_util::FutureExt;
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, timeout_at};
-use tracing::{Instrument, info, info_span};
+use tracing::{Instrument, info, info_span, warn};
 
 pub(super) use door::refuse_elsewhere;
 pub use journaled::{being_restored, of_restores};
@@ -210,8 +210,12 @@ impl<T: Transport, V: Vault> Restore<'_, '_, T, V> {
         // A hold that is still needed for what an earlier one may have begun is not moved to another backup.
         let asks = |item: Item<'_>| self.journaled.told_earlier(&chosen.line(item)).is_none();
         let is_new = matches!(chosen.way, Way::NewCluster { .. });
+        let clock = self.world.clock.for_a_new_run();
         let hold = if is_new || chosen.items().into_iter().any(asks) {
-            let now = self.world.clock.now();
+            self.ask_what_time_it_is(&chosen, begun, &clock)
+                .boxed_local()
+                .await;
+            let now = clock.latest();
             let hold = self
                 .journaled
                 .hold(self.world.kept, &chosen, now, &mut self.report);
@@ -219,12 +223,21 @@ impl<T: Transport, V: Vault> Restore<'_, '_, T, V> {
         } else {
             None
         };
-        let clock = self.world.clock.clone();
         tokio::select! {
             biased;
             () = self.drive(&chosen).boxed_local() => {}
             never = renew_hold(hold.as_ref(), &clock).boxed_local() => match never {},
         }
+    }
+
+    /// Compares the local clock with the service's: a hold written by one that is days behind would have run out for
+    /// whoever prunes. Whoever has just chosen the backup was told the time with it.
+    async fn ask_what_time_it_is(&self, chosen: &Chosen, begun: bool, clock: &Clock) {
+        let (client, backup) = (self.world.client, &chosen.backup);
+        if begun && let Err(error) = client.backup(&backup.cluster, &backup.id).await {
+            warn!(error = error.word(), detail = %error, "the service did not say what time it is");
+        }
+        clock.compare(Some(client.now()));
     }
 
     fn is_too_old(&self) -> bool {

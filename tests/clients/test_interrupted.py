@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pty
+import re
 import select
+import shlex
 import signal
 import subprocess
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from emulated import SOURCE, Emulator
+from emulated import SOURCE, Emulator, days_ago, fault
 from program import Lifeboat
 
 
@@ -42,6 +46,35 @@ def test_an_interrupted_backup_says_how_to_go_on_and_is_carried_on(
     ended = lifeboat("resume", "--json")
     (report,) = ended.report["runs"]
     assert ended.code == 0 and report["jobs"]["sealed"] == 1 and emulator.count("start_copy") == 1
+
+
+def test_an_interrupted_restore_says_the_command_that_goes_on_comparing_where_it_was(
+    emulator: Emulator, lifeboat: Lifeboat, tmp_path: Path
+) -> None:
+    with emulator.at(days_ago(2)):
+        rows: Any = [{"id": number, "text": "x" * 100_000} for number in range(100)]  # ten pages
+        emulator.source("acme-docs").write(upsert_rows=rows)
+    emulator.make_backup("acme-docs", days_ago(1))
+    lifeboat.environment["XDG_STATE_HOME"] = str(tmp_path)
+    emulator.faults(fault(operation="query", latency_ms=300))
+    emulator.forget_log()
+
+    command = [str(lifeboat.binary), "restore", "acme-docs", "--verify", "full", "--yes", "--json"]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdout=pipe, stderr=pipe, env=lifeboat.environment, text=True) as process:
+        while emulator.count("query") < 14:
+            time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        stdout, stderr = process.communicate(timeout=60)
+    assert process.returncode == 1 and json.loads(stdout)["stays_open"], stderr
+    (again,) = re.findall(r"to carry on, give the same command again: (.*)$", stderr, flags=re.MULTILINE)
+
+    program, *words = shlex.split(again)
+    assert program == str(lifeboat.binary)
+    ended = lifeboat(*words)
+    assert ended.code == 0 and ended.report["counts"]["restored"] == 1, ended
+    assert ended.report["rows_read"]["rows"] <= 160, "of two hundred, and it is told what was read now"
+    assert emulator.count("start_copy") == 1
 
 
 def test_where_nobody_can_be_asked_nothing_is_deleted_without_yes(

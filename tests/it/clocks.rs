@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
+use lifeboat::drill::{self, Pick};
 use lifeboat::event::Request;
 use lifeboat::report::Report;
 use lifeboat::restore::{Asked, How, Which};
@@ -136,6 +137,40 @@ async fn a_hold_from_a_clock_that_is_far_behind_lasts_for_whoever_reads_it() {
         world.skew_local_clock(behind);
         tokio::time::sleep(Duration::from_mins(5)).await;
         let report = world.restore_as(&asked, How::OneMoreLook, cut).await;
+        assert!(report.stays_open && report.held, "{report:#?}");
+        let holds = world.journal.as_ref().unwrap().holds(world.now()).await;
+        let holds = holds.unwrap();
+        let holder = holds.holder(TARGET, "backup-acme-orders-1767319200");
+        assert!(holder.is_some(), "said to be held, and nobody sees it");
+    }
+}
+
+/// The same of a drill.
+#[tokio::test(start_paused = true)]
+async fn a_drills_hold_from_a_clock_that_is_far_behind_lasts_for_whoever_reads_it() {
+    for first in [true, false] {
+        let (mut world, _) = journaled(&[]);
+        world.write_rows(SOURCE, "acme-orders", 0..5);
+        world.night(NIGHT).await;
+        let slot = at("2026-01-09T02:00:00Z");
+        world.sleep_until(slot).await;
+        world
+            .emulator
+            .update_settings(|settings| settings.copy_overhead_ms = 3 * 3_600_000);
+        let behind = SignedDuration::from_hours(-3 * 24);
+        let asked = drill::Asked {
+            pick: Pick::Names(vec!["acme-orders".to_owned()]),
+            ..drill::Asked::default()
+        };
+        if first {
+            world.skew_local_clock(behind);
+        }
+        let cut = Duration::from_mins(2);
+        let report = world.drill_as(&asked, slot, How::Whole, cut).await;
+        assert!(report.stays_open && report.held, "{report:#?}");
+        world.skew_local_clock(behind);
+        tokio::time::sleep(Duration::from_mins(5)).await;
+        let report = world.drill_as(&asked, slot, How::OneMoreLook, cut).await;
         assert!(report.stays_open && report.held, "{report:#?}");
         let holds = world.journal.as_ref().unwrap().holds(world.now()).await;
         let holds = holds.unwrap();

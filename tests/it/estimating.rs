@@ -228,3 +228,26 @@ async fn an_estimate_changes_nothing_and_counts_what_is_lost() {
     assert!(one.targets[0].month.stored_bytes > 0);
     assert_eq!(world.standing(TARGET), before.0);
 }
+
+/// Covered or not is foretold by the rule that then decides.
+#[tokio::test(start_paused = true)]
+async fn what_was_written_shortly_before_its_backup_is_foretold_to_be_copied_once_more() {
+    for (minutes, copies) in [(20, 1), (40, 0)] {
+        let world = two_sources(&[("MAX_AGE_DAYS", "30")]);
+        let slot: Timestamp = NIGHT.parse().unwrap();
+        world
+            .sleep_until(slot - SignedDuration::from_mins(minutes))
+            .await;
+        world.write_rows(SOURCE, "acme-users", 50..51);
+        world.night(NIGHT).await;
+        let tonight = slot + DAY;
+        world.sleep_until(tonight).await;
+        let told = foretold(&world, tonight).await.targets.remove(0);
+        let report = world.back_up(tonight).await;
+        assert_eq!(
+            (told.tonight.copies, report.jobs.sealed),
+            (copies, copies),
+            "written {minutes} minutes before"
+        );
+    }
+}

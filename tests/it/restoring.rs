@@ -1,6 +1,7 @@
 //! Backups that come back: at points in time, after partial runs, through kills and lost answers, past every conflict,
 //! and while pruning is at work beside them.
 
+mod cut_short;
 mod points_in_time;
 mod trouble;
 

@@ -601,3 +601,110 @@ async fn a_comparison_that_outlives_its_invocation_goes_on_where_it_ended() {
     assert_eq!(only(&whole).digest, only(last).digest);
     assert_eq!(only(&whole).cost.rows, 200);
 }
+
+/// A source of ten pages, each of which takes half a minute to read, and its backup, which was sealed by count.
+async fn of_ten_pages() -> World {
+    let world = journaled(World::new(1, &[]));
+    let text = "x".repeat(100_000);
+    let rows: Vec<_> = (0..100)
+        .map(|id| json!({"id": id, "title": text}))
+        .collect();
+    let body = json!({"upsert_rows": rows});
+    world.call(Method::Post, SOURCE, "/v2/namespaces/acme-orders", &body);
+    world.night(NIGHT).await;
+    world.faults(json!([{"match": {"operation": "query"}, "fault": {"latency_ms": 30_000}}]));
+    world
+}
+
+async fn verify_within(world: &World, seconds: u64) -> Report {
+    let request = Request {
+        action: Action::Verify,
+        picked: Picked {
+            level: Some(Level::Full),
+            ..named(&[&backup_of("acme-orders", NIGHT)])
+        },
+        ..Request::default()
+    };
+    world
+        .run(request, Duration::from_secs(seconds))
+        .await
+        .unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_verification_that_is_cut_short_goes_on_where_it_was_when_it_is_asked_for_again() {
+    for kills in [false, true] {
+        let world = of_ten_pages().await;
+        if kills {
+            let killed = verify_within(&world, 10_000);
+            let killed = tokio::time::timeout(Duration::from_secs(280), killed).await;
+            assert!(killed.is_err());
+        } else {
+            let report = verify_within(&world, 280).await;
+            assert_eq!(words(&report), ["out_of_time"], "{report:#?}");
+            let said = &report.failures.shown[0].message;
+            assert!(said.contains("goes on about where it was"), "{said}");
+        }
+        let report = verify_within(&world, 10_000).await;
+        let found = only(&report);
+        assert_eq!((found.finding, found.rows), (Finding::Equal, 100));
+        assert!(found.cost.rows < 150, "{:?}", found.cost);
+        // What came to its end is forgotten, and the whole is read again.
+        let whole = verify_within(&world, 10_000).await;
+        assert_eq!(only(&whole).cost.rows, 200);
+        assert_eq!(only(&whole).digest, found.digest);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_written_since_is_compared_from_its_first_row_on() {
+    let world = of_ten_pages().await;
+    verify_within(&world, 280).await;
+    let name = backup_of("acme-orders", NIGHT);
+    world.seal(TARGET, &name, false);
+    let path = format!("/v2/namespaces/{name}");
+    let damaged = json!({"upsert_rows": [{"id": 0, "title": "another"}]});
+    world.call(Method::Post, TARGET, &path, &damaged);
+    world.seal(TARGET, &name, true);
+    let report = verify_within(&world, 10_000).await;
+    let found = only(&report);
+    assert_eq!(found.finding, Finding::Damaged, "{found:#?}");
+    assert_eq!(found.cost.rows, 200);
+}
+
+/// A source that was written since can't speak for its backup; what the backup was sealed with can.
+#[tokio::test(start_paused = true)]
+async fn a_sealed_backup_that_lost_rows_is_damaged_whatever_its_source_did_if_the_journal_remembers()
+ {
+    for remembers in [true, false] {
+        let mut world = world("count");
+        if remembers {
+            world = journaled(world);
+        }
+        world.night(NIGHT).await;
+        world.sleep_until(LATER.parse().unwrap()).await;
+        world.write_rows(SOURCE, "acme-orders", 200..203);
+        let name = backup_of("acme-orders", NIGHT);
+        let found = verify(&world, "count").await;
+        assert_eq!(only(&found).finding, Finding::Drifted, "{found:#?}");
+        world.seal(TARGET, &name, false);
+        let path = format!("/v2/namespaces/{name}");
+        world.call(Method::Post, TARGET, &path, &json!({"deletes": [7]}));
+        world.seal(TARGET, &name, true);
+        let found = verify(&world, "count").await;
+        let expected = if remembers {
+            Finding::Damaged
+        } else {
+            Finding::Drifted
+        };
+        assert_eq!(only(&found).finding, expected, "{found:#?}");
+        if remembers {
+            assert_eq!(found.outcome, Outcome::Failed);
+            let said = &only(&found).message;
+            assert!(
+                said.contains("sealed with 200 rows") && said.contains("has 199"),
+                "{said}"
+            );
+        }
+    }
+}

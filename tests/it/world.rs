@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Arguments;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -47,6 +48,7 @@ pub(crate) struct Region {
     source: &'static str,
     emulator: Emulator,
     begin: (Instant, Timestamp),
+    service_ahead: Arc<AtomicI64>,
     page_size: u32,
     invocation: u64,
     asked: Arc<Mutex<Vec<Asked>>>,
@@ -98,6 +100,8 @@ pub(crate) struct World {
     pub(crate) asked: Arc<Mutex<Vec<Asked>>>,
     begin: (Instant, Timestamp),
     skew: SignedDuration,
+    /// Seconds.
+    service_ahead: Arc<AtomicI64>,
 }
 
 impl World {
@@ -119,6 +123,7 @@ impl World {
             asked: Arc::default(),
             begin: (Instant::now(), begin),
             skew: SignedDuration::ZERO,
+            service_ahead: Arc::default(),
         }
     }
 
@@ -127,9 +132,19 @@ impl World {
         self.skew = by;
     }
 
-    /// The service's time.
+    /// The time, which is the service's unless that was set wrong.
     pub(crate) fn now(&self) -> Timestamp {
         self.begin.1 + SignedDuration::try_from(self.begin.0.elapsed()).unwrap()
+    }
+
+    /// Sets the service's own clock wrong by so many seconds: what it says the time is, and what it stamps on everything.
+    pub(crate) fn skew_service_clock(&self, seconds: i64) {
+        self.service_ahead.store(seconds, Ordering::Relaxed);
+    }
+
+    /// What is due happens now.
+    fn tick(&self) {
+        tick(&self.emulator, self.now(), &self.service_ahead);
     }
 
     /// Waits until an instant.
@@ -148,6 +163,7 @@ impl World {
             source: self.source,
             emulator: self.emulator.clone(),
             begin: self.begin,
+            service_ahead: Arc::clone(&self.service_ahead),
             page_size: self.page_size,
             invocation,
             asked: Arc::clone(&self.asked),
@@ -245,7 +261,7 @@ impl World {
 
     /// A call of the test's own, which must succeed.
     pub(crate) fn call(&self, method: Method, region: &str, path: &str, body: &Value) -> Value {
-        self.emulator.set_now(self.now());
+        self.tick();
         let (path, query) = path.split_once('?').unwrap_or((path, ""));
         let answer = self.emulator.call(call(method, region, path, query, body));
         let Delivery::Whole(response) = answer.delivery else {
@@ -337,7 +353,7 @@ impl World {
 
     /// The same without a call: names, seals and rows.
     pub(crate) fn seen(&self, region: &str) -> Vec<Standing> {
-        self.emulator.set_now(self.now());
+        self.tick();
         self.emulator.standing(region)
     }
 
@@ -366,7 +382,7 @@ impl World {
 
     /// What the emulator has billed so far.
     pub(crate) fn bill(&self) -> Value {
-        self.emulator.set_now(self.now());
+        self.tick();
         let answer = self
             .emulator
             .call(call(Method::Get, "", "/_emulator/bill", "", &Value::Null));
@@ -408,6 +424,12 @@ pub(crate) fn plan(variables: &[(&str, &str)]) -> Plan {
         .remove(0)
 }
 
+/// Sets the emulator's clock, which may be wrong.
+fn tick(emulator: &Emulator, now: Timestamp, ahead: &AtomicI64) {
+    let ahead = SignedDuration::from_secs(ahead.load(Ordering::Relaxed));
+    emulator.set_now(now + ahead);
+}
+
 fn call(method: Method, region: &str, path: &str, query: &str, body: &Value) -> Call {
     let path = match region {
         "" => path.into(),
@@ -435,7 +457,7 @@ impl Region {
     fn note(&self, what: Asks, name: &Namespace, of: Option<&Namespace>) {
         let elapsed = SignedDuration::try_from(self.begin.0.elapsed()).unwrap();
         let at = self.begin.1 + elapsed;
-        self.emulator.set_now(at);
+        tick(&self.emulator, at, &self.service_ahead);
         let standing = match what {
             Asks::Copy | Asks::Unseal => Vec::new(),
             Asks::Seal | Asks::Delete => self.emulator.standing(self.name),
@@ -461,7 +483,8 @@ impl Region {
     ) -> Result<(T, Option<Timestamp>), ServiceError> {
         let answer = {
             let elapsed = SignedDuration::try_from(self.begin.0.elapsed()).unwrap();
-            self.emulator.set_now(self.begin.1 + elapsed);
+            let now = self.begin.1 + elapsed;
+            tick(&self.emulator, now, &self.service_ahead);
             let path = format!("/{}{path}", self.name);
             self.emulator.call(call_of(method, path, query, body))
         };

@@ -13,7 +13,6 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use lifeboat::clock::Clock;
 use lifeboat::event::{Event, Request};
 use lifeboat::journal::Journal;
 use lifeboat::report::Size;
@@ -110,11 +109,7 @@ pub(super) async fn invoke(
     how: How,
     time: Duration,
 ) -> ClusterRestoreReport {
-    let wire = account.wire.clone();
-    let clock = Clock::new({
-        let wire = wire.clone();
-        move || wire.now()
-    });
+    let (wire, clock) = (account.wire.clone(), account.clock());
     let key = Arc::new(ApiKey::new(KeySource::Given(KEY.into())));
     let client = Client::new(wire, key, clock.clone());
     let kept = account.journal.as_ref();

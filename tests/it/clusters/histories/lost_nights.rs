@@ -71,7 +71,7 @@ impl LostNights {
         for line in &report.regions.shown {
             if line.state == Protection::Missing {
                 self.nothing
-                    .insert((line.cluster.clone(), line.region.to_string(), day));
+                    .insert((line.cluster.clone(), line.region.clone(), day));
             }
         }
         for failure in &report.failures.shown {

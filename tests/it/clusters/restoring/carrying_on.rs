@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use jiff::SignedDuration;
 use lifeboat::report::Outcome;
 use lifeboat::restore::How;
 use lifeboat::zilliz::restore::notes::PasswordFate;
@@ -323,6 +324,35 @@ async fn a_job_that_fails_gives_its_reason_and_one_that_is_forgotten_is_followed
         .restore(json!({"cluster": "orders-prod", "into": USERS, "collections": ["orders"]}))
         .await;
     assert_eq!(failures(&report), "job_unknown");
+}
+
+/// A machine whose clock is days behind keeps its backup all the same, whoever carries on.
+#[tokio::test(start_paused = true)]
+async fn a_hold_from_a_clock_that_is_far_behind_lasts_for_whoever_reads_it() {
+    let behind = SignedDuration::from_hours(-3 * 24);
+    for first in [true, false] {
+        let mut desk = Desk::new().await.with_journal();
+        desk.account
+            .wire
+            .emulator
+            .update_settings(|settings| settings.zilliz.restore_bytes_per_second = 1_000_000);
+        if first {
+            desk.account.ahead = behind;
+        }
+        let report = desk.restore(anew()).await;
+        assert!(report.stays_open && report.held, "{report:#?}");
+        desk.account.ahead = behind;
+        tokio::time::sleep(Duration::from_mins(5)).await;
+        let report = desk.tick().await;
+        assert!(report.stays_open && report.held, "{report:#?}");
+        let journal = desk.account.journal.as_ref().unwrap();
+        let held = being_restored(journal, desk.account.wire.now()).await;
+        assert_eq!(
+            held.unwrap().len(),
+            1,
+            "said to be held, and nobody sees it"
+        );
+    }
 }
 
 #[tokio::test(start_paused = true)]
