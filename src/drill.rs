@@ -54,6 +54,8 @@ pub struct Remembered {
     /// What was asked for; `None` when the invocation that opened it died at once.
     pub asked: Option<Asked>,
     sources: u64,
+    /// Where the backups are, and where they are drilled.
+    regions: Option<(Region, Region)>,
     chosen: Vec<Chosen>,
     begun: bool,
     left: bool,
@@ -67,10 +69,15 @@ impl Remembered {
         for entry in entries {
             remembered.left = matches!(entry, Entry::DrillLeft);
             match entry {
-                Entry::DrillAsked { asked, sources } => {
+                Entry::DrillAsked {
+                    asked,
+                    sources,
+                    regions,
+                } => {
                     remembered = Self {
                         asked: Some((**asked).clone()),
                         sources: *sources,
+                        regions: regions.clone(),
                         ..Self::default()
                     };
                 }

@@ -413,6 +413,9 @@ pub enum Entry {
         asked: Box<drill::Asked>,
         /// Among how many sources it was picked.
         sources: u64,
+        /// Where the backups are, and where they are drilled, as for a restore.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        regions: Option<(Region, Region)>,
     },
     /// An invocation of a drill ended in order, and leaves the rest to the next. Without this, it was killed.
     DrillLeft,

@@ -83,6 +83,14 @@ pub struct World<'a, S> {
 }
 
 impl<S: Service> World<'_, S> {
+    /// Where the backups are, and where they are restored to.
+    pub(crate) fn regions(&self) -> (Region, Region) {
+        let [from, to] = [self.backups, self.destination].map(|side| side.region().to_owned());
+        (from, to)
+    }
+}
+
+impl<S: Service> World<'_, S> {
     /// Attempts made so far in both regions, and how many of them were repeats.
     pub(crate) fn attempts(&self) -> (u64, u64) {
         let (one, other) = (self.backups.attempts(), self.destination.attempts());
@@ -149,6 +157,16 @@ impl Kept<'_> {
             format!("nothing keeps pruning away from the {backups} while {are_used}: {error}")
         })
     }
+}
+
+/// What to say of something that was begun in other regions than it would be carried on in: there is what was begun, and a
+/// look here would take it for gone. `None` where nothing has changed.
+pub(crate) fn moved(was: Option<&(Region, Region)>, now: &(Region, Region)) -> Option<String> {
+    let (was_from, was_to) = was.filter(|was| *was != now)?;
+    let (from, to) = now;
+    Some(format!(
+        "this was begun from {was_from} to {was_to}, and the plan has it go from {from} to {to} now; put the plan's regions back until it has ended, and carry on then: nothing was changed"
+    ))
 }
 
 /// What is to be done with a request.
@@ -363,16 +381,6 @@ impl<S: Service> Restore<'_, '_, S> {
         }
     }
 
-    /// Where the backups are, and where they are restored to.
-    fn regions(&self) -> (Region, Region) {
-        let World {
-            backups,
-            destination,
-            ..
-        } = self.world;
-        (backups.region().to_owned(), destination.region().to_owned())
-    }
-
     fn is_too_old(&self) -> bool {
         self.clock.now().duration_since(self.opened_at) > LATEST_START
     }
@@ -521,7 +529,7 @@ impl<S: Service> Restore<'_, '_, S> {
             plan: self.world.plan.name.clone(),
             asked: Box::new(self.asked.clone()),
             at: self.report.at,
-            regions: Some(self.regions()),
+            regions: Some(self.world.regions()),
         };
         self.notes.write(asked).await;
         let missing = self.missing.iter().map(|(source, why)| {

@@ -16,7 +16,7 @@ use crate::journal::{
 };
 use crate::name::Class;
 use crate::report::Outcome;
-use crate::restore::{How, Kept};
+use crate::restore::{How, Kept, moved};
 use crate::resume::{Notes, Pasts};
 use crate::service::Service;
 use crate::slot::Slot;
@@ -73,6 +73,12 @@ impl<S: Service> Drill<'_, '_, S> {
             self.refuse_another("is open");
             return Ok(false);
         }
+        let moved = moved(remembered.regions.as_ref(), &self.world.regions());
+        if let Some(message) = moved.filter(|_| remembered.begun && !self.is_too_old()) {
+            self.report.fail(None, "moved", message);
+            self.report.stays_open = true;
+            return Ok(false);
+        }
         if let Some(earlier) = log.earlier().cloned() {
             let same = earlier.asked.as_ref() == Some(&self.asked.identity());
             // What ended before it began anything is nobody's evidence.
@@ -121,6 +127,7 @@ impl<S: Service> Drill<'_, '_, S> {
         let asked = Entry::DrillAsked {
             asked: Box::new(self.asked.clone()),
             sources: self.report.sources,
+            regions: Some(self.world.regions()),
         };
         self.notes.write(asked).await;
         let chosen = self.orders.iter().map(|(order, _)| {

@@ -10,7 +10,7 @@ use tracing::error;
 
 use super::order::{Chosen, Order};
 use super::record::RestoreState;
-use super::{How, Kept, Remembered, Restore};
+use super::{How, Kept, Remembered, Restore, moved};
 use crate::journal::{
     Entry, JobLine, Journal, JournalError, LeaseError, RunKey, RunLog, RunRecord, give_back,
 };
@@ -128,19 +128,15 @@ impl<S: Service> Restore<'_, '_, S> {
         }
     }
 
-    /// Takes over what earlier invocations wrote down. `false` when they did it in other regions: there is what they
-    /// began, and a look here would take it for gone.
+    /// Takes over what earlier invocations wrote down. `false` when they did it in other regions.
     fn remember(&mut self, entries: &[Entry]) -> bool {
         let remembered = Remembered::of(entries);
         if !remembered.begun {
             return true;
         }
-        let (from, to) = self.regions();
-        if let Some((was_from, was_to)) = &remembered.regions
-            && (was_from, was_to) != (&from, &to)
-            && !self.is_too_old()
-        {
-            self.report.fail("moved", format!("this restore was begun from {was_from} to {was_to}, and the plan has it go from {from} to {to} now; put the plan's regions back until it has ended, and carry on then: nothing of it was changed"));
+        let moved = moved(remembered.regions.as_ref(), &self.world.regions());
+        if let Some(message) = moved.filter(|_| !self.is_too_old()) {
+            self.report.fail("moved", message);
             self.report.stays_open = true;
             return false;
         }

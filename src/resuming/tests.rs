@@ -112,6 +112,7 @@ fn drill_from_nowhere() -> Entry {
     Entry::DrillAsked {
         asked: Box::new(asked),
         sources: 1,
+        regions: None,
     }
 }
 

@@ -325,6 +325,29 @@ async fn a_drill_killed_at_any_await_is_finished_by_the_same_request() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_drill_whose_plan_has_other_regions_meanwhile_waits_until_they_are_put_back() {
+    let (world, _) = after_three_nights(&[]).await;
+    let whole = killed_after(&world, usize::MAX).await;
+    let (mut world, _) = after_three_nights(&[]).await;
+    killed_after(&world, whole / 2).await;
+    assert!(!scratches(&world).is_empty(), "its copies have begun");
+    tokio::time::sleep(Duration::from_mins(5)).await;
+    let other = OTHER_TARGET.parse().unwrap();
+    let was = std::mem::replace(&mut world.plan.targets[0].region, other);
+    let moved = world.drill(&both(), at(NOON)).await;
+    assert_eq!(
+        (words(&moved), moved.stays_open),
+        (vec!["moved"], true),
+        "{moved:#?}"
+    );
+    assert_eq!(open_drills(&world).await, 1);
+    world.plan.targets[0].region = was;
+    let report = world.drill(&both(), at(NOON)).await;
+    assert_eq!(report.counts.proven, 2, "{report:#?}");
+    assert!(scratches(&world).is_empty());
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_a_killed_drill_left_is_deleted_by_the_next_one() {
     let (world, _) = after_three_nights(&[]).await;
     let whole = killed_after(&world, usize::MAX).await;
