@@ -251,6 +251,15 @@ impl Desk {
         self.restore_within(&asked, How::OneMoreLook, MINUTES).await
     }
 
+    /// What a restore comes to that the five-minute tick carries on with.
+    async fn carried_on(&self, mut report: ClusterRestoreReport) -> ClusterRestoreReport {
+        while report.stays_open {
+            tokio::time::sleep(Duration::from_mins(5)).await;
+            report = self.tick().await;
+        }
+        report
+    }
+
     async fn is_open(&self) -> bool {
         let journal = of_restores(self.account.journal.as_ref().unwrap());
         !journal.open_runs().await.unwrap().runs.is_empty()
@@ -311,6 +320,13 @@ fn failures(report: &ClusterRestoreReport) -> String {
 fn states(report: &ClusterRestoreReport) -> String {
     let states = report.jobs.shown.iter().map(|line| line.state.as_str());
     states.collect::<Vec<_>>().join(" ")
+}
+
+/// Each item's error, whichever invocation told it.
+fn errors(report: &ClusterRestoreReport) -> String {
+    let lines = report.jobs.shown.iter();
+    let errors = lines.map(|line| line.error.as_deref().unwrap_or("-"));
+    errors.collect::<Vec<_>>().join(" ")
 }
 
 /// Whether the password is where it was meant to go.
