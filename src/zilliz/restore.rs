@@ -46,6 +46,7 @@ use self::journaled::{Journaled, Opened};
 use self::notes::{Chosen, FAILED, INCOMPLETE, Item, PasswordFate, RESTORED, Way, has_ended};
 use self::password::{Place, Vault};
 use super::client::Client;
+use super::timing::services_time;
 use super::transport::Transport;
 use crate::clock::Clock;
 use crate::journal::{JobLine, renew, renew_hold};
@@ -184,7 +185,7 @@ enum Ended {
 
 impl<T: Transport, V: Vault> Restore<'_, '_, T, V> {
     async fn work(&mut self) {
-        if self.is_too_old() {
+        if self.is_too_old().boxed_local().await {
             return self.give_up();
         }
         let carried_on = self.journaled.past.begun().cloned();
@@ -211,7 +212,7 @@ impl<T: Transport, V: Vault> Restore<'_, '_, T, V> {
         let asks = |item: Item<'_>| self.journaled.told_earlier(&chosen.line(item)).is_none();
         let is_new = matches!(chosen.way, Way::NewCluster { .. });
         let hold = if is_new || chosen.items().into_iter().any(asks) {
-            let now = self.world.clock.now();
+            let now = self.lasting_from(begun).boxed_local().await;
             let hold = self
                 .journaled
                 .hold(self.world.kept, &chosen, now, &mut self.report);
@@ -219,17 +220,33 @@ impl<T: Transport, V: Vault> Restore<'_, '_, T, V> {
         } else {
             None
         };
-        let clock = self.world.clock.clone();
+        let client = self.world.client;
         tokio::select! {
             biased;
             () = self.drive(&chosen).boxed_local() => {}
-            never = renew_hold(hold.as_ref(), &clock).boxed_local() => match never {},
+            never = renew_hold(hold.as_ref(), || client.latest()).boxed_local() => match never {},
         }
     }
 
-    fn is_too_old(&self) -> bool {
-        let opened_at = self.journaled.opened_at();
-        opened_at.is_some_and(|at| self.world.clock.now().duration_since(at) > LATEST_START)
+    /// Whether it was begun too long ago. It was not while only our clock says so.
+    async fn is_too_old(&self) -> bool {
+        let Some(opened_at) = self.journaled.opened_at() else {
+            return false;
+        };
+        let is_old = |now: Timestamp| now.duration_since(opened_at) > LATEST_START;
+        if !is_old(self.world.clock.now()) {
+            return false;
+        }
+        let told = services_time(self.world.client, ROOM_FOR_A_REQUEST).await;
+        told.is_some_and(is_old)
+    }
+
+    /// From when on a hold lasts. Whoever carries on has asked the service nothing yet, so its time is asked for.
+    async fn lasting_from(&self, carries_on: bool) -> Timestamp {
+        if carries_on {
+            services_time(self.world.client, PATIENCE).await;
+        }
+        self.world.client.latest()
     }
 
     fn give_up(&mut self) {

@@ -3,6 +3,7 @@
 mod account;
 mod budgets;
 mod by_hand;
+mod clocks;
 mod estimating;
 mod histories;
 mod listed;
@@ -26,6 +27,7 @@ use lifeboat::plan::{ClusterPlan, Settings};
 use lifeboat::price::Prices;
 use lifeboat::report::Size;
 use lifeboat::secret::{ApiKey, Key, KeySource};
+use lifeboat::slot::SlotError;
 use lifeboat::zilliz::ClusterReport;
 use lifeboat::zilliz::client::Client;
 use lifeboat::zilliz::listed::{ClusterList, list};
@@ -361,14 +363,20 @@ impl Account {
     }
 
     async fn run_within(&self, request: Request, time_left: Duration) -> ClusterReport {
+        self.try_within(request, time_left).await.unwrap()
+    }
+
+    async fn try_within(
+        &self,
+        request: Request,
+        time_left: Duration,
+    ) -> Result<ClusterReport, SlotError> {
         let client = self.client();
         let world = self.world(&client);
-        let report = Box::pin(run(&request, &world, "test".into(), time_left))
-            .await
-            .unwrap();
+        let report = Box::pin(run(&request, &world, "test".into(), time_left)).await?;
         let shown = serde_json::to_string(&report).unwrap();
         assert!(!shown.contains(KEY), "the key is in the report");
-        report
+        Ok(report)
     }
 
     fn clock(&self) -> Clock {

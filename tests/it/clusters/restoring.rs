@@ -13,14 +13,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use lifeboat::clock::Clock;
 use lifeboat::event::{Event, Request};
 use lifeboat::journal::Journal;
 use lifeboat::report::Size;
 use lifeboat::restore::{How, Kept};
-use lifeboat::secret::{ApiKey, KeySource};
 use lifeboat::zilliz::ClusterRestoreReport;
-use lifeboat::zilliz::client::Client;
 use lifeboat::zilliz::restore::asked::Asked;
 use lifeboat::zilliz::restore::notes::PasswordFate;
 use lifeboat::zilliz::restore::password::{OneTime, Vault, VaultError};
@@ -110,13 +107,7 @@ pub(super) async fn invoke(
     how: How,
     time: Duration,
 ) -> ClusterRestoreReport {
-    let wire = account.wire.clone();
-    let clock = Clock::new({
-        let wire = wire.clone();
-        move || wire.now()
-    });
-    let key = Arc::new(ApiKey::new(KeySource::Given(KEY.into())));
-    let client = Client::new(wire, key, clock.clone());
+    let (client, clock) = (account.client(), account.clock());
     let kept = account.journal.as_ref();
     let world = World {
         plan: &account.plans[0],
