@@ -194,3 +194,48 @@ fn in_words(tiers: &TiersInRegion) -> String {
 fn money(amount: Option<Between>) -> String {
     amount.map_or_else(|| "unknown".to_owned(), |amount| amount.to_string())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::estimate::{Month, TargetEstimate, Tonight};
+    use crate::price::MicroDollars;
+
+    #[test]
+    fn every_part_of_the_cost_stands_under_its_name() {
+        let dollars = |dollars: u64| Some(Between::exactly(MicroDollars(dollars * 1_000_000)));
+        let month = Month {
+            copying: dollars(1),
+            sending: dollars(20),
+            storing: dollars(300),
+            comparing: dollars(4_000),
+            total: dollars(4_321),
+            ..Month::default()
+        };
+        let plan = PlanEstimate {
+            plan: "default".into(),
+            sources: 1,
+            source_bytes: 1,
+            targets: vec![TargetEstimate {
+                target: "aws-eu-west-1".into(),
+                region: "aws-eu-west-1".into(),
+                backups: 0,
+                tonight: Tonight::default(),
+                month,
+            }],
+            total: month.total,
+            budget: None,
+        };
+        let mut shown = Vec::new();
+        write_plan(&mut shown, &plan).unwrap();
+        let shown = String::from_utf8(shown).unwrap();
+        let line = |word: &str| {
+            let line = shown.lines().find(|line| line.contains(word)).unwrap();
+            line.split_whitespace().rev().take(5).collect::<Vec<_>>()
+        };
+        let names = ["total", "comparing", "keeping", "sending", "copying"];
+        assert_eq!(line("comparing"), names, "{shown}");
+        let amounts = ["$4321.00", "$4000.00", "$300.00", "$20.00", "$1.00"];
+        assert_eq!(line("aws-eu-west-1"), amounts, "{shown}");
+    }
+}

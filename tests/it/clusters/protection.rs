@@ -202,6 +202,35 @@ async fn a_cluster_that_disappears_is_told_as_long_as_backups_of_it_stand() {
     assert_eq!(account.back_up().await.warnings.len(), 0);
 }
 
+/// With its last backup nothing is left to bring back, so it is told once more, and forgotten.
+#[tokio::test(start_paused = true)]
+async fn a_cluster_that_disappeared_is_forgotten_with_its_last_backup() {
+    let document = PLAN.replace("[\"*\"]", "[\"*-prod\"]");
+    let account = Account::with(&document).with_journal();
+    account.add_cluster("in01-2", "users-prod", &json!({}));
+    account.back_up().await;
+    account.sleep(24).await;
+    account.add_cluster("in01-2", "users-renamed", &json!({}));
+    let off = json!({"enabled": false, "crossRegionCopies": []});
+    account.set_policy("in01-2", &off);
+    account.sleep(32 * 24).await;
+    let report = account.back_up().await;
+    let warned = &report.warnings.shown;
+    assert!(
+        warned.len() == 1
+            && warned[0].contains("users-prod")
+            && warned[0].contains("it is forgotten"),
+        "{warned:?}"
+    );
+    account.sleep(24).await;
+    let report = account.back_up().await;
+    assert_eq!(
+        (report.outcome, report.warnings.len()),
+        (Outcome::Succeeded, 0),
+        "{report:#?}"
+    );
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_backup_that_vanishes_between_list_and_describe_counts_for_nothing() {
     let account = Account::new();

@@ -139,7 +139,7 @@ pub(super) fn by_somebody_else(account: &Account) -> Option<String> {
     body["data"]["backupId"].as_str().map(str::to_owned)
 }
 
-fn delete(account: &Account, id: &str) {
+pub(super) fn delete(account: &Account, id: &str) {
     let path = format!("/zilliz/v2/clusters/{CLUSTER}/backups/{id}");
     let _ = account
         .wire

@@ -10,7 +10,7 @@ use lifeboat_emulator::Method;
 use serde_json::{Value, json};
 
 use super::{Desk, USERS, anew, asked, errors, failures, is_kept, states};
-use crate::clusters::HOME;
+use crate::clusters::{FAR, HOME, NEAR};
 
 #[tokio::test(start_paused = true)]
 async fn a_lost_answer_is_looked_for_and_adopted_and_its_password_said_to_be_lost() {
@@ -100,7 +100,9 @@ async fn a_lost_answer_about_a_collection_is_told_and_the_others_come_back() {
     let second = report.jobs.shown[1].started_at.unwrap();
     // Restores take minutes to hours, and this one has seven gigabytes.
     assert!(second.duration_since(begun).as_mins() >= 71, "{second}");
-    // Lambda sends an event again whose answer was an error.
+    // Lambda sends an event again whose answer was an error. Meanwhile there is a newer backup, which is not the one at work.
+    let at_work = report.chosen.unwrap().backup.id;
+    desk.back_up("CLUSTER", &[], &[NEAR, FAR]).await;
     for _ in 0..2 {
         let again = desk.restore(event.clone()).await;
         assert_eq!(
@@ -114,7 +116,8 @@ async fn a_lost_answer_about_a_collection_is_told_and_the_others_come_back() {
     let held = being_restored(journal, desk.account.wire.now())
         .await
         .unwrap();
-    assert_eq!(held.len(), 1, "what may be at work keeps its backup");
+    let held: Vec<String> = held.into_iter().collect();
+    assert_eq!(held, [at_work], "what may be at work keeps its backup");
     desk.account.sleep(25).await;
     let held = being_restored(journal, desk.account.wire.now())
         .await
@@ -407,4 +410,28 @@ async fn a_restore_that_was_left_for_a_week_is_given_up() {
         ),
         ("abandoned", "failed", false)
     );
+}
+
+/// What may have come is told as that after a week, too, and the same request brings only the rest.
+#[tokio::test(start_paused = true)]
+async fn collections_that_were_left_for_a_week_are_given_up_and_never_asked_for_twice() {
+    let desk = Desk::new().await.with_journal();
+    desk.add_users();
+    desk.account.faults(json!([{"match": {"operation": "zilliz.restore_collection"}, "fault": {"stall_operation": true}, "times": 1}]));
+    let event =
+        json!({"cluster": "orders-prod", "into": USERS, "collections": ["orders", "archive.old"]});
+    assert!(desk.restore(event.clone()).await.stays_open);
+    desk.account.sleep(24 * 7 + 1).await;
+    let report = desk.tick().await;
+    assert_eq!(failures(&report), "abandoned");
+    assert_eq!(errors(&report), "stuck abandoned", "{report:#?}");
+    let again = desk.restore(event).await;
+    assert_eq!(
+        (errors(&again).as_str(), states(&again).as_str()),
+        ("stuck -", "failed restored"),
+        "{again:#?}"
+    );
+    assert_eq!(failures(&again), "stuck");
+    assert_eq!(desk.account.calls("zilliz.restore_collection"), 2);
+    assert_eq!(desk.collections(USERS), "archive/old");
 }
