@@ -391,6 +391,8 @@ mod tests {
         };
         nights.failed = vec![
             reason(FAR, "2026-11-20T02:40:00Z", "an older one"),
+            reason(NEAR, "2026-11-23T02:05:00Z", "somewhere else"),
+            reason(NEAR, "2026-11-25T02:35:00Z", "somewhere else"),
             reason(HOME, "2026-11-23T02:10:00Z", "no capacity"),
             reason(FAR, "2026-11-25T02:40:00Z", "quota"),
         ];
@@ -485,6 +487,23 @@ mod tests {
             said, "window_missed window_missed window_missed",
             "{message}"
         );
+    }
+
+    /// A journal that is new, or a policy that could not be read that day, makes no lost night well.
+    #[test]
+    fn whoever_looks_for_the_first_time_goes_by_the_oldest_backup_that_stands() {
+        for first in [PolicyState::InForce, PolicyState::Failed] {
+            let mut nights = Nights::of("start = \"02:00\"");
+            nights.night("2026-11-20T02:30:00Z", &[]);
+            nights.night("2026-11-21T02:30:00Z", &[]);
+            assert_eq!(nights.run("2026-11-22T04:30:00Z", first).0, WELL);
+            nights.night("2026-11-23T02:30:00Z", &[]);
+            assert_eq!(
+                nights.says("2026-11-23T04:30:00Z"),
+                "window_missed window_missed window_missed",
+                "{first:?}"
+            );
+        }
     }
 
     /// Where no copy ever came, one that may be on its way hides none that was lost.

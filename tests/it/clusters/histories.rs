@@ -162,6 +162,8 @@ impl History {
     }
 
     async fn day(&mut self, day: u64) {
+        // First, because it leaves no faults, and those of the day's end are the night's.
+        self.bring().await;
         if self.random.u8(..4) == 0 {
             self.somebody_drifts();
         }
@@ -193,7 +195,6 @@ impl History {
             self.account.faults(json!([]));
         }
         self.worst_day().await;
-        self.bring().await;
         self.account.sleep(24).await;
     }
 

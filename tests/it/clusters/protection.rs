@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
+use lifeboat::event::Request;
 use lifeboat::report::Outcome;
 use serde_json::json;
 
+use super::tiers::by_somebody_else;
 use super::{Account, CLUSTER, FAR, NEAR, PLAN, failures, plans, states};
 
 #[tokio::test(start_paused = true)]
@@ -145,6 +147,42 @@ async fn a_single_lost_night_and_a_single_lost_copy_are_told_with_their_reason()
             assert!(said[6].1.contains(part), "{}", said[6].1);
         }
     }
+}
+
+/// Without a journal, a backup that is older than the window shows that there was a policy, however many were made by hand
+/// since.
+#[tokio::test(start_paused = true)]
+async fn backups_by_hand_do_not_hide_that_a_lost_night_was_asked_for() {
+    let account = Account::new();
+    every_morning(&account).await;
+    for _ in 0..2 {
+        by_somebody_else(&account).unwrap();
+        account.sleep(1).await;
+    }
+    account.faults(json!([{"match": {"operation": "zilliz.automatic_backup"}, "fault": {"fail_operation": true}}]));
+    account.sleep(22).await;
+    account.faults(json!([]));
+    account.sleep(24).await;
+    let missed = "window_missed window_missed window_missed";
+    assert_eq!(states(&account.back_up().await), missed);
+}
+
+/// A run that had no time for a cluster forgets nothing of it.
+#[tokio::test(start_paused = true)]
+async fn a_cluster_for_which_time_ran_out_is_missed_all_the_same_when_it_disappears() {
+    let document = PLAN.replace("[\"*\"]", "[\"*-prod\"]");
+    let account = Account::with(&document).with_journal();
+    account.add_cluster("in01-2", "users-prod", &json!({}));
+    account.back_up().await;
+    account.sleep(24).await;
+    account.faults(json!([{"match": {"operation": "zilliz.describe_policy"}, "fault": {"latency_ms": 20_000}}]));
+    let hurried = Duration::from_secs(10);
+    let report = account.run_within(Request::default(), hurried).await;
+    assert_eq!(failures(&report), "out_of_time out_of_time");
+    account.faults(json!([]));
+    account.add_cluster("in01-2", "users-renamed", &json!({}));
+    account.sleep(23).await;
+    assert_eq!(failures(&account.back_up().await), "cluster_gone");
 }
 
 /// The day after a plan was changed from one weekday to all of them, nothing is lost that nobody had asked for.

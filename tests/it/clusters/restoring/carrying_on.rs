@@ -435,3 +435,44 @@ async fn collections_that_were_left_for_a_week_are_given_up_and_never_asked_for_
     assert_eq!(desk.account.calls("zilliz.restore_collection"), 2);
     assert_eq!(desk.collections(USERS), "archive/old");
 }
+
+/// Where nothing is remembered, nothing more is begun that the one at work could meet.
+#[tokio::test(start_paused = true)]
+async fn without_a_journal_nothing_is_begun_after_a_collection_that_was_not_answered() {
+    let desk = Desk::new().await;
+    desk.add_users();
+    desk.account.faults(json!([{"match": {"operation": "zilliz.restore_collection"}, "fault": {"reset": "after"}, "times": 1}]));
+    let event =
+        json!({"cluster": "orders-prod", "into": USERS, "collections": ["orders", "archive.old"]});
+    let report = desk.restore(event).await;
+    assert_eq!(
+        (errors(&report).as_str(), states(&report).as_str()),
+        ("unanswered not_begun", "failed failed"),
+        "{report:#?}"
+    );
+    assert_eq!(failures(&report), "unanswered not_begun");
+    assert_eq!(desk.account.calls("zilliz.restore_collection"), 1);
+}
+
+/// While the cluster itself says that it restores, it is believed, but no longer than any restore takes.
+#[tokio::test(start_paused = true)]
+async fn a_cluster_that_says_that_it_restores_is_waited_for_and_not_for_ever() {
+    let desk = Desk::new().await.with_journal();
+    desk.add_users();
+    desk.account.faults(json!([{"match": {"operation": "zilliz.restore_collection"}, "fault": {"reset": "before"}, "times": 1}]));
+    let event =
+        json!({"cluster": "orders-prod", "into": USERS, "collections": ["orders", "archive.old"]});
+    assert!(desk.restore(event).await.stays_open);
+    let restores = json!({"bytes": 0, "status": "RESTORE_BACKUP"});
+    desk.account.add_cluster(USERS, "users-prod", &restores);
+    for hours in [10, 61] {
+        desk.account.sleep(hours).await;
+        let report = desk.tick().await;
+        assert_eq!(states(&report), "incomplete incomplete", "{hours}");
+    }
+    desk.account.sleep(1).await;
+    assert_eq!(
+        failures(&desk.tick().await).split(' ').next(),
+        Some("unanswered")
+    );
+}
