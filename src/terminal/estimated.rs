@@ -3,14 +3,14 @@
 use std::io::{self, Write};
 use std::time::Duration;
 
-use comfy_table::Cell;
+use comfy_table::{Cell, Table};
 use indicatif::HumanDuration;
 
 use super::{bytes, table};
 use crate::budget::{Judged, State};
 use crate::estimate::{Estimated, PlanEstimate};
 use crate::price::Between;
-use crate::zilliz::estimate::{ClusterEstimate, TiersInRegion};
+use crate::zilliz::estimate::{ByHandEstimate, ClusterEstimate, RegionEstimate, TiersInRegion};
 
 /// Writes the estimate for a reader.
 pub fn write_estimate(out: &mut impl Write, estimated: &Estimated) -> io::Result<()> {
@@ -128,22 +128,14 @@ pub(super) fn write_cluster_plan(out: &mut impl Write, plan: &ClusterEstimate) -
         HumanDuration(Duration::from_secs(plan.seconds)),
         targets(plan)
     )?;
-    let mut table = table(&["region", "sent", "kept", "sending", "keeping", "total"]);
-    for at in &plan.regions {
-        table.add_row([
-            Cell::new(&at.region),
-            Cell::new(bytes(at.sent_bytes)),
-            Cell::new(bytes(at.stored_bytes)),
-            Cell::new(money(at.sending)),
-            Cell::new(money(at.storing)),
-            Cell::new(money(at.total)),
-        ]);
-    }
-    writeln!(out, "{table}\n")?;
+    writeln!(out, "{}\n", regions_table(&plan.regions))?;
     for at in &plan.regions {
         if let Some(tiers) = &at.tiers {
             writeln!(out, "of that, tiers in {}: {}", at.region, in_words(tiers))?;
         }
+    }
+    if let Some(by_hand) = &plan.by_hand {
+        write_by_hand(out, by_hand)?;
     }
     write_total(out, plan.total, plan.budget.as_ref())?;
     for cluster in &plan.refused {
@@ -168,6 +160,37 @@ pub(super) fn write_cluster_plan(out: &mut impl Write, plan: &ClusterEstimate) -
         writeln!(out, "not in it: the plan's tiers, which are unknown: {why}")?;
     }
     Ok(())
+}
+
+/// What is about to be made by hand.
+fn write_by_hand(out: &mut impl Write, by_hand: &ByHandEstimate) -> io::Result<()> {
+    let at_most = if by_hand.at_most {
+        ", at most, because nobody knows how big collections are"
+    } else {
+        ""
+    };
+    writeln!(
+        out,
+        "By hand, beside that: {} backups, sent once and kept for the first thirty days for {}{at_most}; each further month costs the keeping once more\n",
+        by_hand.backups,
+        money(by_hand.total)
+    )?;
+    writeln!(out, "{}\n", regions_table(&by_hand.regions))
+}
+
+fn regions_table(regions: &[RegionEstimate]) -> Table {
+    let mut table = table(&["region", "sent", "kept", "sending", "keeping", "total"]);
+    for at in regions {
+        table.add_row([
+            Cell::new(&at.region),
+            Cell::new(bytes(at.sent_bytes)),
+            Cell::new(bytes(at.stored_bytes)),
+            Cell::new(money(at.sending)),
+            Cell::new(money(at.storing)),
+            Cell::new(money(at.total)),
+        ]);
+    }
+    table
 }
 
 /// The regions to which something is sent.

@@ -151,11 +151,7 @@ fn chosen<'a>(
     of: &ByHand,
 ) -> Result<Vec<&'a Cluster>, (&'static str, String)> {
     let mut clusters: Vec<&Cluster> = account.selected(plan).collect();
-    if let Some(wanted) = &of.cluster {
-        clusters.retain(|cluster| {
-            cluster.cluster_id == *wanted || cluster.cluster_name.as_ref() == Some(wanted)
-        });
-    }
+    clusters.retain(|cluster| is_meant(of, cluster));
     match (clusters.as_slice(), &of.cluster) {
         ([], Some(wanted)) => Err(("not_found", format!("plan `{}` selects no cluster `{wanted}`; say one of its clusters, by id or name", plan.name))),
         ([], None) => Err(("not_found", format!("plan `{}` selects no cluster; check `clusters`, the project and the key's scope", plan.name))),
@@ -165,6 +161,13 @@ fn chosen<'a>(
         }
         _ => Ok(clusters),
     }
+}
+
+/// Whether a cluster of the plan's is meant.
+pub(super) fn is_meant(of: &ByHand, cluster: &Cluster) -> bool {
+    of.cluster.as_ref().is_none_or(|wanted| {
+        cluster.cluster_id == *wanted || cluster.cluster_name.as_ref() == Some(wanted)
+    })
 }
 
 /// Backups that are known to be another one's, and never the answer to this request.

@@ -31,7 +31,7 @@ use futures_util::FutureExt;
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, timeout_at};
-use tracing::{Instrument, info, info_span};
+use tracing::{Instrument, info, info_span, warn};
 
 pub(super) use door::refuse_elsewhere;
 pub use journaled::{being_restored, of_restores};
@@ -205,8 +205,11 @@ impl<T: Transport, V: Vault> Restore<'_, '_, T, V> {
         if self.how == How::DryRun {
             return self.show_the_plan(&chosen);
         }
-        if !begun && !self.is_ready(&chosen).boxed_local().await {
-            return;
+        if !begun {
+            self.say_what_is_missing();
+            if !self.is_ready(&chosen).boxed_local().await {
+                return;
+            }
         }
         // A hold that is still needed for what an earlier one may have begun is not moved to another backup.
         let asks = |item: Item<'_>| self.journaled.told_earlier(&chosen.line(item)).is_none();
@@ -324,6 +327,13 @@ impl<T: Transport, V: Vault> Restore<'_, '_, T, V> {
 
     fn tell_what_is_missing(&mut self, chosen: &Chosen) {
         self.report.not_in_backup = not_in_a_backup(&self.asked.destination, chosen.backup.cu_size);
+    }
+
+    /// Says it before anything is begun, for whoever has agreed beforehand. The report says it afterwards.
+    fn say_what_is_missing(&self) {
+        for missing in &self.report.not_in_backup {
+            warn!("will not come back by itself: {missing}");
+        }
     }
 
     fn show_the_plan(&mut self, chosen: &Chosen) {

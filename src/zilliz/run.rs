@@ -200,7 +200,7 @@ impl<T: Transport> Run<'_, '_, T> {
             self.report.counts.clusters = u64::try_from(selected).unwrap_or(u64::MAX);
             return self.tend_tiers(&account, journaled).boxed_local().await;
         }
-        let looked = self.look_at_the_cost(&account);
+        let looked = self.look_at_the_cost(&account, &of);
         looked.boxed_local().await;
         if self.request.manual {
             return self
