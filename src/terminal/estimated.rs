@@ -225,6 +225,35 @@ mod tests {
     use crate::price::MicroDollars;
 
     #[test]
+    fn how_long_copies_take_is_said_to_be_unknown_of_each_region_that_gets_one() {
+        let region = |region: &str, sent_bytes| RegionEstimate {
+            region: region.into(),
+            sent_bytes,
+            ..RegionEstimate::default()
+        };
+        let plan = ClusterEstimate {
+            plan: "prod".into(),
+            clusters: 1,
+            refused: Vec::new(),
+            of_unknown_size: Vec::new(),
+            bytes: 1,
+            backups: 30,
+            seconds: 10,
+            regions: vec![region("home", 0), region("near", 1), region("far", 1)],
+            tiers_of_unknown_size: Vec::new(),
+            tiers_unknown: None,
+            total: None,
+            by_hand: None,
+            budget: None,
+        };
+        let mut shown = Vec::new();
+        write_cluster_plan(&mut shown, &plan).unwrap();
+        let shown = String::from_utf8(shown).unwrap();
+        let unknown = "how long a copy to near, or far takes is unknown";
+        assert!(shown.contains(unknown), "{shown}");
+    }
+
+    #[test]
     fn every_part_of_the_cost_stands_under_its_name() {
         let dollars = |dollars: u64| Some(Between::exactly(MicroDollars(dollars * 1_000_000)));
         let month = Month {

@@ -289,4 +289,10 @@ async fn a_hard_budget_counts_the_backup_that_is_about_to_be_made_by_hand() {
     assert_eq!(failures(&report), "over_budget", "{report:#?}");
     assert_eq!(account.calls("zilliz.create_backup"), 0);
     assert_eq!(state(&report), State::OverHard);
+    // The small one alone is counted where it alone is meant.
+    let mut small = asked("orders-prod");
+    small.dry_run = true;
+    let told = account.run(small).await.estimate.unwrap().by_hand.unwrap();
+    assert_eq!(told.backups, 1);
+    assert_eq!(told.regions[0].sent_bytes, 7 * super::GB);
 }

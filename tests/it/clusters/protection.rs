@@ -1,10 +1,17 @@
 //! A region without a recent backup is a failure, and says why.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use lifeboat::event::Request;
+use lifeboat::journal::Journal;
 use lifeboat::report::Outcome;
+use object_store::ObjectStoreExt;
+use object_store::memory::InMemory;
+use object_store::path::Path;
 use serde_json::json;
+
+use crate::faulty_store::{Fate, FaultyStore};
 
 use super::tiers::by_somebody_else;
 use super::{Account, CLUSTER, FAR, NEAR, PLAN, failures, plans, states};
@@ -165,6 +172,75 @@ async fn backups_by_hand_do_not_hide_that_a_lost_night_was_asked_for() {
     account.sleep(24).await;
     let missed = "window_missed window_missed window_missed";
     assert_eq!(states(&account.back_up().await), missed);
+}
+
+/// A run that could not read the backups has judged nothing, so the next one does.
+#[tokio::test(start_paused = true)]
+async fn a_lost_night_that_could_not_be_seen_is_told_when_it_can() {
+    let account = Account::new().with_journal();
+    every_morning(&account).await;
+    account.back_up().await;
+    account.faults(json!([{"match": {"operation": "zilliz.automatic_backup"}, "fault": {"fail_operation": true}}]));
+    account.sleep(24).await;
+    account.faults(json!([]));
+    let well = "protected protected protected";
+    assert_eq!(states(&account.back_up().await), well);
+    account.sleep(24).await;
+    account
+        .faults(json!([{"match": {"operation": "zilliz.list_backups"}, "fault": {"status": 500}}]));
+    let unread = "unknown unknown unknown";
+    assert_eq!(states(&account.back_up().await), unread);
+    account.faults(json!([]));
+    account.sleep(24).await;
+    let report = account.back_up().await;
+    let missed = "window_missed window_missed window_missed";
+    assert_eq!(states(&report), missed, "{report:#?}");
+    let message = &report.failures.shown[0].message;
+    assert!(message.contains("2026-11-24T02:00:00Z"), "{message}");
+}
+
+/// What earlier runs wrote down is no backup: without it, the backups that stand tell, and somebody is told.
+#[tokio::test(start_paused = true)]
+async fn what_was_written_down_and_can_not_be_read_is_told() {
+    let account = Account::new().with_journal();
+    account.back_up().await;
+    account.sleep(24).await;
+    let objects = account.wire.objects.as_ref().unwrap();
+    let path = Path::from("journal/watch/prod.json");
+    objects.put(&path, b"[]".to_vec().into()).await.unwrap();
+    let report = account.back_up().await;
+    assert_eq!(report.counts.protected, 3, "{report:#?}");
+    let warned = report.warnings.shown.join("\n");
+    assert!(warned.contains("watch/prod.json"), "{warned}");
+    account.sleep(24).await;
+    let report = account.back_up().await;
+    assert_eq!(report.warnings.len(), 0, "{:?}", report.warnings);
+}
+
+/// A journal that fills up in the midst of a run.
+#[tokio::test(start_paused = true)]
+async fn what_could_not_be_written_down_fails_the_run() {
+    let mut told = 0;
+    for passing in 0..8 {
+        let objects = Arc::new(InMemory::new());
+        let full = FaultyStore::over(&objects, 1);
+        full.next_writes(std::iter::repeat_n(Fate::Passes, passing));
+        full.next_writes(std::iter::repeat_n(Fate::FailsBefore, 10_000));
+        let mut account = Account::new();
+        account.journal = Some(Journal::on(Arc::new(full), Path::from("journal")));
+        let report = account.back_up().await;
+        let path = Path::from("journal/watch/prod.json");
+        let is_written = objects.get(&path).await.is_ok();
+        let failures = format!("{:?}", report.failures);
+        let is_told = failures.contains("looked after was not written down");
+        let had_no_journal = report.failures.shown[0].error.starts_with("journal");
+        assert!(
+            is_written || is_told || had_no_journal,
+            "{passing}: {failures}"
+        );
+        told += u64::from(is_told);
+    }
+    assert!(told > 0);
 }
 
 /// A run that had no time for a cluster forgets nothing of it.

@@ -112,6 +112,15 @@ async fn a_lost_answer_about_a_collection_is_told_and_the_others_come_back() {
         );
         assert_eq!(desk.account.calls("zilliz.restore_collection"), 2);
     }
+    // A delivery that could do nothing forgets nothing.
+    desk.account.faults(
+        json!([{"match": {"operation": "zilliz.list_clusters"}, "fault": {"status": 500}}]),
+    );
+    assert_eq!(states(&desk.restore(event.clone()).await), "");
+    desk.account.faults(json!([]));
+    let again = desk.restore(event.clone()).await;
+    assert_eq!(states(&again), "failed restored", "{again:#?}");
+    assert_eq!(desk.account.calls("zilliz.restore_collection"), 2);
     let journal = desk.account.journal.as_ref().unwrap();
     let held = being_restored(journal, desk.account.wire.now())
         .await
