@@ -131,7 +131,7 @@ impl Wire {
     /// of it is left.
     async fn is_owned(&self, cluster: &str, id: &str) -> bool {
         let objects = self.objects.as_ref().unwrap();
-        let tiers = Path::from("journal/tiers/prod");
+        let tiers = Path::from("journal/clusters/tiers/prod");
         let mut listed = objects.list(Some(&tiers));
         while let Some(object) = listed.next().await {
             let found = objects.get(&object.unwrap().location).await.unwrap();
@@ -240,9 +240,17 @@ impl Account {
     }
 
     fn with_journal_in(mut self, objects: &Arc<InMemory>) -> Self {
-        self.journal = Some(Journal::on(objects.clone(), Path::from("journal")));
+        // As the door hands it down: runs over clusters are a part of the journal that restores have whole.
+        let whole = Journal::on(objects.clone(), Path::from("journal"));
+        self.journal = Some(whole.of_clusters());
         self.wire.objects = Some(objects.clone());
         self
+    }
+
+    /// The journal of which restores have a part; that of a desk is whole.
+    fn whole_journal(&self) -> Option<Journal> {
+        let objects = self.wire.objects.as_ref();
+        objects.map(|objects| Journal::on(objects.clone(), Path::from("journal")))
     }
 
     fn add_cluster(&self, id: &str, name: &str, more: &Value) {

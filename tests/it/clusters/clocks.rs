@@ -145,9 +145,9 @@ async fn a_restore_on_a_machine_whose_clock_is_wrong_is_held_and_carried_on_with
                 report.stays_open && report.held,
                 "{days} {first} {report:#?}"
             );
-            let journal = account.journal.as_ref().unwrap();
+            let journal = account.whole_journal().unwrap();
             let now = account.wire.now() + SignedDuration::from_hours(20);
-            let held = being_restored(journal, now).await.unwrap();
+            let held = being_restored(&journal, now).await.unwrap();
             assert_eq!(
                 held.len(),
                 1,

@@ -206,7 +206,7 @@ async fn what_was_written_down_and_can_not_be_read_is_told() {
     account.back_up().await;
     account.sleep(24).await;
     let objects = account.wire.objects.as_ref().unwrap();
-    let path = Path::from("journal/watch/prod.json");
+    let path = Path::from("journal/clusters/watch/prod.json");
     objects.put(&path, b"[]".to_vec().into()).await.unwrap();
     let report = account.back_up().await;
     assert_eq!(report.counts.protected, 3, "{report:#?}");

@@ -108,7 +108,8 @@ pub(super) async fn invoke(
     time: Duration,
 ) -> ClusterRestoreReport {
     let (client, clock) = (account.client(), account.clock());
-    let kept = account.journal.as_ref();
+    let whole = account.whole_journal();
+    let kept = whole.as_ref().or(account.journal.as_ref());
     let world = World {
         plan: &account.plans[0],
         client: &client,
