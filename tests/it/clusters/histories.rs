@@ -96,6 +96,7 @@ fn weeks_of_trouble_make_one_of_each_and_leave_no_region_silently_unprotected() 
             "collections restored",
             "collections in doubt",
             "collections killed",
+            "collections held",
         ] {
             assert!(tally.of(what) > 0, "{what}: {tally}");
         }
@@ -381,6 +382,8 @@ impl History {
                 .iter()
                 .filter_map(|days| days.needs(self.account.wire.now())),
         );
+        let bringing = self.bringing.iter();
+        must_stand.extend(bringing.flat_map(|days| days.needs(self.account.wire.now())));
         let backups = self.account.known("backups");
         self.lost_nights.look(&backups);
         let is_theirs = |id: &Value| id.as_str().is_some_and(|id| self.theirs.contains(id));

@@ -1,13 +1,16 @@
 //! Collections of a backup that somebody brings into a cluster that exists, in a history of clusters: killed, repeated,
 //! answered with faults, and carried on with while the nights go on.
 //!
-//! None is ever asked for twice, none while another one is at work, and what is said to be restored is there. Only every fourth history has these days, with dice of their own, so that all
+//! None is ever asked for twice, none while another one is at work, what is said to be restored is there, and the backup
+//! stays for as long as it may be needed. Only every fourth history has these days, with dice of their own, so that all
 //! others are played as if they did not exist.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use fastrand::Rng;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
+use lifeboat::journal::HOLD_TIME;
 use lifeboat::restore::How;
 use lifeboat::zilliz::ClusterRestoreReport;
 use lifeboat::zilliz::restore::asked::Asked;
@@ -24,10 +27,13 @@ const INTO: &str = "in01-0000000000000009";
 const SLOW_BYTES_PER_SECOND: u64 = 12_000_000;
 const FAST_BYTES_PER_SECOND: u64 = 350_000_000;
 const TIME_LEFT: Duration = Duration::from_mins(4);
+/// How much earlier than it says a hold may be taken for over: by as much as clocks may differ, twice.
+const FORGIVEN: SignedDuration = SignedDuration::from_mins(10);
 
 /// Collections that were asked for.
 struct Coming {
     asked: Asked,
+    backup: String,
     /// What they are to be called.
     names: Vec<String>,
 }
@@ -38,6 +44,8 @@ pub(super) struct Bringing {
     stop: Notify,
     coming: Option<Coming>,
     begun: u32,
+    /// Until when each backup is said to be held.
+    held: BTreeMap<String, Timestamp>,
 }
 
 /// Whether a history has such days.
@@ -59,7 +67,14 @@ impl Bringing {
             stop: Notify::new(),
             coming: None,
             begun: 0,
+            held: BTreeMap::new(),
         }
+    }
+
+    /// The backups that a restore says it needs now, or may need.
+    pub(super) fn needs(&self, now: Timestamp) -> impl Iterator<Item = String> {
+        let held = self.held.iter().filter(move |(_, until)| now < **until);
+        held.map(|(backup, _)| backup.clone())
     }
 
     /// Both collections of a backup, one, or the same once more under another name.
@@ -78,6 +93,7 @@ impl Bringing {
         let event = json!({"backup": backup["id"], "into": INTO, "collections": collections});
         Coming {
             asked: asked(event),
+            backup: backup["id"].as_str().unwrap().to_owned(),
             names: renames.into_iter().map(|(_, to)| to).collect(),
         }
     }
@@ -226,8 +242,20 @@ impl History {
         let is_busy = |word: &str| matches!(word, "lease_held" | "being_restored");
         let mut words = report.failures.shown.iter().map(|failure| failure.error);
         let is_open = report.stays_open || words.any(is_busy);
+        let may_be_at_work = report.jobs.shown.iter().any(|line| {
+            let error = line.error.as_deref();
+            matches!(error, Some("unanswered" | "job_unknown" | "stuck"))
+        });
+        if report.held && (is_open || may_be_at_work) {
+            let until = report.started_at + HOLD_TIME - FORGIVEN;
+            days.held.insert(coming.backup.clone(), until);
+            self.tally.add("collections held", 1);
+        }
         if is_open {
             return;
+        }
+        if !may_be_at_work {
+            days.held.remove(&coming.backup);
         }
         let clusters = self.account.known("clusters");
         let into = clusters.iter().find(|cluster| cluster["id"] == INTO);
