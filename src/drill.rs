@@ -260,7 +260,7 @@ impl<S: Service> Drill<'_, '_, S> {
         tokio::select! {
             biased;
             () = self.drive().boxed_local() => {}
-            never = renew_hold(hold.as_ref(), &clock) => match never {},
+            never = renew_hold(hold.as_ref(), || clock.latest()) => match never {},
         }
     }
 

@@ -14,7 +14,7 @@
 //! Restores, as a new cluster or of collections into one that exists, are [`mod@restore`]'s.
 //!
 //! [`client`] is the control plane asked with patience and within its [`limits`], [`transport`] one request, [`wire`] its JSON, [`account`] what a
-//! key sees, [`preflight`] what `check` finds out, [`mod@estimate`] what a month costs (`spending` asks it of a run), [`report`] what a run says, [`listed`] every backup that stands; `door` hangs it all onto [`crate::Lifeboat`].
+//! key sees, [`preflight`] what `check` finds out, [`mod@estimate`] what a month costs (`spending` asks it of a run), [`report`] what a run says, `timing` whose clock counts, [`listed`] every backup that stands; `door` hangs it all onto [`crate::Lifeboat`].
 
 pub mod account;
 pub mod client;
@@ -37,6 +37,7 @@ pub mod restore;
 pub mod run;
 mod spending;
 pub mod tiers;
+mod timing;
 pub mod transport;
 mod watching;
 pub mod windows;

@@ -7,6 +7,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 
 use futures_util::future::pending;
+use jiff::Timestamp;
 use tokio::time::sleep;
 use tracing::warn;
 
@@ -36,14 +37,14 @@ pub(crate) async fn give_back(lease: Option<Arc<Lease>>) -> Result<(), JournalEr
     }
 }
 
-/// Makes the hold last for as long as this is polled.
-pub(crate) async fn renew_hold(hold: Option<&Hold>, clock: &Clock) -> Infallible {
+/// Makes the hold last for as long as this is polled. `now` is the later of our time and the service's.
+pub(crate) async fn renew_hold(hold: Option<&Hold>, now: impl Fn() -> Timestamp) -> Infallible {
     let Some(hold) = hold else {
         return pending().await;
     };
     loop {
         sleep(RENEW_HOLD_EVERY).await;
-        if let Err(error) = hold.renew(clock.latest()).await {
+        if let Err(error) = hold.renew(now()).await {
             warn!(error = error.word(), detail = %error, "the hold on the backups was not renewed");
         }
     }

@@ -6,11 +6,12 @@ use std::time::Duration;
 use comfy_table::Cell;
 use indicatif::HumanDuration;
 
+use super::screen::Table;
 use super::{bytes, table};
 use crate::budget::{Judged, State};
 use crate::estimate::{Estimated, PlanEstimate};
 use crate::price::Between;
-use crate::zilliz::estimate::{ClusterEstimate, TiersInRegion};
+use crate::zilliz::estimate::{ByHandEstimate, ClusterEstimate, RegionEstimate, TiersInRegion};
 
 /// Writes the estimate for a reader.
 pub fn write_estimate(out: &mut impl Write, estimated: &Estimated) -> io::Result<()> {
@@ -128,22 +129,14 @@ pub(super) fn write_cluster_plan(out: &mut impl Write, plan: &ClusterEstimate) -
         HumanDuration(Duration::from_secs(plan.seconds)),
         targets(plan)
     )?;
-    let mut table = table(&["region", "sent", "kept", "sending", "keeping", "total"]);
-    for at in &plan.regions {
-        table.add_row([
-            Cell::new(&at.region),
-            Cell::new(bytes(at.sent_bytes)),
-            Cell::new(bytes(at.stored_bytes)),
-            Cell::new(money(at.sending)),
-            Cell::new(money(at.storing)),
-            Cell::new(money(at.total)),
-        ]);
-    }
-    writeln!(out, "{table}\n")?;
+    writeln!(out, "{}\n", regions_table(&plan.regions))?;
     for at in &plan.regions {
         if let Some(tiers) = &at.tiers {
             writeln!(out, "of that, tiers in {}: {}", at.region, in_words(tiers))?;
         }
+    }
+    if let Some(by_hand) = &plan.by_hand {
+        write_by_hand(out, by_hand)?;
     }
     write_total(out, plan.total, plan.budget.as_ref())?;
     for cluster in &plan.refused {
@@ -170,6 +163,37 @@ pub(super) fn write_cluster_plan(out: &mut impl Write, plan: &ClusterEstimate) -
     Ok(())
 }
 
+/// What is about to be made by hand.
+fn write_by_hand(out: &mut impl Write, by_hand: &ByHandEstimate) -> io::Result<()> {
+    let at_most = if by_hand.at_most {
+        ", at most, because nobody knows how big collections are"
+    } else {
+        ""
+    };
+    writeln!(
+        out,
+        "By hand, beside that: {} backups, sent once and kept for the first thirty days for {}{at_most}; each further month costs the keeping once more\n",
+        by_hand.backups,
+        money(by_hand.total)
+    )?;
+    writeln!(out, "{}\n", regions_table(&by_hand.regions))
+}
+
+fn regions_table(regions: &[RegionEstimate]) -> Table {
+    let mut table = table(&["region", "sent", "kept", "sending", "keeping", "total"]);
+    for at in regions {
+        table.add_row([
+            Cell::new(&at.region),
+            Cell::new(bytes(at.sent_bytes)),
+            Cell::new(bytes(at.stored_bytes)),
+            Cell::new(money(at.sending)),
+            Cell::new(money(at.storing)),
+            Cell::new(money(at.total)),
+        ]);
+    }
+    table
+}
+
 /// The regions to which something is sent.
 fn targets(plan: &ClusterEstimate) -> String {
     let targets = plan.regions.iter().filter(|at| at.sent_bytes > 0);
@@ -193,4 +217,78 @@ fn in_words(tiers: &TiersInRegion) -> String {
 
 fn money(amount: Option<Between>) -> String {
     amount.map_or_else(|| "unknown".to_owned(), |amount| amount.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::estimate::{Month, TargetEstimate, Tonight};
+    use crate::price::MicroDollars;
+
+    #[test]
+    fn how_long_copies_take_is_said_to_be_unknown_of_each_region_that_gets_one() {
+        let region = |region: &str, sent_bytes| RegionEstimate {
+            region: region.into(),
+            sent_bytes,
+            ..RegionEstimate::default()
+        };
+        let plan = ClusterEstimate {
+            plan: "prod".into(),
+            clusters: 1,
+            refused: Vec::new(),
+            of_unknown_size: Vec::new(),
+            bytes: 1,
+            backups: 30,
+            seconds: 10,
+            regions: vec![region("home", 0), region("near", 1), region("far", 1)],
+            tiers_of_unknown_size: Vec::new(),
+            tiers_unknown: None,
+            total: None,
+            by_hand: None,
+            budget: None,
+        };
+        let mut shown = Vec::new();
+        write_cluster_plan(&mut shown, &plan).unwrap();
+        let shown = String::from_utf8(shown).unwrap();
+        let unknown = "how long a copy to near, or far takes is unknown";
+        assert!(shown.contains(unknown), "{shown}");
+    }
+
+    #[test]
+    fn every_part_of_the_cost_stands_under_its_name() {
+        let dollars = |dollars: u64| Some(Between::exactly(MicroDollars(dollars * 1_000_000)));
+        let month = Month {
+            copying: dollars(1),
+            sending: dollars(20),
+            storing: dollars(300),
+            comparing: dollars(4_000),
+            total: dollars(4_321),
+            ..Month::default()
+        };
+        let plan = PlanEstimate {
+            plan: "default".into(),
+            sources: 1,
+            source_bytes: 1,
+            targets: vec![TargetEstimate {
+                target: "aws-eu-west-1".into(),
+                region: "aws-eu-west-1".into(),
+                backups: 0,
+                tonight: Tonight::default(),
+                month,
+            }],
+            total: month.total,
+            budget: None,
+        };
+        let mut shown = Vec::new();
+        write_plan(&mut shown, &plan).unwrap();
+        let shown = String::from_utf8(shown).unwrap();
+        let line = |word: &str| {
+            let line = shown.lines().find(|line| line.contains(word)).unwrap();
+            line.split_whitespace().rev().take(5).collect::<Vec<_>>()
+        };
+        let names = ["total", "comparing", "keeping", "sending", "copying"];
+        assert_eq!(line("comparing"), names, "{shown}");
+        let amounts = ["$4321.00", "$4000.00", "$300.00", "$20.00", "$1.00"];
+        assert_eq!(line("aws-eu-west-1"), amounts, "{shown}");
+    }
 }

@@ -29,6 +29,16 @@ impl Account {
         })
     }
 
+    /// The cases' project and regions, with one cluster.
+    #[cfg(test)]
+    pub(super) fn with(cluster: &Cluster) -> Self {
+        Self {
+            clusters: vec![cluster.clone()],
+            projects: vec![super::cases::project()],
+            regions: super::cases::regions(),
+        }
+    }
+
     /// The clusters that the plan selects, by id.
     pub fn selected<'a>(&'a self, plan: &'a ClusterPlan) -> impl Iterator<Item = &'a Cluster> {
         self.clusters

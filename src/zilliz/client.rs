@@ -319,6 +319,26 @@ impl<T: Transport> Client<T> {
         now.checked_add(ahead).unwrap_or(now)
     }
 
+    /// The later of the local time and the service's: what must last for everybody lasts from then on, although a clock that
+    /// is behind would have it run out at once.
+    pub fn latest(&self) -> Timestamp {
+        self.now().max(self.clock.now())
+    }
+
+    /// The service's time by the date of a new answer; `None` when it does not answer, or not say.
+    pub async fn services_time(&self) -> Option<Timestamp> {
+        let call = Call {
+            path: &["projects"],
+            query: &[],
+            body: None,
+        };
+        let asked = self.patiently_with(Endpoint::Projects, || {
+            self.once_dated(Endpoint::Projects, What::Call(&call))
+        });
+        let (_, answered_at) = asked.await.ok()?;
+        answered_at
+    }
+
     /// The service's time less the local one, in seconds, as of its last answer.
     pub fn ahead_seconds(&self) -> i64 {
         self.ahead_seconds.load(Ordering::Relaxed)

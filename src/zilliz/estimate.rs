@@ -3,7 +3,9 @@
 //!
 //! A month is one in which everything stands that the policy keeps; the plan's own tiers are those that stand now, and what
 //! the next thirty nights make of them. Clusters are taken to keep their size: nothing that the service tells shows what
-//! they grow by. What a person had made by hand is not counted.
+//! they grow by. What a person had made by hand is not counted, but for what a run is about to have made (`by_hand`).
+
+mod by_hand;
 
 use std::collections::BTreeMap;
 
@@ -12,12 +14,15 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 use serde::Serialize;
 
+pub use by_hand::ByHandEstimate;
+
 use super::account::Account;
 use super::client::{Client, ZillizError};
 use super::tiers::forecast::{Outlook, Stay};
 use super::transport::Transport;
 use super::wire::{Backup, Cluster};
 use crate::budget::{self, Judged};
+use crate::event::ByHand;
 use crate::journal::{Journal, Tier};
 use crate::plan::ClusterPlan;
 use crate::price::{Between, MicroDollars, ZillizPrices};
@@ -58,7 +63,10 @@ pub struct ClusterEstimate {
     pub tiers_unknown: Option<String>,
     /// What thirty days cost in all of them, what is of unknown size left out; `None` when a price of it is unknown.
     pub total: Option<Between>,
-    /// What that is to the plan's budget, if it has one.
+    /// What is about to be made by hand, if anything is; it is in no sum but the budget's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub by_hand: Option<ByHandEstimate>,
+    /// What all that is to the plan's budget, if it has one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub budget: Option<Judged>,
 }
@@ -137,17 +145,18 @@ pub async fn estimate<T: Transport>(
     now: Timestamp,
 ) -> Result<ClusterEstimate, ZillizError> {
     let account = Account::read(client).await?;
-    estimate_of((plan, plans), &account, client, journal, prices, now).await
+    let prices = (prices, now);
+    estimate_of((plan, plans), &account, client, journal, prices, None).await
 }
 
-/// The same for an account that was read already.
+/// The same for an account that was read already, and with what is about to be made by hand.
 pub(super) async fn estimate_of<T: Transport>(
     (plan, plans): (&ClusterPlan, &[ClusterPlan]),
     account: &Account,
     client: &Client<T>,
     journal: Option<&Journal>,
-    prices: &ZillizPrices,
-    now: Timestamp,
+    (prices, now): (&ZillizPrices, Timestamp),
+    by_hand: Option<&ByHand>,
 ) -> Result<ClusterEstimate, ZillizError> {
     let selected = account.selected(plan);
     let (refused, clusters): (Vec<&Cluster>, Vec<&Cluster>) =
@@ -176,7 +185,8 @@ pub(super) async fn estimate_of<T: Transport>(
     let refused = refused
         .into_iter()
         .map(|cluster| cluster.shown().to_owned());
-    let mut told = add_up(plan, &looks, tiers, prices, now);
+    let by_hand = by_hand.map(|of| ByHandEstimate::of(of, plan, &looks, prices));
+    let mut told = add_up(plan, &looks, tiers, (prices, now), by_hand);
     told.refused = refused.collect();
     Ok(told)
 }
@@ -239,8 +249,8 @@ fn add_up(
     plan: &ClusterPlan,
     looks: &[Look<'_>],
     tiers: Result<Vec<Tier>, String>,
-    prices: &ZillizPrices,
-    now: Timestamp,
+    (prices, now): (&ZillizPrices, Timestamp),
+    by_hand: Option<ByHandEstimate>,
 ) -> ClusterEstimate {
     let (tiers, tiers_unknown) = match tiers {
         Ok(tiers) => (tiers, None),
@@ -262,7 +272,7 @@ fn add_up(
         }
     }
     let selected = looks.iter().filter(|look| look.cluster.is_some()).count();
-    sum.told(selected, tiers_unknown)
+    sum.told(selected, tiers_unknown, by_hand)
 }
 
 /// What was added up so far.
@@ -325,17 +335,24 @@ impl<'a> Sum<'a> {
         region(&mut self.regions, at).add_tier(kept, stay, self.prices);
     }
 
-    fn told(self, clusters: usize, tiers_unknown: Option<String>) -> ClusterEstimate {
+    fn told(
+        self,
+        clusters: usize,
+        tiers_unknown: Option<String>,
+        by_hand: Option<ByHandEstimate>,
+    ) -> ClusterEstimate {
         let regions: Vec<RegionEstimate> = self.regions.into_values().collect();
         let known = budget::total(regions.iter().map(|region| region.total));
         let is_whole = self.of_unknown_size.is_empty()
             && self.tiers_of_unknown_size.is_empty()
             && tiers_unknown.is_none();
-        let judged = judged(self.plan, known, is_whole);
+        let with_those = by_hand.iter().map(|by_hand| by_hand.total).chain([known]);
+        let judged = judged(self.plan, budget::total(with_those), is_whole);
         ClusterEstimate {
             plan: self.plan.name.clone(),
             clusters: u64::try_from(clusters).unwrap_or(u64::MAX),
             budget: judged.map(|judged| judged.without_knowing(tiers_unknown.clone())),
+            by_hand,
             refused: Vec::new(),
             of_unknown_size: self.of_unknown_size,
             bytes: self.bytes,
@@ -527,7 +544,13 @@ mod tests {
         let told = |far: Option<u64>, tiers| {
             let listed = [("home", Some(GB)), ("near", Some(GB)), ("far", far)];
             let listed = listed.map(|(id, size)| shown(id, size));
-            add_up(&plan, &[look(&cluster, listed.into())], tiers, &prices, now)
+            add_up(
+                &plan,
+                &[look(&cluster, listed.into())],
+                tiers,
+                (&prices, now),
+                None,
+            )
         };
         let without = told(Some(GB), Ok(Vec::new()));
         let with = told(Some(GB), Ok(vec![standing_tier()]));
@@ -564,7 +587,7 @@ mod tests {
         let prices = Prices::built_in().unwrap().zilliz;
         // A Monday: in thirty days there are five Mondays and four Thursdays.
         let monday: Timestamp = "2026-11-23T12:00:00Z".parse().unwrap();
-        let told = add_up(&plan, &looks, Ok(Vec::new()), &prices, monday);
+        let told = add_up(&plan, &looks, Ok(Vec::new()), (&prices, monday), None);
         assert_eq!((told.backups, told.seconds, told.bytes), (9, 100, 70 * GB));
         assert_eq!(told.of_unknown_size, ["new"]);
         let home = told
@@ -592,8 +615,8 @@ mod tests {
             &plan,
             &looks,
             Ok(Vec::new()),
-            &ZillizPrices::default(),
-            monday,
+            (&ZillizPrices::default(), monday),
+            None,
         );
         assert!(nobody_knows.regions.iter().all(|at| at.total.is_none()));
     }

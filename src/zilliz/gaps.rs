@@ -391,6 +391,8 @@ mod tests {
         };
         nights.failed = vec![
             reason(FAR, "2026-11-20T02:40:00Z", "an older one"),
+            reason(NEAR, "2026-11-23T02:05:00Z", "somewhere else"),
+            reason(NEAR, "2026-11-25T02:35:00Z", "somewhere else"),
             reason(HOME, "2026-11-23T02:10:00Z", "no capacity"),
             reason(FAR, "2026-11-25T02:40:00Z", "quota"),
         ];
@@ -415,6 +417,35 @@ mod tests {
         assert_eq!(nights.says("2026-11-27T12:00:00Z"), WELL);
     }
 
+    /// Copies are made when there is room for them, which may be after the next original.
+    #[test]
+    fn a_late_copy_is_its_originals_by_name_and_never_hides_that_another_has_none() {
+        let made = |day: i8, copies: &[(&str, &str)]| {
+            let mut nights = Nights::of("start = \"02:00\"");
+            for night in [20, 21, 22] {
+                let at = format!("2026-11-{night}T02:30:00Z");
+                nights.night(&at, if night == day { &[FAR] } else { &[] });
+                let made = nights.made.iter_mut().filter(|made| made.name.is_none());
+                made.for_each(|made| made.name = Some(format!("orders_{night}")));
+            }
+            for (at, name) in copies {
+                let copy = placed(FAR, at.parse().unwrap());
+                let name = Some((*name).to_owned());
+                nights.made.push(Placed { name, ..copy });
+            }
+            nights.says("2026-11-22T12:00:00Z")
+        };
+        let missing = "protected protected copy_missing";
+        assert_eq!(made(0, &[]), WELL);
+        assert_eq!(made(21, &[]), missing);
+        // The copy of the 21st, begun after the original of the 22nd.
+        assert_eq!(made(21, &[("2026-11-22T03:00:00Z", "orders_21")]), WELL);
+        // One of the 20th, begun after the original of the 21st.
+        assert_eq!(made(21, &[("2026-11-21T03:00:00Z", "orders_20")]), missing);
+        // One whose name says nothing.
+        assert_eq!(made(21, &[("2026-11-21T03:00:00Z", "a copy")]), WELL);
+    }
+
     #[test]
     fn nights_that_nobody_looked_at_are_all_told_as_far_as_their_backups_would_stand() {
         let mut nights = Nights::of("start = \"02:00\"\nretention_days = 4");
@@ -433,6 +464,62 @@ mod tests {
         };
         // At home four days, nearby all five, far away seven and so all five, too.
         assert_eq!([windows(0), windows(1), windows(2)], [3, 5, 5], "{message}");
+    }
+
+    /// A backup that still has its time when its window comes due is looked at once more by the next run, whenever that is.
+    #[test]
+    fn what_was_being_made_when_it_was_looked_at_is_looked_at_again() {
+        let mut nights = Nights::of("start = \"02:00\"");
+        nights.night("2026-11-22T02:30:00Z", &[]);
+        nights.night("2026-11-23T02:30:00Z", &[]);
+        assert_eq!(nights.says("2026-11-23T10:30:00Z"), WELL);
+        let begun = placed(HOME, "2026-11-24T05:00:00Z".parse().unwrap());
+        nights.made.push(Placed {
+            available: false,
+            ..begun
+        });
+        assert_eq!(nights.says("2026-11-24T10:30:00Z"), WELL);
+        // It failed, and the service shows it no more.
+        nights.made.pop();
+        nights.night("2026-11-25T02:30:00Z", &[]);
+        let (said, message) = nights.run("2026-11-25T12:30:00Z", PolicyState::InForce);
+        assert_eq!(
+            said, "window_missed window_missed window_missed",
+            "{message}"
+        );
+    }
+
+    /// A journal that is new, or a policy that could not be read that day, makes no lost night well.
+    #[test]
+    fn whoever_looks_for_the_first_time_goes_by_the_oldest_backup_that_stands() {
+        for first in [PolicyState::InForce, PolicyState::Failed] {
+            let mut nights = Nights::of("start = \"02:00\"");
+            nights.night("2026-11-20T02:30:00Z", &[]);
+            nights.night("2026-11-21T02:30:00Z", &[]);
+            assert_eq!(nights.run("2026-11-22T04:30:00Z", first).0, WELL);
+            nights.night("2026-11-23T02:30:00Z", &[]);
+            assert_eq!(
+                nights.says("2026-11-23T04:30:00Z"),
+                "window_missed window_missed window_missed",
+                "{first:?}"
+            );
+        }
+    }
+
+    /// Where no copy ever came, one that may be on its way hides none that was lost.
+    #[test]
+    fn a_region_that_lost_its_first_copies_is_missing_and_not_in_the_making() {
+        let mut nights = Nights::of("start = \"02:00\"");
+        nights.night("2026-11-20T04:00:00Z", &[FAR]);
+        let now = "2026-11-20T04:30:00Z";
+        let begun = "protected protected in_making";
+        assert_eq!(nights.run(now, PolicyState::Applied).0, begun);
+        nights.night("2026-11-21T02:30:00Z", &[FAR]);
+        assert_eq!(nights.says("2026-11-21T04:30:00Z"), begun);
+        nights.night("2026-11-22T02:30:00Z", &[FAR]);
+        let (said, message) = nights.run("2026-11-22T04:30:00Z", PolicyState::InForce);
+        assert_eq!(said, "protected protected missing");
+        assert!(message.contains("2026-11-21T02:30:00Z"), "{message}");
     }
 
     #[test]

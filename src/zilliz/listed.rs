@@ -402,7 +402,7 @@ fn looked_after<'c>(
     let home = cluster.region_id.as_deref();
     Ok(Whose {
         cluster: &cluster.cluster_id,
-        home: home.ok_or(LeftAlone::NotSelected)?,
+        home: home.ok_or(LeftAlone::NoRegion)?,
     })
 }
 
@@ -520,5 +520,41 @@ fn line(backup: Backup, cluster: Option<&Cluster>, method: Method, why: String) 
         expires_at: backup.expire_time,
         bytes: backup.size,
         why,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::journal::{Owned, TierState};
+    use crate::slot::Slot;
+    use crate::zilliz::cases;
+
+    #[test]
+    fn of_a_cluster_whose_region_is_not_told_the_list_says_just_that() {
+        let plan = cases::plan("start = \"02:00\"");
+        let now: Timestamp = "2026-11-22T12:00:00Z".parse().unwrap();
+        let why = |cluster: &Cluster| {
+            let account = Account::with(cluster);
+            let whose = looked_after(&account, (&plan, &[]), cluster);
+            let tier = Tier {
+                plan: "prod".into(),
+                cluster: cluster.cluster_id.clone(),
+                slot: Slot::of(now).unwrap(),
+                state: TierState::Owned(Owned {
+                    backups: BTreeMap::from([("home".to_owned(), "b".to_owned())]),
+                    ..Owned::default()
+                }),
+            };
+            let reasons = reasons(whose, &plan, &[tier], &[], now, |_| None);
+            reasons["b"].clone()
+        };
+        let nowhere = Cluster {
+            region_id: None,
+            ..cases::cluster()
+        };
+        let told = why(&nowhere);
+        assert!(told.contains("does not say its cluster's region"), "{told}");
+        assert_ne!(why(&cases::cluster()), told);
     }
 }

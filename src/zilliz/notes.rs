@@ -223,3 +223,107 @@ impl Pasts {
         self.clusters.get(cluster).cloned().unwrap_or_default()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::journal::RunKey;
+    use crate::name::Class;
+    use crate::slot::Slot;
+
+    const CLUSTER: &str = "in01-1";
+
+    fn at() -> Timestamp {
+        "2026-11-22T12:00:00Z".parse().unwrap()
+    }
+
+    fn begun(backup: &str) -> Entry {
+        let begun = Begun {
+            backup: backup.into(),
+            job: None,
+            at: at(),
+            adopted: false,
+        };
+        let cluster = CLUSTER.into();
+        Entry::Cluster {
+            note: Note::Begun { cluster, begun },
+        }
+    }
+
+    fn line(region: &str, backup: &str, state: &str) -> JobLine {
+        JobLine {
+            target: region.into(),
+            region: region.into(),
+            source: CLUSTER.into(),
+            backup: Some(backup.into()),
+            state: state.into(),
+            rows: 0,
+            bytes_written: 0,
+            bytes_returned: 0,
+            started_at: Some(at()),
+            ended_at: None,
+            progress: None,
+            error: None,
+            message: None,
+        }
+    }
+
+    fn copy_seen(backup: &str) -> Entry {
+        let note = Note::CopySeen {
+            cluster: CLUSTER.into(),
+            region: "far".into(),
+            backup: backup.into(),
+        };
+        Entry::Cluster { note }
+    }
+
+    fn ended(region: &str, backup: &str, state: &str) -> Entry {
+        let job = line(region, backup, state);
+        Entry::Ended { job }
+    }
+
+    fn ids(pasts: &Pasts) -> Vec<&str> {
+        pasts.ids().map(String::as_str).collect()
+    }
+
+    #[test]
+    fn a_new_original_has_no_copy_and_no_end_of_the_old_one() {
+        let old = [
+            begun("old"),
+            copy_seen("old-copy"),
+            ended("far", "old-copy", "available"),
+            ended("home", "old", "failed"),
+        ];
+        let told_again = [old.as_slice(), &[begun("old")]].concat();
+        assert_eq!(ids(&Pasts::of(&told_again, None)), ["old", "old-copy"]);
+        let anew = [old.as_slice(), &[begun("new")]].concat();
+        let anew = Pasts::of(&anew, None);
+        assert_eq!(ids(&anew), ["new"]);
+        assert_eq!(anew.lines(), []);
+    }
+
+    #[test]
+    fn of_a_run_that_ended_a_failed_original_leaves_nothing_that_its_successor_could_take_for_its_own()
+     {
+        let record = |state: &str| RunRecord {
+            key: RunKey {
+                plan: "prod".into(),
+                slot: Slot::of(at()).unwrap(),
+                class: Class::Manual,
+            },
+            run_id: "one".into(),
+            outcome: "failed".into(),
+            opened_at: at(),
+            closed_at: at(),
+            asked: None,
+            jobs: vec![line("home", "old", state), line("far", "copy", "available")],
+            deleted: 0,
+        };
+        let stands = Pasts::of(&[], Some(&record("available")));
+        assert_eq!(ids(&stands), ["old", "copy"]);
+        let failed = Pasts::of(&[], Some(&record("failed")));
+        assert_eq!(ids(&failed).len(), 0);
+        let past = failed.of_cluster(CLUSTER);
+        assert_eq!(past.lines.keys().collect::<Vec<_>>(), ["home"]);
+    }
+}

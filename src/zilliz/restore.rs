@@ -46,6 +46,7 @@ use self::journaled::{Journaled, Opened};
 use self::notes::{Chosen, FAILED, INCOMPLETE, Item, PasswordFate, RESTORED, Way, has_ended};
 use self::password::{Place, Vault};
 use super::client::Client;
+use super::timing::services_time;
 use super::transport::Transport;
 use crate::clock::Clock;
 use crate::journal::{JobLine, renew, renew_hold};
@@ -184,7 +185,7 @@ enum Ended {
 
 impl<T: Transport, V: Vault> Restore<'_, '_, T, V> {
     async fn work(&mut self) {
-        if self.is_too_old() {
+        if self.is_too_old().boxed_local().await {
             return self.give_up();
         }
         let carried_on = self.journaled.past.begun().cloned();
@@ -204,18 +205,17 @@ impl<T: Transport, V: Vault> Restore<'_, '_, T, V> {
         if self.how == How::DryRun {
             return self.show_the_plan(&chosen);
         }
-        if !begun && !self.is_ready(&chosen).boxed_local().await {
-            return;
+        if !begun {
+            self.say_what_is_missing();
+            if !self.is_ready(&chosen).boxed_local().await {
+                return;
+            }
         }
         // A hold that is still needed for what an earlier one may have begun is not moved to another backup.
         let asks = |item: Item<'_>| self.journaled.told_earlier(&chosen.line(item)).is_none();
         let is_new = matches!(chosen.way, Way::NewCluster { .. });
-        let clock = self.world.clock.for_a_new_run();
         let hold = if is_new || chosen.items().into_iter().any(asks) {
-            self.ask_what_time_it_is(&chosen, begun, &clock)
-                .boxed_local()
-                .await;
-            let now = clock.latest();
+            let now = self.lasting_from(begun).boxed_local().await;
             let hold = self
                 .journaled
                 .hold(self.world.kept, &chosen, now, &mut self.report);
@@ -223,26 +223,33 @@ impl<T: Transport, V: Vault> Restore<'_, '_, T, V> {
         } else {
             None
         };
+        let client = self.world.client;
         tokio::select! {
             biased;
             () = self.drive(&chosen).boxed_local() => {}
-            never = renew_hold(hold.as_ref(), &clock).boxed_local() => match never {},
+            never = renew_hold(hold.as_ref(), || client.latest()).boxed_local() => match never {},
         }
     }
 
-    /// Compares the local clock with the service's: a hold written by one that is days behind would have run out for
-    /// whoever prunes. Whoever has just chosen the backup was told the time with it.
-    async fn ask_what_time_it_is(&self, chosen: &Chosen, begun: bool, clock: &Clock) {
-        let (client, backup) = (self.world.client, &chosen.backup);
-        if begun && let Err(error) = client.backup(&backup.cluster, &backup.id).await {
-            warn!(error = error.word(), detail = %error, "the service did not say what time it is");
+    /// Whether it was begun too long ago. It was not while only our clock says so.
+    async fn is_too_old(&self) -> bool {
+        let Some(opened_at) = self.journaled.opened_at() else {
+            return false;
+        };
+        let is_old = |now: Timestamp| now.duration_since(opened_at) > LATEST_START;
+        if !is_old(self.world.clock.now()) {
+            return false;
         }
-        clock.compare(Some(client.now()));
+        let told = services_time(self.world.client, ROOM_FOR_A_REQUEST).await;
+        told.is_some_and(is_old)
     }
 
-    fn is_too_old(&self) -> bool {
-        let opened_at = self.journaled.opened_at();
-        opened_at.is_some_and(|at| self.world.clock.now().duration_since(at) > LATEST_START)
+    /// From when on a hold lasts. Whoever carries on has asked the service nothing yet, so its time is asked for.
+    async fn lasting_from(&self, carries_on: bool) -> Timestamp {
+        if carries_on {
+            services_time(self.world.client, PATIENCE).await;
+        }
+        self.world.client.latest()
     }
 
     fn give_up(&mut self) {
@@ -320,6 +327,13 @@ impl<T: Transport, V: Vault> Restore<'_, '_, T, V> {
 
     fn tell_what_is_missing(&mut self, chosen: &Chosen) {
         self.report.not_in_backup = not_in_a_backup(&self.asked.destination, chosen.backup.cu_size);
+    }
+
+    /// Says it before anything is begun, for whoever has agreed beforehand. The report says it afterwards.
+    fn say_what_is_missing(&self) {
+        for missing in &self.report.not_in_backup {
+            warn!("will not come back by itself: {missing}");
+        }
     }
 
     fn show_the_plan(&mut self, chosen: &Chosen) {

@@ -21,6 +21,7 @@ use super::notes::{Note, Pasts};
 use super::policy::Policy;
 use super::recovery::{Placed, Protection, Standing, judge, unexplained_since};
 use super::report::{ClusterReport, PolicyLine, PolicyState};
+use super::timing::slot_of;
 use super::transport::Transport;
 use super::watching::{earlier_looks, looks_now};
 use super::windows;
@@ -76,16 +77,15 @@ pub async fn run<T: Transport>(
     time_left: Duration,
 ) -> Result<ClusterReport, SlotError> {
     let begun = world.clock.now();
-    let slot = match (request.action, request.scheduled_time) {
-        (Action::Resume, Some(slot)) => Slot::of(slot)?,
-        (_, scheduled) => Slot::of_run(scheduled, begun)?,
-    };
+    let until = Instant::now() + time_left.saturating_sub(time_left / 20);
+    let clocks = (world.client, &world.clock);
+    let slot = slot_of(request, clocks, time_left).boxed_local().await?;
     let size = world.report;
     let mut run = Run {
         world,
         request,
         slot,
-        until: Instant::now() + time_left.saturating_sub(time_left / 20),
+        until,
         report: ClusterReport::begin(request, world.plan, slot, run_id.clone(), begun, size),
         lines: Vec::new(),
         over_budget: None,
@@ -170,7 +170,7 @@ impl<T: Transport> Run<'_, '_, T> {
     }
 
     async fn work(&mut self, journaled: &Journaled) {
-        if self.request.action == Action::Resume && self.is_too_late() {
+        if self.request.action == Action::Resume && self.is_too_late().boxed_local().await {
             let slot = self.slot.instant();
             let message = format!(
                 "the run of {slot} was not finished within seven days and is given up; what it made stands"
@@ -200,7 +200,7 @@ impl<T: Transport> Run<'_, '_, T> {
             self.report.counts.clusters = u64::try_from(selected).unwrap_or(u64::MAX);
             return self.tend_tiers(&account, journaled).boxed_local().await;
         }
-        let looked = self.look_at_the_cost(&account);
+        let looked = self.look_at_the_cost(&account, &of);
         looked.boxed_local().await;
         if self.request.manual {
             return self
@@ -305,10 +305,6 @@ impl<T: Transport> Run<'_, '_, T> {
                 self.lines.push(line);
             }
         }
-    }
-
-    fn is_too_late(&self) -> bool {
-        self.slot.is_stale(self.world.clock.now())
     }
 
     pub(super) fn out_of_time(&mut self, cluster: Option<&str>) {

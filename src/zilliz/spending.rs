@@ -1,5 +1,5 @@
 //! What a plan's backups are expected to cost: shown in a dry run, and judged before anything is asked for if the plan has
-//! a budget.
+//! a budget. With it, what the backups cost that are about to be made by hand.
 //!
 //! Over a hard budget no policy is set and no backup is asked for. What it must never do: disable or change a policy, or
 //! delete anything. So policies that are in force go on, and the run fails to tell somebody.
@@ -13,14 +13,14 @@ use super::account::Account;
 use super::estimate::estimate_of;
 use super::run::Run;
 use super::transport::Transport;
-use crate::event::Action;
+use crate::event::{Action, ByHand};
 
 /// Of the time that there is, so much at most is spent on what backups will cost.
 const SHARE: u32 = 4;
 
 impl<T: Transport> Run<'_, '_, T> {
     /// Asks how big the clusters' backups are, if anybody wants to know.
-    pub(super) async fn look_at_the_cost(&mut self, account: &Account) {
+    pub(super) async fn look_at_the_cost(&mut self, account: &Account, of: &ByHand) {
         let (plan, dry_run) = (self.world.plan, self.request.dry_run);
         if plan.budget.is_none() && !dry_run {
             return;
@@ -29,7 +29,9 @@ impl<T: Transport> Run<'_, '_, T> {
         let (client, prices) = (self.world.client, self.world.prices);
         let (journal, now) = (self.world.journal, client.now());
         let plans = (plan, self.world.plans);
-        let looked = estimate_of(plans, account, client, journal, prices, now).boxed_local();
+        let by_hand = self.request.manual.then_some(of);
+        let prices = (prices, now);
+        let looked = estimate_of(plans, account, client, journal, prices, by_hand).boxed_local();
         let estimate = match timeout_at(Instant::now() + left / SHARE, looked).await {
             Ok(Ok(estimate)) => estimate,
             Ok(Err(error)) => return self.cost_is_unknown(&error.to_string()),

@@ -205,6 +205,23 @@ mod tests {
         }
     }
 
+    /// The day the clocks go back, a policy that no run has moved begins an hour before the plan's window.
+    #[test]
+    fn a_policy_that_lags_behind_a_change_of_clocks_makes_the_windows_backup_all_the_same() {
+        let plan = cases::plan("start = \"02:30\"\ntime_zone = \"Europe/Berlin\"");
+        let window = newest_due(&plan, at("2026-10-26T12:00:00Z")).unwrap();
+        assert_eq!(window.begin, at("2026-10-26T01:30:00Z"));
+        for (made, is_its) in [
+            ("2026-10-26T00:29:59Z", false),
+            ("2026-10-26T00:30:00Z", true),
+            ("2026-10-26T03:30:00Z", true),
+            ("2026-10-26T09:29:59Z", true),
+            ("2026-10-26T09:30:00Z", false),
+        ] {
+            assert_eq!(window.has(at(made)), is_its, "{made}");
+        }
+    }
+
     #[test]
     fn the_newest_window_that_is_due_is_found_whatever_the_day() {
         let plan = cases::plan("start = \"02:00\"\nweekdays = [\"wed\"]");

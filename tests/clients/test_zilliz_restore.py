@@ -130,6 +130,11 @@ def test_a_copy_in_another_region_becomes_a_cluster_there(
     assert f"from backup {backups[FAR]} in {FAR}" in ended.stdout
     assert f"the password is in the secret {SECRET}" in ended.stdout
     assert "What did not come back by itself" in ended.stdout and "collection TTL" in ended.stdout
+    # Nobody was asked, so it was said in the log, before anything was begun.
+    said, ended_at = ended.stderr, ended.stderr.index("told of a restore")
+    for word in ("collection TTL", "db_admin", "scaling"):
+        (line,) = [line for line in said.splitlines() if "will not come back by itself" in line and word in line]
+        assert said.index(line) < ended_at
     held = vault.held(SECRET)
     assert held.keys() == {"cluster_id", "username", "password"} and held["password"]
     (cluster,) = [found for found in cli.json("cluster", "list", "--all") if found["clusterName"] == "orders-back"]

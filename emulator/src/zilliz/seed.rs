@@ -60,6 +60,8 @@ struct ClusterSeed {
     bytes: Option<u64>,
     #[serde(default)]
     collections: Vec<Collection>,
+    /// RUNNING, unless something else is to be seen of it.
+    status: Option<String>,
 }
 
 /// Answers a call to `/_emulator/zilliz/{name}`.
@@ -160,7 +162,7 @@ fn cluster(state: &mut State, seed: ClusterSeed) -> Result<(), (u16, String)> {
         cu_size: seed.cu_size.unwrap_or(1),
         bytes: seed.bytes.unwrap_or(sum),
         collections,
-        status: RUNNING.to_owned(),
+        status: seed.status.unwrap_or_else(|| RUNNING.to_owned()),
         created: old.as_ref().map_or(whole(now), |old| old.created),
         named: old.as_ref().map_or(0, |old| old.named),
         policy: old.and_then(|old| old.policy),

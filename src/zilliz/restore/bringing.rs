@@ -3,29 +3,21 @@
 //! The control plane shows no collections, so after silence nobody can look what came of a request: it is never sent again,
 //! and told. What it must never do: go on to the next collection while one is being restored, or may be.
 
-use std::cmp::min;
-
 use futures_util::FutureExt;
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use tracing::warn;
 
+use super::follow::{LONGEST, at_work_for};
 use super::following::Followed;
 use super::notes::{Begun, Chosen, Item, PastItem, RestoreNote, Way};
 use super::password::Vault;
 use super::{Ended, MOST_REQUESTS, Restore, pace};
-use crate::journal::{HOLD_TIME, JobLine};
+use crate::journal::JobLine;
 use crate::zilliz::transport::Transport;
 use crate::zilliz::wire::{SentCollectionRestore, SentRename, SentRenames};
 
 /// What is said of a request that nobody saw answered.
 const UNANSWERED: &str = "the request was not answered, and the service's API does not show whether it was carried out, so it is not sent again; look in the cluster whether the collection came, and ask again with another destination name if it did not";
-
-/// An unanswered request may be at work for so long, and for as long as its bytes take when they come slowly. How fast
-/// restores are is unknown; documented are minutes to hours (contract section 7).
-const AT_WORK_FOR: SignedDuration = SignedDuration::from_mins(2);
-const SLOWLY: u64 = 50_000_000;
-/// While the cluster says that it restores, but no longer than any restore takes.
-const LONGEST: SignedDuration = SignedDuration::from_hours(72);
 
 /// Words of what may have come although nobody saw it come. The same request never sends these again.
 const NEVER_AGAIN: [&str; 3] = ["unanswered", "job_unknown", "stuck"];
@@ -72,7 +64,8 @@ impl<T: Transport, V: Vault> Restore<'_, '_, T, V> {
                 }
             },
         };
-        let followed = self.follow(Followed::Collections, &begun, line);
+        let at_work_for = at_work_for(chosen.backup.bytes);
+        let followed = self.follow(Followed::Collections { at_work_for }, &begun, line);
         followed.boxed_local().await
     }
 
@@ -95,7 +88,7 @@ impl<T: Transport, V: Vault> Restore<'_, '_, T, V> {
                     let says = now.as_ref().and_then(|cluster| cluster.status.as_deref());
                     let age = self.world.client.now().duration_since(at);
                     let restores = says == Some("RESTORE_BACKUP") && age <= LONGEST;
-                    if !restores && age > at_work_for(chosen) {
+                    if !restores && age > at_work_for(chosen.backup.bytes) {
                         return Ended::Failed(line, "unanswered", message);
                     }
                     "the request was not answered and may be at work, so no other is sent"
@@ -177,17 +170,6 @@ enum Asked {
     Failed(&'static str, String),
     /// A request was sent then, and may have begun it.
     Unanswered(Timestamp, String),
-}
-
-/// How long a request that nobody saw answered may be at work; a hold lasts no longer.
-fn at_work_for(chosen: &Chosen) -> SignedDuration {
-    let slowly = chosen
-        .backup
-        .bytes
-        .map_or(SignedDuration::from_hours(1), |bytes| {
-            SignedDuration::from_secs(i64::try_from(bytes / SLOWLY).unwrap_or(i64::MAX))
-        });
-    min(AT_WORK_FOR.saturating_add(slowly), HOLD_TIME)
 }
 
 /// The request for an item, and the cluster that it leads into. The default database is sent by its name, `default`: whether

@@ -7,7 +7,11 @@ use crate::zilliz::wire::{Cluster, Job};
 /// What was just begun may not be told of yet.
 const TOLD_WITHIN: SignedDuration = SignedDuration::from_mins(2);
 /// No restore takes as long; what is still not there then never will be.
-const LONGEST: SignedDuration = SignedDuration::from_hours(72);
+pub(super) const LONGEST: SignedDuration = SignedDuration::from_hours(72);
+/// What a restore may take that is not its bytes: to be begun, and to make a place for them.
+const AT_WORK_AT_LEAST: SignedDuration = SignedDuration::from_hours(1);
+/// Bytes a second of a slow one: a seventieth of what a backup does. How fast restores are is unknown.
+const SLOWLY: u64 = 10_000_000;
 
 /// How far it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,13 +50,27 @@ pub fn of_cluster(job: Option<&Job>, cluster: Option<&Cluster>, age: SignedDurat
     }
 }
 
-/// How far collections are. The control plane shows no collections, so without the job nobody can tell whether they came
-/// (contract section 6); while the cluster says that it is restoring, they are coming.
+/// How long collections of a backup of so many bytes may be at work where nothing shows it: an unanswered request, or a job
+/// that the service has forgotten.
+///
+/// Unknown: how long restores take. Documented are minutes to hours (contract section 7). Nothing but patience is lost
+/// where this is too long, and where it is too short, the next request meets one that is at work; so it is never less than
+/// an hour, and of a backup that does not tell its size as long as any restore takes.
+#[must_use]
+pub fn at_work_for(bytes: Option<u64>) -> SignedDuration {
+    let Some(bytes) = bytes else { return LONGEST };
+    let slowly = SignedDuration::from_secs(i64::try_from(bytes / SLOWLY).unwrap_or(i64::MAX));
+    LONGEST.min(AT_WORK_AT_LEAST.saturating_add(slowly))
+}
+
+/// How far collections are that may be at work for so long at most. The control plane shows no collections, so without the
+/// job nobody can tell whether they came (contract section 6); while the cluster says that it is restoring, they are coming.
 #[must_use]
 pub fn of_collections(
     job: Option<&Job>,
     cluster: Option<&Cluster>,
     age: SignedDuration,
+    at_work_for: SignedDuration,
 ) -> Progress {
     if let Some(failed) = failed(job) {
         return failed;
@@ -71,6 +89,9 @@ pub fn of_collections(
         (None, None) => Progress::Failed(
             "vanished",
             "the service knows neither the job nor the cluster any more".into(),
+        ),
+        (None, Some(_)) if age <= at_work_for => Progress::Going(
+            "the service does not know the job any more, and it may still be at work".into(),
         ),
         (None, Some(_)) => Progress::Failed(
             "job_unknown",
@@ -197,8 +218,11 @@ mod tests {
 
     #[test]
     fn collections_are_there_when_their_job_says_so() {
+        let tell = |job: Option<&Job>, cluster: Option<&Cluster>, age| {
+            of_collections(job, cluster, age, SignedDuration::from_mins(70))
+        };
         look(
-            of_collections,
+            tell,
             &[
                 (Some("SUCCESSFUL"), None, 5, "restored"),
                 (Some("IN_PROGRESS"), Some("RUNNING"), 5, "40 %, IN_PROGRESS"),
@@ -209,11 +233,37 @@ mod tests {
                     "job_failed the restore's job failed: quota",
                 ),
                 (None, Some("RUNNING"), 1, "not listed yet"),
-                (None, Some("RUNNING"), 5, "job_unknown"),
+                (
+                    None,
+                    Some("RUNNING"),
+                    5,
+                    "the service does not know the job",
+                ),
+                (
+                    None,
+                    Some("RUNNING"),
+                    70,
+                    "the service does not know the job",
+                ),
+                (None, Some("RUNNING"), 71, "job_unknown"),
                 (None, Some("RESTORE_BACKUP"), 5, "the cluster says"),
                 (None, None, 5, "vanished"),
                 (Some("PENDING"), Some("RUNNING"), 73 * 60, "stuck"),
             ],
         );
+    }
+
+    #[test]
+    fn nothing_is_taken_to_be_over_within_the_documented_minutes_to_hours() {
+        for (bytes, minutes) in [
+            (Some(0), 60),
+            (Some(7_000_000_000), 71),
+            (Some(1_000_000_000_000), 60 + 1_666),
+            (Some(100_000_000_000_000), 72 * 60),
+            (Some(u64::MAX), 72 * 60),
+            (None, 72 * 60),
+        ] {
+            assert_eq!(at_work_for(bytes).as_mins(), minutes, "{bytes:?}");
+        }
     }
 }

@@ -3,6 +3,7 @@
 //! It only reads. What it must never do: call something restored or failed that it could not see.
 
 use futures_util::FutureExt;
+use jiff::SignedDuration;
 
 use super::follow::{self, Progress};
 use super::notes::Begun;
@@ -17,8 +18,8 @@ use crate::zilliz::transport::Transport;
 pub(super) enum Followed {
     /// A cluster that is made.
     NewCluster,
-    /// Collections that come into a cluster.
-    Collections,
+    /// Collections that come into a cluster, and may be at work for so long where nothing shows it.
+    Collections { at_work_for: SignedDuration },
 }
 
 impl<T: Transport, V: Vault> Restore<'_, '_, T, V> {
@@ -51,14 +52,16 @@ impl<T: Transport, V: Vault> Restore<'_, '_, T, V> {
         };
         // The cluster that receives collections was there before, so it tells something only where the job does not.
         let cluster = match (what, &job) {
-            (Followed::Collections, Some(_)) => None,
+            (Followed::Collections { .. }, Some(_)) => None,
             _ => client.cluster(&begun.cluster).await?,
         };
         let (job, cluster) = (job.as_ref(), cluster.as_ref());
         let age = follow::age(begun.at, client.now());
         Ok(match what {
             Followed::NewCluster => follow::of_cluster(job, cluster, age),
-            Followed::Collections => follow::of_collections(job, cluster, age),
+            Followed::Collections { at_work_for } => {
+                follow::of_collections(job, cluster, age, at_work_for)
+            }
         })
     }
 }

@@ -70,6 +70,8 @@ pub(in crate::zilliz) enum LeftAlone {
     NotSelected,
     /// Something speaks against it under the plan.
     Refused,
+    /// The service does not say where it is.
+    NoRegion,
 }
 
 /// Why each backup of a plan's tiers stays, by its id, as far as the journal knows it. `of` is the cluster, or why a run
@@ -94,6 +96,9 @@ pub(in crate::zilliz) fn reasons(
             }
             (_, Err(LeftAlone::Refused), _) => {
                 "its cluster is refused, so it stays until somebody deletes it"
+            }
+            (_, Err(LeftAlone::NoRegion), _) => {
+                "the service does not say its cluster's region, so runs leave it alone until it does"
             }
             (_, _, None) => {
                 "the plan has no `tiers` any more, so it stays until somebody deletes it"

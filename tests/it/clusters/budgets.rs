@@ -207,3 +207,92 @@ async fn a_dry_run_shows_what_thirty_days_cost_and_changes_nothing() {
     );
     assert_eq!(account.calls("zilliz.set_policy"), set);
 }
+
+/// Seven gigabytes, of which each copy is sent once, and all three are kept for thirty days.
+#[tokio::test(start_paused = true)]
+async fn a_dry_run_by_hand_shows_what_its_backups_cost_in_every_region() {
+    let account = protected().await;
+    let planned = |collections: &[&str]| {
+        let mut request = by_hand();
+        request.dry_run = true;
+        request.by_hand.collections = collections.iter().map(|one| (*one).to_owned()).collect();
+        account.run(request)
+    };
+    let estimate = planned(&[]).await.estimate.unwrap();
+    let whole = estimate.by_hand.unwrap();
+    assert_eq!((whole.backups, whole.at_most), (1, false));
+    let told: Vec<(&str, u64, u64)> = whole
+        .regions
+        .iter()
+        .map(|at| (at.region.as_str(), at.sent_bytes, at.stored_bytes))
+        .collect();
+    let bytes = 7 * super::GB;
+    assert_eq!(
+        told,
+        [
+            (FAR, bytes, bytes),
+            (super::NEAR, bytes, bytes),
+            (HOME, 0, bytes)
+        ]
+    );
+    let parts = whole.regions.iter().map(|at| {
+        let (sending, storing) = (at.sending.unwrap(), at.storing.unwrap());
+        sending.plus(storing)
+    });
+    assert_eq!(whole.total, parts.reduce(lifeboat::price::Between::plus));
+    assert!(whole.total.unwrap().least > MicroDollars(400_000));
+    // How big collections are, nobody tells.
+    let some = planned(&["orders"])
+        .await
+        .estimate
+        .unwrap()
+        .by_hand
+        .unwrap();
+    assert!(some.at_most, "{some:?}");
+    assert_eq!(some.total.unwrap().most, whole.total.unwrap().most);
+    assert_eq!(some.total.unwrap().least, MicroDollars(0));
+    let scheduled = Request {
+        dry_run: true,
+        ..Request::default()
+    };
+    let estimate = account.run(scheduled).await.estimate.unwrap();
+    assert_eq!(estimate.by_hand, None);
+}
+
+/// A budget that the policy keeps is passed by what a person asks for beside it.
+#[tokio::test(start_paused = true)]
+async fn a_hard_budget_counts_the_backup_that_is_about_to_be_made_by_hand() {
+    let mut account = protected().await;
+    // Known exactly: a hard budget stops only what is certain to pass it.
+    let prices = "as_of = \"2026-11-20\"\n[zilliz.stored_gb_month]\ngcp = \"0.02\"\n\
+        [zilliz.sent_gb.gcp-na]\ngcp-na = \"0.02\"\ngcp-eu = \"0.08\"\n[zilliz.parts]\n\
+        gcp-na = [\"gcp-us-west1\", \"gcp-us-east4\"]\ngcp-eu = [\"gcp-europe-west3\"]";
+    account.prices = Prices::parse(prices).unwrap();
+    let big = json!({"bytes": 1_000_000_000_000_u64});
+    account.add_cluster("in01-big", "big", &big);
+    account.back_up().await;
+    account.sleep(24).await;
+    let dry_run = Request {
+        dry_run: true,
+        ..Request::default()
+    };
+    let month = account.run(dry_run).await.estimate.unwrap().total.unwrap();
+    limit(&mut account, None, Some(month.most.0.div_ceil(1_000_000)));
+    assert_ne!(state(&account.back_up().await), State::OverHard);
+    let asked = |cluster: &str| {
+        let mut request = by_hand();
+        request.scheduled_time = None;
+        request.by_hand.cluster = Some(cluster.to_owned());
+        request
+    };
+    let report = account.run(asked("big")).await;
+    assert_eq!(failures(&report), "over_budget", "{report:#?}");
+    assert_eq!(account.calls("zilliz.create_backup"), 0);
+    assert_eq!(state(&report), State::OverHard);
+    // The small one alone is counted where it alone is meant.
+    let mut small = asked("orders-prod");
+    small.dry_run = true;
+    let told = account.run(small).await.estimate.unwrap().by_hand.unwrap();
+    assert_eq!(told.backups, 1);
+    assert_eq!(told.regions[0].sent_bytes, 7 * super::GB);
+}

@@ -136,7 +136,7 @@ async fn tiers_that_nobody_can_read_are_unknown_and_not_free() {
     nights(&account, 3).await;
     limit(&mut account, None, Some(1_000));
     assert_eq!(told(&account).await.budget.unwrap().state, State::Within);
-    let broken = Path::from(format!("journal/tiers/prod/{CLUSTER}-1.json"));
+    let broken = Path::from(format!("journal/clusters/tiers/prod/{CLUSTER}-1.json"));
     objects.put(&broken, "{".into()).await.unwrap();
     let report = told(&account).await;
     let estimate = report.estimate.unwrap();

@@ -2,6 +2,7 @@
 //!
 //! Half as many as `LIFEBOAT_HISTORIES` says; a failure prints its seed, and `LIFEBOAT_SEED` plays that one alone.
 
+mod bringing;
 mod lost_nights;
 mod worst_day;
 
@@ -9,6 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use fastrand::Rng;
+use futures_util::FutureExt;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
@@ -19,9 +21,10 @@ use lifeboat::report::Outcome;
 use lifeboat::zilliz::ClusterReport;
 use serde_json::{Value, json};
 
+use self::bringing::Bringing;
 use self::lost_nights::LostNights;
 use self::worst_day::WorstDays;
-use super::tiers::{by_somebody_else, family, kept, tiered};
+use super::tiers::{by_somebody_else, delete, family, kept, tiered};
 use super::{Account, CLUSTER, FAR, HOME, NEAR};
 use crate::histories::{Tally, number, play, play_all};
 
@@ -45,6 +48,8 @@ struct History {
     lost_nights: LostNights,
     /// Of every second history.
     worst_days: Option<WorstDays>,
+    /// Of every fourth, and of none that has worst days.
+    bringing: Option<Bringing>,
 }
 
 /// The newest of the last two days and weeks.
@@ -88,6 +93,10 @@ fn weeks_of_trouble_make_one_of_each_and_leave_no_region_silently_unprotected() 
             "passwords lost",
             "restores killed",
             "restores left open and held",
+            "collections restored",
+            "collections in doubt",
+            "collections killed",
+            "collections held",
         ] {
             assert!(tally.of(what) > 0, "{what}: {tally}");
         }
@@ -100,7 +109,9 @@ impl History {
         let plan = tiered("daily = 2\nweekly = 2").replace("[\"*\"]", "[\"*-prod\"]");
         let account = Account::with(&plan).with_journal();
         account.add_cluster(SECOND, "users-prod", &json!({"bytes": 100_000_000_u64}));
+        let bringing = bringing::is_played(seed).then(|| Bringing::new(seed, &account));
         Self {
+            bringing,
             tally: Tally::default(),
             account,
             random: Rng::with_seed(seed),
@@ -119,6 +130,7 @@ impl History {
         }
         self.account.faults(json!([]));
         self.end_worst_days().await;
+        self.end_bringing().await;
         self.carry_on_to_the_end().await;
         self.judged().await;
         self.account.sleep(48).await;
@@ -150,6 +162,8 @@ impl History {
     }
 
     async fn day(&mut self, day: u64) {
+        // First, because it leaves no faults, and those of the day's end are the night's.
+        self.bring().await;
         if self.random.u8(..4) == 0 {
             self.somebody_drifts();
         }
@@ -368,12 +382,12 @@ impl History {
                 .iter()
                 .filter_map(|days| days.needs(self.account.wire.now())),
         );
-        // Copies count once they stood: the service itself takes away one that failed.
+        let bringing = self.bringing.iter();
+        must_stand.extend(bringing.flat_map(|days| days.needs(self.account.wire.now())));
         let backups = self.account.known("backups");
         self.lost_nights.look(&backups);
-        let theirs = self.theirs.iter();
-        let copies = theirs.flat_map(|original| self.lost_nights.copies_of(original));
-        let their_copies: BTreeSet<&String> = copies.collect();
+        let is_theirs = |id: &Value| id.as_str().is_some_and(|id| self.theirs.contains(id));
+        let failed = self.taken_away_by_the_service();
         for backup in &backups {
             let id = backup["id"].as_str().unwrap();
             let is_gone = backup["status"] == "DELETED" && backup["method"] == "MANUAL";
@@ -381,11 +395,20 @@ impl History {
                 !is_gone || !must_stand.contains(id),
                 "{id} was to stand: {backup}"
             );
+            let is_theirs = is_theirs(&backup["id"]) || is_theirs(&backup["original"]);
             assert!(
-                !is_gone || !self.theirs.contains(id) && !their_copies.contains(&id.to_owned()),
+                !is_gone || !is_theirs || failed.contains(id),
                 "{backup} was somebody else's"
             );
         }
+    }
+
+    /// Copies that failed, which nobody ever deleted: nothing of them is left.
+    fn taken_away_by_the_service(&self) -> BTreeSet<String> {
+        let jobs = self.account.known("jobs");
+        let failed = jobs.iter().filter(|job| job["ending"] == "failure");
+        let copies = failed.filter_map(|job| job["work"]["copy"]["backup"].as_str());
+        copies.map(str::to_owned).collect()
     }
 
     /// After nights without trouble, what stands of the plan's own is what the rules keep, in every region.
@@ -451,5 +474,28 @@ impl History {
                 assert!(is_told, "nobody tells of {backup}: {history:#?}");
             }
         }
+    }
+}
+
+/// The judge itself: whatever is deleted of what somebody else had made, in whatever region, seen there before or not.
+#[tokio::test(start_paused = true)]
+async fn the_judge_sees_whatever_of_somebody_elses_is_deleted() {
+    for (region, was_seen) in [(HOME, true), (NEAR, true), (FAR, true), (FAR, false)] {
+        let mut history = History::new(3);
+        let original = by_somebody_else(&history.account).unwrap();
+        history.theirs.insert(original.clone());
+        history.account.sleep(1).await;
+        if was_seen {
+            history.only_what_is_due_is_gone().await;
+        }
+        let backups = history.account.known("backups");
+        let its = family(&history.account, &original);
+        let is_it = |backup: &&Value| {
+            backup["region"] == region && its.contains(backup["id"].as_str().unwrap())
+        };
+        let one = backups.iter().find(is_it).unwrap();
+        delete(&history.account, one["id"].as_str().unwrap());
+        let judged = std::panic::AssertUnwindSafe(history.only_what_is_due_is_gone());
+        assert!(judged.catch_unwind().await.is_err(), "{region} {was_seen}");
     }
 }

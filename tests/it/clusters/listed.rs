@@ -195,7 +195,7 @@ async fn without_the_journals_word_nobody_is_called_the_owner_and_all_are_still_
     let objects = Arc::new(InMemory::new());
     let mut account = Account::with(&tiered("daily = 2")).with_journal_in(&objects);
     mixed(&account).await;
-    let broken = Path::from(format!("journal/tiers/prod/{CLUSTER}-1.json"));
+    let broken = Path::from(format!("journal/clusters/tiers/prod/{CLUSTER}-1.json"));
     objects.put(&broken, "{".into()).await.unwrap();
     let unread = account.list().await;
     assert_eq!(

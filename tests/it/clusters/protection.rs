@@ -1,10 +1,19 @@
 //! A region without a recent backup is a failure, and says why.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use lifeboat::event::Request;
+use lifeboat::journal::Journal;
 use lifeboat::report::Outcome;
+use object_store::ObjectStoreExt;
+use object_store::memory::InMemory;
+use object_store::path::Path;
 use serde_json::json;
 
+use crate::faulty_store::{Fate, FaultyStore};
+
+use super::tiers::by_somebody_else;
 use super::{Account, CLUSTER, FAR, NEAR, PLAN, failures, plans, states};
 
 #[tokio::test(start_paused = true)]
@@ -147,6 +156,111 @@ async fn a_single_lost_night_and_a_single_lost_copy_are_told_with_their_reason()
     }
 }
 
+/// Without a journal, a backup that is older than the window shows that there was a policy, however many were made by hand
+/// since.
+#[tokio::test(start_paused = true)]
+async fn backups_by_hand_do_not_hide_that_a_lost_night_was_asked_for() {
+    let account = Account::new();
+    every_morning(&account).await;
+    for _ in 0..2 {
+        by_somebody_else(&account).unwrap();
+        account.sleep(1).await;
+    }
+    account.faults(json!([{"match": {"operation": "zilliz.automatic_backup"}, "fault": {"fail_operation": true}}]));
+    account.sleep(22).await;
+    account.faults(json!([]));
+    account.sleep(24).await;
+    let missed = "window_missed window_missed window_missed";
+    assert_eq!(states(&account.back_up().await), missed);
+}
+
+/// A run that could not read the backups has judged nothing, so the next one does.
+#[tokio::test(start_paused = true)]
+async fn a_lost_night_that_could_not_be_seen_is_told_when_it_can() {
+    let account = Account::new().with_journal();
+    every_morning(&account).await;
+    account.back_up().await;
+    account.faults(json!([{"match": {"operation": "zilliz.automatic_backup"}, "fault": {"fail_operation": true}}]));
+    account.sleep(24).await;
+    account.faults(json!([]));
+    let well = "protected protected protected";
+    assert_eq!(states(&account.back_up().await), well);
+    account.sleep(24).await;
+    account
+        .faults(json!([{"match": {"operation": "zilliz.list_backups"}, "fault": {"status": 500}}]));
+    let unread = "unknown unknown unknown";
+    assert_eq!(states(&account.back_up().await), unread);
+    account.faults(json!([]));
+    account.sleep(24).await;
+    let report = account.back_up().await;
+    let missed = "window_missed window_missed window_missed";
+    assert_eq!(states(&report), missed, "{report:#?}");
+    let message = &report.failures.shown[0].message;
+    assert!(message.contains("2026-11-24T02:00:00Z"), "{message}");
+}
+
+/// What earlier runs wrote down is no backup: without it, the backups that stand tell, and somebody is told.
+#[tokio::test(start_paused = true)]
+async fn what_was_written_down_and_can_not_be_read_is_told() {
+    let account = Account::new().with_journal();
+    account.back_up().await;
+    account.sleep(24).await;
+    let objects = account.wire.objects.as_ref().unwrap();
+    let path = Path::from("journal/clusters/watch/prod.json");
+    objects.put(&path, b"[]".to_vec().into()).await.unwrap();
+    let report = account.back_up().await;
+    assert_eq!(report.counts.protected, 3, "{report:#?}");
+    let warned = report.warnings.shown.join("\n");
+    assert!(warned.contains("watch/prod.json"), "{warned}");
+    account.sleep(24).await;
+    let report = account.back_up().await;
+    assert_eq!(report.warnings.len(), 0, "{:?}", report.warnings);
+}
+
+/// A journal that fills up in the midst of a run.
+#[tokio::test(start_paused = true)]
+async fn what_could_not_be_written_down_fails_the_run() {
+    let mut told = 0;
+    for passing in 0..8 {
+        let objects = Arc::new(InMemory::new());
+        let full = FaultyStore::over(&objects, 1);
+        full.next_writes(std::iter::repeat_n(Fate::Passes, passing));
+        full.next_writes(std::iter::repeat_n(Fate::FailsBefore, 10_000));
+        let mut account = Account::new();
+        account.journal = Some(Journal::on(Arc::new(full), Path::from("journal")));
+        let report = account.back_up().await;
+        let path = Path::from("journal/watch/prod.json");
+        let is_written = objects.get(&path).await.is_ok();
+        let failures = format!("{:?}", report.failures);
+        let is_told = failures.contains("looked after was not written down");
+        let had_no_journal = report.failures.shown[0].error.starts_with("journal");
+        assert!(
+            is_written || is_told || had_no_journal,
+            "{passing}: {failures}"
+        );
+        told += u64::from(is_told);
+    }
+    assert!(told > 0);
+}
+
+/// A run that had no time for a cluster forgets nothing of it.
+#[tokio::test(start_paused = true)]
+async fn a_cluster_for_which_time_ran_out_is_missed_all_the_same_when_it_disappears() {
+    let document = PLAN.replace("[\"*\"]", "[\"*-prod\"]");
+    let account = Account::with(&document).with_journal();
+    account.add_cluster("in01-2", "users-prod", &json!({}));
+    account.back_up().await;
+    account.sleep(24).await;
+    account.faults(json!([{"match": {"operation": "zilliz.describe_policy"}, "fault": {"latency_ms": 20_000}}]));
+    let hurried = Duration::from_secs(10);
+    let report = account.run_within(Request::default(), hurried).await;
+    assert_eq!(failures(&report), "out_of_time out_of_time");
+    account.faults(json!([]));
+    account.add_cluster("in01-2", "users-renamed", &json!({}));
+    account.sleep(23).await;
+    assert_eq!(failures(&account.back_up().await), "cluster_gone");
+}
+
 /// The day after a plan was changed from one weekday to all of them, nothing is lost that nobody had asked for.
 #[tokio::test(start_paused = true)]
 async fn a_schedule_that_was_changed_is_asked_for_from_then_on() {
@@ -200,6 +314,35 @@ async fn a_cluster_that_disappears_is_told_as_long_as_backups_of_it_stand() {
     assert_eq!(account.back_up().await.warnings.len(), 1);
     account.sleep(24).await;
     assert_eq!(account.back_up().await.warnings.len(), 0);
+}
+
+/// With its last backup nothing is left to bring back, so it is told once more, and forgotten.
+#[tokio::test(start_paused = true)]
+async fn a_cluster_that_disappeared_is_forgotten_with_its_last_backup() {
+    let document = PLAN.replace("[\"*\"]", "[\"*-prod\"]");
+    let account = Account::with(&document).with_journal();
+    account.add_cluster("in01-2", "users-prod", &json!({}));
+    account.back_up().await;
+    account.sleep(24).await;
+    account.add_cluster("in01-2", "users-renamed", &json!({}));
+    let off = json!({"enabled": false, "crossRegionCopies": []});
+    account.set_policy("in01-2", &off);
+    account.sleep(32 * 24).await;
+    let report = account.back_up().await;
+    let warned = &report.warnings.shown;
+    assert!(
+        warned.len() == 1
+            && warned[0].contains("users-prod")
+            && warned[0].contains("it is forgotten"),
+        "{warned:?}"
+    );
+    account.sleep(24).await;
+    let report = account.back_up().await;
+    assert_eq!(
+        (report.outcome, report.warnings.len()),
+        (Outcome::Succeeded, 0),
+        "{report:#?}"
+    );
 }
 
 #[tokio::test(start_paused = true)]

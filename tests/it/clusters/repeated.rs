@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use lifeboat::Lifeboat;
 use lifeboat::clock::Clock;
-use lifeboat::event::Request;
+use lifeboat::event::{Action, Request};
 use lifeboat::plan::Settings;
 use lifeboat::report::Outcome;
 use lifeboat_emulator::Method;
@@ -42,16 +42,75 @@ async fn an_event_without_a_scheduled_time_that_comes_again_is_the_same_backup()
         tokio::time::sleep(Duration::from_mins(1)).await;
     }
     exactly_one_of_each(&account);
-    // Another event is another backup, and what says its time is of that time.
+    // Another event is another backup.
     let request = door.as_first_delivered(event(), "8f5e-2").await.unwrap();
     account.run(request).await;
     assert_eq!(made(&account).len(), 6);
-    let said = by_hand();
-    let same = door
-        .as_first_delivered(said.clone(), "8f5e-1")
-        .await
-        .unwrap();
-    assert_eq!(same.scheduled_time, said.scheduled_time);
+    // What says its time is of that time, and what makes nothing is of the moment at which it is asked for.
+    let said = Some(account.wire.now());
+    let dry_run = Request {
+        dry_run: true,
+        ..event()
+    };
+    for (request, time) in [
+        (event(), Some(super::BEGIN.parse().unwrap())),
+        (
+            Request {
+                scheduled_time: said,
+                ..event()
+            },
+            said,
+        ),
+        (dry_run, None),
+        (
+            Request {
+                action: Action::Prune,
+                ..Request::default()
+            },
+            None,
+        ),
+        (
+            Request {
+                action: Action::Restore,
+                ..Request::default()
+            },
+            None,
+        ),
+    ] {
+        let told = door.as_first_delivered(request.clone(), "8f5e-1").await;
+        assert_eq!(told.unwrap().scheduled_time, time, "{request:?}");
+    }
+}
+
+/// A backup by hand stays for ever, so none is made while nobody can tell whether its event came before.
+#[tokio::test(start_paused = true)]
+async fn a_journal_that_can_not_tell_whether_an_event_came_before_stops_backups_by_hand_and_no_others()
+ {
+    let folder = tempfile::tempdir().unwrap();
+    let journal = format!("file://{}", folder.path().display());
+    let environment = [
+        ("LIFEBOAT_CONFIG", PLAN),
+        ("LIFEBOAT_JOURNAL", journal.as_str()),
+        ("ZILLIZ_API_KEY", KEY),
+    ];
+    let environment = environment.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let settings = Settings::from_environment(&environment).unwrap();
+    let account = Account::new();
+    let wire = account.wire.clone();
+    let door = Lifeboat::connect(settings, Clock::new(move || wire.now())).unwrap();
+    // Where events are to be remembered, there is something else.
+    std::fs::write(folder.path().join("events"), "a file").unwrap();
+    for manual in [true, false] {
+        let request = Request {
+            manual,
+            ..Request::default()
+        };
+        let told = door.as_first_delivered(request, "8f5e-1").await;
+        assert_eq!(told.is_err(), manual, "{told:?}");
+        if let Ok(request) = told {
+            assert_eq!(request.scheduled_time, None);
+        }
+    }
 }
 
 /// The original of the first event was deleted after it had been copied; the event comes again.
@@ -151,4 +210,30 @@ async fn what_is_found_after_silence_is_told_and_on_a_laptop_nobody_says_that_it
             again.warnings
         );
     }
+}
+
+/// The same while its copies are still being made, and nothing is in history yet.
+#[tokio::test(start_paused = true)]
+async fn what_is_found_after_silence_is_in_doubt_on_a_laptop_while_its_run_is_open_too() {
+    let mut account = Account::with(&tiered("daily = 2")).with_journal();
+    account.is_shared = false;
+    account.wire.emulator.update_settings(|settings| {
+        settings.zilliz.copy_bytes_per_second = 1_000_000;
+    });
+    account.faults(json!([{"match": {"operation": "zilliz.create_backup"}, "fault": {"reset": "before"}, "times": 1}]));
+    let theirs = async {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        by_somebody_else(&account).unwrap()
+    };
+    let (report, theirs) = tokio::join!(account.run(by_hand()), theirs);
+    assert!(report.stays_open, "{report:#?}");
+    let list = account.list().await;
+    let mut lines = list.backups.shown.iter();
+    let line = lines.find(|line| line.backup == theirs).unwrap();
+    assert!(
+        line.why
+            .contains("only the journal of the nightly runs knows"),
+        "{}",
+        line.why
+    );
 }

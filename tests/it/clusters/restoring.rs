@@ -17,9 +17,7 @@ use lifeboat::event::{Event, Request};
 use lifeboat::journal::Journal;
 use lifeboat::report::Size;
 use lifeboat::restore::{How, Kept};
-use lifeboat::secret::{ApiKey, KeySource};
 use lifeboat::zilliz::ClusterRestoreReport;
-use lifeboat::zilliz::client::Client;
 use lifeboat::zilliz::restore::asked::Asked;
 use lifeboat::zilliz::restore::notes::PasswordFate;
 use lifeboat::zilliz::restore::password::{OneTime, Vault, VaultError};
@@ -109,10 +107,9 @@ pub(super) async fn invoke(
     how: How,
     time: Duration,
 ) -> ClusterRestoreReport {
-    let (wire, clock) = (account.wire.clone(), account.clock());
-    let key = Arc::new(ApiKey::new(KeySource::Given(KEY.into())));
-    let client = Client::new(wire, key, clock.clone());
-    let kept = account.journal.as_ref();
+    let (client, clock) = (account.client(), account.clock());
+    let whole = account.whole_journal();
+    let kept = whole.as_ref().or(account.journal.as_ref());
     let world = World {
         plan: &account.plans[0],
         client: &client,
@@ -246,6 +243,15 @@ impl Desk {
         self.restore_within(&asked, How::OneMoreLook, MINUTES).await
     }
 
+    /// What a restore comes to that the five-minute tick carries on with.
+    async fn carried_on(&self, mut report: ClusterRestoreReport) -> ClusterRestoreReport {
+        while report.stays_open {
+            tokio::time::sleep(Duration::from_mins(5)).await;
+            report = self.tick().await;
+        }
+        report
+    }
+
     async fn is_open(&self) -> bool {
         let journal = of_restores(self.account.journal.as_ref().unwrap());
         !journal.open_runs().await.unwrap().runs.is_empty()
@@ -306,6 +312,13 @@ fn failures(report: &ClusterRestoreReport) -> String {
 fn states(report: &ClusterRestoreReport) -> String {
     let states = report.jobs.shown.iter().map(|line| line.state.as_str());
     states.collect::<Vec<_>>().join(" ")
+}
+
+/// Each item's error, whichever invocation told it.
+fn errors(report: &ClusterRestoreReport) -> String {
+    let lines = report.jobs.shown.iter();
+    let errors = lines.map(|line| line.error.as_deref().unwrap_or("-"));
+    errors.collect::<Vec<_>>().join(" ")
 }
 
 /// Whether the password is where it was meant to go.

@@ -139,7 +139,7 @@ pub(super) fn by_somebody_else(account: &Account) -> Option<String> {
     body["data"]["backupId"].as_str().map(str::to_owned)
 }
 
-fn delete(account: &Account, id: &str) {
+pub(super) fn delete(account: &Account, id: &str) {
     let path = format!("/zilliz/v2/clusters/{CLUSTER}/backups/{id}");
     let _ = account
         .wire
@@ -408,7 +408,7 @@ async fn a_lease_that_was_taken_away_stops_deletion() {
     let thief = async {
         tokio::time::sleep(Duration::from_mins(2)).await;
         objects
-            .delete(&Path::from("journal/leases/prod.json"))
+            .delete(&Path::from("journal/clusters/leases/prod.json"))
             .await
             .unwrap();
     };
@@ -612,7 +612,7 @@ async fn what_can_not_be_read_to_its_end_lets_nothing_be_deleted() {
     let account = with_tiers("daily = 1").with_journal_in(&objects);
     night(&account).await;
     account.sleep(24).await;
-    let foreign = Path::from("journal/tiers/prod/in01-x-0000000000.json");
+    let foreign = Path::from("journal/clusters/tiers/prod/in01-x-0000000000.json");
     objects
         .put(&foreign, "{\"what\": \"is this\"}".into())
         .await
@@ -683,7 +683,7 @@ async fn one_that_is_being_restored_stays_as_long_and_what_is_held_must_be_reada
         .into_keys()
         .next()
         .unwrap();
-    let hold = Path::from("journal/holds/one.json");
+    let hold = Path::from("journal/clusters/holds/one.json");
     let until = account.wire.now() + SignedDuration::from_hours(30);
     let written =
         json!({"restore": "one", "region": NEAR, "backups": [backup], "expires_at": until});
@@ -1002,7 +1002,7 @@ async fn an_original_stays_beside_whatever_may_be_its_copy() {
         let account = with_tiers("daily = 1").with_journal_in(&objects);
         night(&account).await;
         let tiers: Vec<_> = objects
-            .list(Some(&Path::from("journal/tiers/prod")))
+            .list(Some(&Path::from("journal/clusters/tiers/prod")))
             .collect()
             .await;
         let [Ok(object)] = tiers.as_slice() else {

@@ -42,15 +42,6 @@ impl LostNights {
         }
     }
 
-    /// Copies that stood at some time, of an original.
-    pub(super) fn copies_of<'a>(&'a self, original: &'a str) -> impl Iterator<Item = &'a String> {
-        let of_it = self
-            .stood
-            .iter()
-            .filter(move |(_, backup)| backup["original"] == original);
-        of_it.map(|(id, _)| id)
-    }
-
     /// Takes in what a run that judged has told.
     pub(super) fn read(&mut self, report: &ClusterReport) {
         if report.regions.is_empty() {

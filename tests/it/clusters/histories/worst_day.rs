@@ -195,8 +195,8 @@ impl History {
     }
 
     /// Whether the tick would find one.
-    async fn journal_knows_a_restore(&self) -> bool {
-        let journal = of_restores(self.account.journal.as_ref().unwrap());
+    pub(super) async fn journal_knows_a_restore(&self) -> bool {
+        let journal = of_restores(&self.account.whole_journal().unwrap());
         match journal.open_runs().await.unwrap().runs.first() {
             Some(open) => !journal.entries(&open.key).await.unwrap().is_empty(),
             None => false,
