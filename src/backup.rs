@@ -525,7 +525,10 @@ impl<S: Service> Jobs<'_, S> {
             way: &origin.way,
         };
         let comparison = verify::compare(source, copy, terms);
-        let found = self.notes.keeping_milestones(comparison).await?;
+        let found = self
+            .notes
+            .keeping_milestones((self.target_name, name.source()), comparison)
+            .await?;
         let verdict = found.verdict.clone();
         record.closer = Some(found);
         match verdict {

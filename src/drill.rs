@@ -38,7 +38,7 @@ use crate::name::{BackupName, Namespace, ScratchName};
 use crate::plan::{Plan, Target};
 use crate::restore::{
     Chosen, How, Jobs, Order, PATIENCE, Purpose, RestoreError, RestoreRecord, RestoreState, Route,
-    World, ended_before, in_flight,
+    World, ended_before, in_flight, moved,
 };
 use crate::resume::{Notes, Pasts};
 use crate::run::{READ_AT_ONCE, Step, Watch};
@@ -156,6 +156,7 @@ pub async fn drill<S: Service>(
         pasts: Pasts::default(),
         opened_at: begun_at,
         begun: false,
+        begun_in: None,
         orders: Vec::new(),
         earlier: Vec::new(),
         others: Vec::new(),
@@ -201,6 +202,8 @@ struct Drill<'a, 'w, S> {
     opened_at: Timestamp,
     /// Copies may have been started.
     begun: bool,
+    /// Where its backups were and where it drilled them when it began.
+    begun_in: Option<(Region, Region)>,
     orders: Vec<(Order, ScratchName)>,
     /// How the same request ended when it was last carried out to its end.
     earlier: Vec<JobLine>,
@@ -289,6 +292,19 @@ impl<S: Service> Drill<'_, '_, S> {
         self.given_up = true;
         let message = "this drill was not finished within a day and is given up; drill again, with a level or a namespace that takes less time";
         self.report.fail(None, "abandoned", message.to_owned());
+        let there = &self.begun_in;
+        if let (Some((_, region)), Some(_)) = (there, moved(there.as_ref(), &self.world.regions()))
+        {
+            for (order, _) in &self.orders {
+                let message = format!(
+                    "given up after a day; the plan had other regions when it began, and its scratch `{}` may still stand in {region}: delete it there by hand",
+                    order.destination
+                );
+                let state = DrillState::Failed;
+                self.report.add_left(order, state, "moved", &message);
+            }
+            return;
+        }
         let scratches = scratches(
             self.world,
             &self.clock,

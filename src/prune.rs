@@ -430,7 +430,9 @@ impl<S: Service> Pruning<'_, S> {
         });
         let certificate = match certified {
             Ok(certificate) => certificate,
-            Err(_) if began.elapsed() > EVIDENCE_LASTS => return Ok(Deletion::TooSlow),
+            Err(Refusal::ClocksDisagree) if began.elapsed() > EVIDENCE_LASTS => {
+                return Ok(Deletion::TooSlow);
+            }
             Err(refusal) => return Ok(Deletion::Refused(refusal)),
         };
         if !self.clock.agrees() {

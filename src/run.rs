@@ -163,6 +163,7 @@ pub async fn run<S: Service>(
         given_up: false,
         unlisted: false,
         compared: BTreeSet::new(),
+        sealed_rows: verifying::SealedRows::default(),
         over_budget: None,
         report,
     };
@@ -200,6 +201,8 @@ struct Run<'a, 'w, S> {
     unlisted: bool,
     /// Targets and sources whose backups a job of this invocation has compared.
     compared: BTreeSet<(usize, Namespace)>,
+    /// With how many rows earlier runs sealed what is verified now.
+    sealed_rows: verifying::SealedRows,
     /// Why nothing new may be copied, if that is so.
     over_budget: Option<OverBudget>,
     report: Report,

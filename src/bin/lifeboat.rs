@@ -375,7 +375,7 @@ fn how_to_go_on(request: &Request) -> &'static str {
             "what was done is done, and the rest was not; the same command goes on"
         }
         Action::Verify => {
-            "nothing was changed. With LIFEBOAT_JOURNAL, what was being compared row by row goes on about where it was when the same command is given again; without, it begins anew"
+            "nothing was changed. With LIFEBOAT_JOURNAL, a backup that was just being compared row by row with its source or its like goes on about where it was when the same command is given again within a day; everything else begins anew"
         }
         _ => "nothing was changed",
     }

@@ -91,6 +91,7 @@ impl<S: Service> Drill<'_, '_, S> {
         }
         if remembered.begun {
             self.begun = true;
+            self.begun_in.clone_from(&remembered.regions);
             self.report.sources = remembered.sources;
             self.pasts = Pasts::of(log.entries());
             let orders = remembered.orders(self.world.plan, self.world.target);

@@ -9,7 +9,7 @@ use super::asked::Asked;
 use super::{Drill, LONGEST_DRILL, Remembered, scratches, word_of};
 use crate::journal::{JobLine, JournalError, OpenRun};
 use crate::report::Outcome;
-use crate::restore::Kept;
+use crate::restore::{Kept, moved};
 use crate::resume::Pasts;
 use crate::service::Service;
 
@@ -55,6 +55,11 @@ impl<S: Service> Drill<'_, '_, S> {
         if !remembered.asked.as_ref().is_none_or(|of| self.is_here(of)) {
             return Ok(Some(
                 "its scratches stand in another region; `resume` ends it",
+            ));
+        }
+        if moved(remembered.regions.as_ref(), &self.world.regions()).is_some() {
+            return Ok(Some(
+                "the plan had other regions when it began, and its scratches stand there; put them back and `resume` ends it, or delete them by hand",
             ));
         }
         let orders = remembered.orders(self.world.plan, self.world.target);

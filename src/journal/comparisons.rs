@@ -26,6 +26,10 @@ pub struct Comparison<'a> {
 /// How far it came.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reached {
+    /// When its first row was read, UTC: what was read long ago says nothing of today.
+    pub began_at: Timestamp,
+    /// What the backup is compared with.
+    pub other: String,
     /// The two sides as they were.
     pub sides: [Unwritten; 2],
     /// Up to where nothing differed.

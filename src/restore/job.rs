@@ -319,7 +319,10 @@ impl<S: Service> Jobs<'_, S> {
             clock: self.clock,
         };
         let comparison = verify::compare(backup, copy, terms);
-        let found = self.notes.keeping_milestones(comparison).await?;
+        let found = self
+            .notes
+            .keeping_milestones((self.target_name, order.backup.source()), comparison)
+            .await?;
         record.comparing = Some(self.clock.now().duration_since(began));
         record.cost = found.cost;
         record.digest = match (&found.verdict, found.digests) {

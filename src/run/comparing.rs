@@ -1,22 +1,30 @@
 //! Two standing namespaces compared by `verify` and `seal`, on from where an earlier comparison of them was cut short.
 //!
-//! What it must never do: go on from there when either side was written since, or fail because of the journal: without it, a
+//! What it must never do: go on from there when either side was written since, or read a day ago, or fail because of the journal: without it, a
 //! comparison begins anew.
 
 use std::cell::Cell;
 use std::convert::Infallible;
 
+use jiff::{SignedDuration, Timestamp};
 use tokio::time::sleep;
 use tracing::warn;
 
 use super::Run;
 use crate::journal::{Comparison, Journal, JournalError, Reached, Unwritten};
+use crate::name::Namespace;
 use crate::resume::MILESTONES_EVERY;
 use crate::service::{Patient, Service, ServiceError};
 use crate::verify::{self, Compared, End, Level, Milestone, Terms, Way};
 
+/// What was read longer ago is read again: whoever verifies wants to know how it is now.
+const LASTS: SignedDuration = SignedDuration::from_hours(24);
+
 /// A comparison that is remembered.
 struct Remembered<'a> {
+    other: &'a Namespace,
+    now: Timestamp,
+    began_at: Cell<Timestamp>,
     journal: &'a Journal,
     comparison: Comparison<'a>,
     sides: [Unwritten; 2],
@@ -51,6 +59,9 @@ impl<S: Service> Run<'_, '_, S> {
                 backup: backup.namespace.as_str(),
                 with: other.service.region(),
             },
+            other: other.namespace,
+            now: self.clock.now(),
+            began_at: Cell::new(self.clock.now()),
             sides: [other_shown.into(), backup_shown.into()],
             is_there: Cell::new(false),
         };
@@ -72,10 +83,16 @@ impl Remembered<'_> {
         let reached = self.journal.reached(self.comparison).await;
         let reached = reached.unwrap_or_else(|error| {
             tell(&error);
+            self.is_there.set(true);
             None
         })?;
         self.is_there.set(true);
-        (reached.sides == self.sides).then_some(reached.up_to)
+        let same = reached.sides == self.sides && reached.other == self.other.as_str();
+        let fresh = self.now.duration_since(reached.began_at).abs() <= LASTS;
+        (same && fresh).then(|| {
+            self.began_at.set(reached.began_at);
+            reached.up_to
+        })
     }
 
     /// Writes down how far it is, for as long as this is polled.
@@ -86,7 +103,12 @@ impl Remembered<'_> {
             let up_to = way.reached();
             if let (Some(up_to), true) = (up_to.clone(), up_to != written) {
                 let sides = self.sides;
-                let reached = Reached { sides, up_to };
+                let reached = Reached {
+                    began_at: self.began_at.get(),
+                    other: self.other.to_string(),
+                    sides,
+                    up_to,
+                };
                 self.is_there.set(true);
                 if let Err(error) = self.journal.write_reached(self.comparison, &reached).await {
                     tell(&error);

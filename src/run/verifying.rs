@@ -4,20 +4,23 @@
 //! another target, if there is one; else nothing is proven, and that is said. Deletes nothing, and seals nothing that is
 //! damaged, or that somebody may still be making.
 
+use std::collections::{BTreeMap, btree_map};
+
 use futures_util::FutureExt;
 use futures_util::stream::{self, StreamExt};
 use jiff::Timestamp;
+use tokio::sync::Mutex;
 use tokio::time::error::Elapsed;
 use tokio::time::timeout_at;
 use tracing::{info, warn};
 
 use super::{READ_AT_ONCE, Run, Side, Step};
 use crate::backup::JobState;
-use crate::journal::RunKey;
+use crate::journal::{Journal, RunKey};
 use crate::name::{BackupName, Class};
 use crate::prune::Inventory;
 use crate::service::{Service, ServiceError};
-use crate::slot::{CLOCK_MARGIN, LATEST_START};
+use crate::slot::{CLOCK_MARGIN, LATEST_START, Slot};
 use crate::verify::{self, End, Finding, Level, Mismatch, Terms, Verdict, Verified, Way};
 
 /// Backups that are compared before what was found is reported.
@@ -29,6 +32,23 @@ type Picked<'s, 'w, S> = (&'s Side<'w, S>, BackupName);
 type Looked = Result<Result<Verified, ServiceError>, Elapsed>;
 /// Why a backup is not sealed, in a stable word and a sentence.
 type Unsealed = (&'static str, String);
+
+/// Rows of each backup that a run sealed, by target and name.
+type Sealed = BTreeMap<(String, String), u64>;
+/// The same by run: its slot, and whether somebody asked for it by hand. Read once each.
+pub(super) type SealedRows = Mutex<BTreeMap<(Slot, bool), Sealed>>;
+
+async fn sealed_by(journal: &Journal, key: &RunKey) -> Sealed {
+    let record = journal.record(key).await.unwrap_or_else(|error| {
+        warn!(error = error.word(), detail = %error, "what backups were sealed with can't be read");
+        None
+    });
+    let jobs = record.into_iter().flat_map(|record| record.jobs);
+    let sealed = jobs.filter(|line| line.state == JobState::Sealed.word());
+    sealed
+        .filter_map(|line| Some(((line.target, line.backup?), line.rows)))
+        .collect()
+}
 
 impl<'w, S: Service> Run<'_, 'w, S> {
     /// Compares every backup that was picked, and changes nothing.
@@ -48,7 +68,7 @@ impl<'w, S: Service> Run<'_, 'w, S> {
                     }
                     Err(_) => {
                         let message = if self.world.journal.is_some() && level == Level::Full {
-                            "time ran out before it was compared; ask for the same again, and it goes on about where it was"
+                            "time ran out before it was compared; ask for fewer at once, or from a terminal. If rows of this one were being compared with its source or its like, that goes on about where it was for a day"
                         } else {
                             "time ran out before it was compared; ask for fewer at once, or from a terminal"
                         };
@@ -206,26 +226,25 @@ impl<'w, S: Service> Run<'_, 'w, S> {
         })
     }
 
-    /// How many rows a backup had when its run sealed it, if the journal remembers that.
+    /// How many rows a backup had when its run sealed it, if the journal remembers that. A run that found it sealed counted
+    /// later, and says nothing of then.
     async fn rows_when_sealed(&self, side: &Side<'_, S>, name: &BackupName) -> Option<u64> {
-        let key = RunKey {
-            plan: self.world.plan.name.clone(),
-            slot: name.slot(),
-            class: name.class(),
+        let journal = self.world.journal?;
+        // Held while a record is read, so that its thousand backups read it once.
+        let mut known = self.sealed_rows.lock().await;
+        let of_run = match known.entry((name.slot(), name.class() == Class::Manual)) {
+            btree_map::Entry::Occupied(known) => known.into_mut(),
+            btree_map::Entry::Vacant(unknown) => {
+                let key = RunKey {
+                    plan: self.world.plan.name.clone(),
+                    slot: name.slot(),
+                    class: name.class(),
+                };
+                unknown.insert(sealed_by(journal, &key).await)
+            }
         };
-        let record = self.world.journal?.record(&key).await;
-        let record = record.unwrap_or_else(|error| {
-            warn!(error = error.word(), detail = %error, "what a backup was sealed with can't be read");
-            None
-        })?;
-        let sealed = [JobState::Sealed.word(), JobState::AlreadySealed.word()];
-        let mut lines = record.jobs.iter();
-        let line = lines.find(|line| {
-            line.target == side.target.name
-                && line.backup.as_deref() == Some(name.namespace().as_str())
-                && sealed.contains(&line.state.as_str())
-        })?;
-        Some(line.rows)
+        let backup = (side.target.name.clone(), name.to_string());
+        of_run.get(&backup).copied()
     }
 
     /// Proves it by its source, else by its like in another target, else by itself.
@@ -357,7 +376,10 @@ impl<'w, S: Service> Run<'_, 'w, S> {
             namespace: name.namespace(),
         };
         let Some(seen) = verify::observe(end.service, end.namespace, &self.clock).await? else {
-            return Ok(so_far);
+            return Ok(Verified {
+                sealed: false,
+                ..with_message(so_far, "it was deleted while it was looked at".into())
+            });
         };
         let mut verified = Verified {
             rows: seen.rows,

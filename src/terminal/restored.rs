@@ -10,7 +10,21 @@ use crate::restore::{RestoreFailure, RestoreReport, RestoreState};
 
 /// Writes the report of a restore for a reader.
 pub fn write_restore(out: &mut impl Write, report: &RestoreReport) -> io::Result<()> {
-    writeln!(out, "{}", headline(report))?;
+    let action = if report.dry_run {
+        "Dry run of a restore"
+    } else {
+        "Restore"
+    };
+    let outcome = screen::outcome(report.outcome);
+    write_report(out, &format!("{action} {outcome}"), report)
+}
+
+fn write_report(out: &mut impl Write, begin: &str, report: &RestoreReport) -> io::Result<()> {
+    writeln!(
+        out,
+        "{begin}: plan `{}`, {} → {}, as of {:.0}",
+        report.plan, report.from_region, report.to_region, report.at
+    )?;
     let counts = report.counts;
     let told = [
         (counts.planned, "to be restored"),
@@ -47,29 +61,21 @@ pub fn write_restore(out: &mut impl Write, report: &RestoreReport) -> io::Result
 
 /// Writes what a restore would do, for whoever is about to agree to it.
 pub fn write_planned_restore(out: &mut impl Write, report: &RestoreReport) -> io::Result<()> {
-    write_restore(out, report)?;
+    write_report(out, "About to be restored", report)?;
     let bad = if report.failures.is_empty() {
         ""
     } else {
         ", and leave out what failed above"
     };
+    let (count, region) = (report.counts.planned, &report.to_region);
+    let namespaces = if count == 1 {
+        "namespace"
+    } else {
+        "namespaces"
+    };
     write!(
         out,
-        "Restore {} namespaces into {}{bad}? [y/N] ",
-        report.counts.planned, report.to_region
-    )
-}
-
-fn headline(report: &RestoreReport) -> String {
-    let outcome = screen::outcome(report.outcome);
-    let action = if report.dry_run {
-        "Dry run of a restore"
-    } else {
-        "Restore"
-    };
-    format!(
-        "{action} {outcome}: plan `{}`, {} → {}, as of {:.0}",
-        report.plan, report.from_region, report.to_region, report.at
+        "Restore {count} {namespaces} into {region}{bad}? [y/N] "
     )
 }
 

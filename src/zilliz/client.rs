@@ -335,8 +335,14 @@ impl<T: Transport> Client<T> {
         let asked = self.patiently_with(Endpoint::Projects, || {
             self.once_dated(Endpoint::Projects, What::Call(&call))
         });
-        let (_, answered_at) = asked.await.ok()?;
-        answered_at
+        match asked.await {
+            Ok((_, answered_at)) => answered_at,
+            // It did answer, and a refusal has its date, too.
+            Err(ZillizError::Unauthorized { .. } | ZillizError::Forbidden { .. }) => {
+                Some(self.now())
+            }
+            Err(_) => None,
+        }
     }
 
     /// The service's time less the local one, in seconds, as of its last answer.

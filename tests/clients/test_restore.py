@@ -137,7 +137,8 @@ def test_at_a_terminal_it_shows_what_it_would_do_and_asks(
         while "[y/N]" not in said and time.monotonic() < deadline:
             if select.select([ours], [], [], 1)[0]:
                 said += os.read(ours, 65536).decode()
-        assert "recovered-acme-docs" in said and "Restore 1 namespaces into" in said
+        assert "About to be restored: plan `default`" in said and "Dry run" not in said
+        assert "recovered-acme-docs" in said and "Restore 1 namespace into" in said
         os.write(ours, f"{answer}\n".encode())
         assert process.wait(60) == code
     os.close(ours)

@@ -347,6 +347,33 @@ async fn a_drill_whose_plan_has_other_regions_meanwhile_waits_until_they_are_put
     assert!(scratches(&world).is_empty());
 }
 
+/// Nobody looks for them where they are, so nobody may say that they are gone.
+#[tokio::test(start_paused = true)]
+async fn scratches_that_a_changed_plan_leaves_in_another_region_are_not_told_to_be_gone() {
+    let (world, _) = after_three_nights(&[]).await;
+    let whole = killed_after(&world, usize::MAX).await;
+    for gives_up in [false, true] {
+        let (mut world, _) = after_three_nights(&[]).await;
+        killed_after(&world, whole / 2).await;
+        let left = scratches(&world);
+        assert!(!left.is_empty(), "its copies have begun");
+        let wait = if gives_up { 25 } else { 1 };
+        tokio::time::sleep(Duration::from_hours(wait)).await;
+        world.source = OTHER_TARGET;
+        world.plan.source.region = OTHER_TARGET.parse().unwrap();
+        let slot = at(NOON) + SignedDuration::from_mins(if gives_up { 0 } else { 5 });
+        let report = world.drill(&both(), slot).await;
+        assert_eq!(scratches(&world), left);
+        assert!(report.swept.is_empty(), "{report:#?}");
+        if gives_up {
+            let said = format!("{:?}", report.failures);
+            assert!(said.contains(SOURCE) && said.contains("by hand"), "{said}");
+        } else {
+            assert_eq!(open_drills(&world).await, 1, "{report:#?}");
+        }
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn what_a_killed_drill_left_is_deleted_by_the_next_one() {
     let (world, _) = after_three_nights(&[]).await;

@@ -657,6 +657,19 @@ async fn a_verification_that_is_cut_short_goes_on_where_it_was_when_it_is_asked_
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_was_read_more_than_a_day_ago_says_nothing_of_today_and_is_read_again() {
+    for (hours, again) in [(23, false), (25, true)] {
+        let world = of_ten_pages().await;
+        verify_within(&world, 280).await;
+        tokio::time::sleep(Duration::from_hours(hours)).await;
+        let report = verify_within(&world, 10_000).await;
+        let found = only(&report);
+        assert_eq!(found.finding, Finding::Equal);
+        assert_eq!(found.cost.rows == 200, again, "{hours}: {:?}", found.cost);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_was_written_since_is_compared_from_its_first_row_on() {
     let world = of_ten_pages().await;
     verify_within(&world, 280).await;
