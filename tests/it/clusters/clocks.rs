@@ -157,6 +157,22 @@ async fn a_restore_on_a_machine_whose_clock_is_wrong_is_held_and_carried_on_with
     }
 }
 
+/// A key that was revoked for good: its refusals are dated, too.
+#[tokio::test(start_paused = true)]
+async fn what_is_long_over_is_given_up_by_the_date_of_a_refusal() {
+    let account = Account::new().with_journal();
+    account.wire.emulator.update_settings(|settings| {
+        settings.zilliz.copy_bytes_per_second = 1;
+    });
+    let slot = account.wire.now();
+    assert!(account.run(of_slot(slot, true)).await.stays_open);
+    account.faults(json!([{"match": {"operation": "any"}, "fault": {"status": 403}}]));
+    account.sleep(24).await;
+    assert!(account.resume().await.stays_open, "it is not long over yet");
+    account.sleep(8 * 24).await;
+    assert_eq!(failures(&account.resume().await), "abandoned");
+}
+
 #[tokio::test(start_paused = true)]
 async fn what_is_long_over_by_both_clocks_is_given_up() {
     let account = Account::new().with_journal();
