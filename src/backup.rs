@@ -523,6 +523,7 @@ impl<S: Service> Jobs<'_, S> {
             seed: verify::seed(self.clock),
             clock: self.clock,
             way: &origin.way,
+            watch: self.watch,
         };
         let comparison = verify::compare(source, copy, terms);
         let found = self

@@ -83,6 +83,8 @@ pub enum Step<'a> {
     /// The copy of this namespace goes on, and the service says how far it is. Its own words are all that it says: a text,
     /// such as `38%`, and no bytes before the end (contract section 6).
     Copying(&'a Namespace, &'a str),
+    /// So many rows of this namespace were compared with what it should be like, of so many.
+    Comparing(&'a Namespace, u64, u64),
     /// So many namespaces will be restored.
     Restores(usize),
     /// One has ended.

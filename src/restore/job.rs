@@ -316,6 +316,7 @@ impl<S: Service> Jobs<'_, S> {
             still_since: origin.still_since(order),
             seed: verify::seed(self.clock),
             way,
+            watch: self.watch,
             clock: self.clock,
         };
         let comparison = verify::compare(backup, copy, terms);

@@ -14,7 +14,7 @@ use tokio::time::error::Elapsed;
 use tokio::time::timeout_at;
 use tracing::{info, warn};
 
-use super::{READ_AT_ONCE, Run, Side, Step};
+use super::{READ_AT_ONCE, Run, Side, Step, Watch};
 use crate::backup::JobState;
 use crate::journal::{Journal, RunKey};
 use crate::name::{BackupName, Class};
@@ -390,7 +390,8 @@ impl<'w, S: Service> Run<'_, 'w, S> {
             verified.message, seen.rows, seen.metadata.approx_rows
         );
         if level == Level::Full {
-            let (rows, digest, cost) = verify::read_through(end, &seen).await?;
+            let watch = Watch(self.world.watch);
+            let (rows, digest, cost) = verify::read_through(end, &seen, watch).await?;
             verified.cost += cost;
             verified.digest = Some(digest);
             message = format!("{message}; {rows} could be read");
@@ -405,6 +406,7 @@ impl<'w, S: Service> Run<'_, 'w, S> {
             seed: verify::seed(&self.clock),
             clock: &self.clock,
             way,
+            watch: Watch(self.world.watch),
         }
     }
 

@@ -1,17 +1,23 @@
 //! A progress bar for whoever waits at a terminal. It goes to stderr, so that a pipe gets the report alone.
 
+use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::io::{self, IsTerminal};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use indicatif::{HumanDuration, ProgressBar, ProgressState, ProgressStyle};
+use indicatif::{HumanCount, HumanDuration, ProgressBar, ProgressState, ProgressStyle};
 
 use crate::backup::JobState;
 use crate::run::Step;
 
 /// A bar on a terminal; elsewhere nothing, because there the log lines tell.
 #[derive(Debug)]
-pub struct Progress(ProgressBar);
+pub struct Progress {
+    bar: ProgressBar,
+    /// When it was first heard of a comparison of this namespace, and how many rows it had behind it then.
+    comparing: RefCell<BTreeMap<String, (Instant, u64)>>,
+}
 
 /// The last part is cut where the screen ends: a line that is broken could not be taken off it again.
 const BAR: &str = "{prefix} [{bar:20}] {pos}/{len}, {elapsed}, {left}{wide_msg}";
@@ -32,6 +38,28 @@ fn left(done: u64, per_second: f64, eta: Duration) -> String {
     format!("{per_second:.1}/s, about {} left", HumanDuration(eta))
 }
 
+/// How far the comparison of one namespace is: the bar counts namespaces, and one alone may take hours.
+fn compared((since, first): (Instant, u64), (rows, of): (u64, u64), now: Instant) -> String {
+    let how_far = format!(
+        "{} of {} rows compared",
+        HumanCount(rows),
+        HumanCount(of.max(rows))
+    );
+    let milliseconds = u64::try_from(now.duration_since(since).as_millis()).unwrap_or(u64::MAX);
+    let read = rows.saturating_sub(first);
+    let rate = read.saturating_mul(1_000).checked_div(milliseconds);
+    let rest = of.saturating_sub(rows);
+    let left = rest.saturating_mul(milliseconds).checked_div(read);
+    match (rate, left.map(Duration::from_millis)) {
+        (Some(rate), Some(left)) => format!(
+            "{how_far}, {}/s, about {} left",
+            HumanCount(rate),
+            HumanDuration(left)
+        ),
+        _ => how_far,
+    }
+}
+
 /// What the service says of one copy, as part of the line; it may say anything.
 fn said(name: &str, words: &str) -> String {
     let words = words.chars().filter(|letter| !letter.is_control());
@@ -43,7 +71,7 @@ impl Progress {
     #[must_use]
     pub fn new() -> Self {
         if !io::stderr().is_terminal() {
-            return Self(ProgressBar::hidden());
+            return Self::of(ProgressBar::hidden());
         }
         let bar = ProgressBar::no_length();
         // Until it is known how much there is to do, a bar would only be wrong.
@@ -51,7 +79,14 @@ impl Progress {
         bar.set_style(asking.unwrap_or_else(|_| ProgressStyle::default_spinner()));
         bar.set_prefix("looking what there is");
         bar.enable_steady_tick(Duration::from_millis(200));
-        Self(bar)
+        Self::of(bar)
+    }
+
+    fn of(bar: ProgressBar) -> Self {
+        Self {
+            bar,
+            comparing: RefCell::default(),
+        }
     }
 
     /// Shows what just happened.
@@ -60,20 +95,28 @@ impl Progress {
         match step {
             Step::Jobs(jobs) => self.restart("copying", length(*jobs)),
             Step::Pruning(sources) => self.restart("looking at backups", length(*sources)),
-            Step::Copying(name, words) => self.0.set_message(said(name.as_str(), words)),
+            Step::Copying(name, words) => self.bar.set_message(said(name.as_str(), words)),
+            Step::Comparing(name, rows, of) => {
+                let mut comparing = self.comparing.borrow_mut();
+                let first = comparing
+                    .entry(name.to_string())
+                    .or_insert_with(|| (Instant::now(), *rows));
+                let words = compared(*first, (*rows, *of), Instant::now());
+                self.bar.set_message(said(name.as_str(), &words));
+            }
             Step::Job(job) => {
                 self.ended_one();
                 if job.state == JobState::Failed {
-                    self.0.set_prefix("copying (failures)");
+                    self.bar.set_prefix("copying (failures)");
                 }
             }
             Step::Verifying(backups) => self.restart("comparing", length(*backups)),
-            Step::Pruned | Step::Verified => self.0.inc(1),
+            Step::Pruned | Step::Verified => self.bar.inc(1),
             Step::Restores(namespaces) => self.restart("restoring", length(*namespaces)),
             Step::Restored(record) => {
                 self.ended_one();
                 if record.error.is_some() {
-                    self.0.set_prefix("restoring (failures)");
+                    self.bar.set_prefix("restoring (failures)");
                 }
             }
         }
@@ -81,21 +124,22 @@ impl Progress {
 
     /// Takes the bar off the screen.
     pub fn finish(&self) {
-        self.0.finish_and_clear();
+        self.bar.finish_and_clear();
     }
 
     /// What was said last was perhaps said of the one that has ended.
     fn ended_one(&self) {
-        self.0.set_message("");
-        self.0.inc(1);
+        self.bar.set_message("");
+        self.bar.inc(1);
     }
 
     fn restart(&self, what: &'static str, length: u64) {
-        self.0.set_length(length);
-        self.0.set_message("");
-        self.0.set_prefix(what);
-        self.0.set_style(style());
-        self.0.reset();
+        self.comparing.borrow_mut().clear();
+        self.bar.set_length(length);
+        self.bar.set_message("");
+        self.bar.set_prefix(what);
+        self.bar.set_style(style());
+        self.bar.reset();
     }
 }
 
@@ -108,6 +152,20 @@ impl Default for Progress {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn one_large_comparison_says_its_rows_its_rate_and_what_is_left() {
+        let began = Instant::now();
+        let after = |seconds| began + Duration::from_secs(seconds);
+        let far = (1_250_000, 4_000_000);
+        assert_eq!(
+            compared((began, 1_000_000), far, after(10)),
+            "1,250,000 of 4,000,000 rows compared, 25,000/s, about 2 minutes left"
+        );
+        let unknown = "1,250,000 of 4,000,000 rows compared";
+        assert_eq!(compared((began, 1_250_000), far, after(10)), unknown);
+        assert_eq!(compared((began, 1_250_000), far, began), unknown);
+    }
 
     #[test]
     fn what_the_service_says_is_shown_and_moves_no_cursor() {

@@ -14,6 +14,7 @@ use super::{
 };
 use crate::clock::Clock;
 use crate::name::Namespace;
+use crate::run::Watch;
 use crate::service::{Metadata, Service, ServiceError};
 
 /// Estimates of one content may differ by one part in this many of the larger.
@@ -71,6 +72,8 @@ pub struct Terms<'a> {
     pub clock: &'a Clock,
     /// How far an earlier comparison of the same two came at the level `full`, and where this one says how far it comes.
     pub way: &'a Way,
+    /// Who is told how many rows were compared.
+    pub watch: Watch<'a>,
 }
 
 /// What a comparison found.
@@ -224,7 +227,7 @@ impl Compared {
                     });
                 let sides = (&mut of_source, &mut of_copy);
                 let way = (terms.way, created_at);
-                let walked = walk::walk(sides, Pairs::behind(from), way).await;
+                let walked = walk::walk(sides, Pairs::behind(from), way, terms.watch).await;
                 self.cost += of_source.cost;
                 self.cost += of_copy.cost;
                 let Pairs {

@@ -9,6 +9,7 @@ use std::ops::AddAssign;
 use serde::Serialize;
 
 use super::End;
+use crate::run::{Step, Watch};
 use crate::service::{Row, RowId, Rows, Service, ServiceError, Wanted};
 
 /// Logical bytes that a page should have. On their way they are text, and then values, of several times that size, and
@@ -145,6 +146,13 @@ impl<'a, S: Service> Pages<'a, S> {
             self.read = read;
         }
         self
+    }
+
+    /// Says how far it is.
+    pub(super) fn tell(&self, Watch(watch): Watch<'_>) {
+        let waiting = u64::try_from(self.page.len()).unwrap_or(u64::MAX);
+        let compared = self.read.saturating_sub(waiting);
+        watch(Step::Comparing(self.end.namespace, compared, self.expected));
     }
 
     /// Reads the next page, unless there are rows left of this one or it was the last.

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use super::digest::{self, Digest};
 use super::rows::{Cost, Depth, PageSize, Pages};
 use super::{End, Observation};
+use crate::run::Watch;
 use crate::service::{Row, RowId, Service, ServiceError};
 
 /// Rows that are named when many differ.
@@ -225,10 +226,12 @@ pub(super) async fn walk<S: Service>(
     (source, copy): (&mut Pages<'_, S>, &mut Pages<'_, S>),
     mut pairs: Pairs,
     (way, created_at): (&Way, Timestamp),
+    watch: Watch<'_>,
 ) -> Result<Pairs, ServiceError> {
     let mut last = None;
     loop {
         if source.wants_page() || copy.wants_page() {
+            copy.tell(watch);
             if let (true, Some(after)) = (pairs.differences.is_empty(), last.take()) {
                 let ([rows, _], [digest, _]) = (pairs.rows, pairs.digests);
                 way.reach(Milestone {
@@ -256,11 +259,13 @@ pub(super) async fn walk<S: Service>(
 pub async fn read_through<S: Service>(
     end: End<'_, S>,
     seen: &Observation,
+    watch: Watch<'_>,
 ) -> Result<(u64, Digest, Cost), ServiceError> {
     let size = PageSize::guess(seen.metadata.approx_rows, seen.metadata.approx_bytes);
     let mut pages = Pages::of(end, Depth::Whole, seen.rows, size);
     let (mut rows, mut sum, mut form) = (0, Digest::default(), Vec::new());
     while pages.wants_page() {
+        pages.tell(watch);
         pages.fill().await?;
         while let Some(row) = pages.pop() {
             digest::write_row(&row, &mut form);

@@ -1,12 +1,14 @@
 //! Two namespaces compared at every level: whatever is wrong with a copy is found and named, a copy that is right is
 //! never accused, and a source that was written meanwhile is told from damage.
 
+use std::cell::RefCell;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use lifeboat::certificate::DeletionCertificate;
 use lifeboat::name::Namespace;
+use lifeboat::run::{Step, Watch};
 use lifeboat::service::{
     CopyOrder, Metadata, Page, Patient, Progress, RowId, Rows, Service, ServiceError, Started,
     Wanted,
@@ -85,6 +87,15 @@ async fn compare(world: &World, level: Level) -> Compared {
 }
 
 async fn compare_since(world: &World, level: Level, since: Timestamp, seed: u64) -> Compared {
+    compare_watched(world, level, (since, seed), Watch(&|_| {})).await
+}
+
+async fn compare_watched(
+    world: &World,
+    level: Level,
+    (since, seed): (Timestamp, u64),
+    watch: Watch<'_>,
+) -> Compared {
     let regions = [SOURCE, TARGET].map(|name| Patient::new(world.region(name), 8));
     let names = [ORDERS, COPY].map(|name| Namespace::parse(name).unwrap());
     let end = |at: usize| End {
@@ -98,6 +109,7 @@ async fn compare_since(world: &World, level: Level, since: Timestamp, seed: u64)
         seed,
         clock: &clock,
         way: &Way::default(),
+        watch,
     };
     verify::compare(end(0), end(1), terms).await.unwrap()
 }
@@ -124,6 +136,31 @@ async fn equal_namespaces_are_equal_at_every_level_and_with_every_kind_of_id() {
             full.cost
         );
     }
+}
+
+/// A comparison of hours has nothing else to show.
+#[tokio::test(start_paused = true)]
+async fn a_comparison_of_all_rows_says_page_by_page_how_far_it_is() {
+    let all = rows("uint", 30_000);
+    let world = world("uint", &all, &all).await;
+    let told = RefCell::new(Vec::new());
+    let watch = |step: Step<'_>| match step {
+        Step::Comparing(name, rows, of) => {
+            assert_eq!((name.as_str(), of), (COPY, 30_000));
+            told.borrow_mut().push(rows);
+        }
+        other => panic!("{other:?}"),
+    };
+    let since = (world.now(), 1);
+    compare_watched(&world, Level::Full, since, Watch(&watch)).await;
+    let told = told.into_inner();
+    assert!(
+        told.len() > 3 && told.is_sorted_by(|one, next| one < next),
+        "{told:?}"
+    );
+    // The last page ends it, and that is told otherwise.
+    assert_eq!(told.first(), Some(&0));
+    assert!(told.last() > Some(&20_000), "{told:?}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -393,6 +430,7 @@ async fn pages_that_come_no_nearer_the_end_are_an_error() {
             seed: 1,
             clock: &clock,
             way: &Way::default(),
+            watch: Watch(&|_| {}),
         };
         let error = verify::compare(end(0), end(1), terms).await.unwrap_err();
         let said = error.to_string();
