@@ -4,7 +4,7 @@
 //! never do: send a second request that makes a backup, or a DELETE without a certificate. Whether a request was carried out
 //! is for the caller to see.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
@@ -15,7 +15,7 @@ use futures_util::future::LocalBoxFuture;
 use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use serde_json::Value;
+use serde_json::value::RawValue;
 use tokio::time::timeout;
 
 use super::limits::Limits;
@@ -268,8 +268,8 @@ enum What<'a> {
     Deletion(&'a Deletable),
 }
 
-/// What an answer holds, and its time by the service's clock.
-type Dated = (Value, Option<Timestamp>);
+/// What an answer holds, not yet read, and its time by the service's clock.
+type Dated = (Box<RawValue>, Option<Timestamp>);
 
 /// What every answer is wrapped in.
 #[derive(Deserialize)]
@@ -278,7 +278,7 @@ struct Envelope {
     #[serde(default)]
     message: Option<String>,
     #[serde(default)]
-    data: Value,
+    data: Option<Box<RawValue>>,
 }
 
 impl<T: Transport> Client<T> {
@@ -419,7 +419,7 @@ impl<T: Transport> Client<T> {
         };
         let asked = self.once(Endpoint::RestoreCluster, &call);
         let answered = asked.boxed_local().await?;
-        RestoredCluster::read(answered).ok_or_else(|| ZillizError::Unreadable {
+        RestoredCluster::read(read(&answered)?).ok_or_else(|| ZillizError::Unreadable {
             message: "a restore was accepted without the id of its cluster".into(),
         })
     }
@@ -439,7 +439,7 @@ impl<T: Transport> Client<T> {
             body: Some(&body),
         };
         let asked = self.once(Endpoint::RestoreCollection, &call);
-        read(asked.boxed_local().await?)
+        read(&asked.boxed_local().await?)
     }
 
     /// One backup with its region. `None` when the service knows it no more.
@@ -466,7 +466,7 @@ impl<T: Transport> Client<T> {
             self.once_dated(Endpoint::Backup, What::Call(&call))
         });
         let described = match answered.await {
-            Ok((data, at)) => read::<Backup>(data).map(|backup| (backup, at)),
+            Ok((data, at)) => read::<Backup>(&data).map(|backup| (backup, at)),
             Err(error) => Err(error),
         };
         match described {
@@ -505,7 +505,7 @@ impl<T: Transport> Client<T> {
             body: Some(&body),
         };
         let answered = self.once(Endpoint::Create, &call).boxed_local().await?;
-        read(answered)
+        read(&answered)
     }
 
     /// Deletes a backup. Sent again while a failure may pass: what is gone is not deleted twice. Whether it is gone, the
@@ -581,7 +581,7 @@ impl<T: Transport> Client<T> {
             body: None,
         };
         let data = self.patiently(endpoint, &call).await?;
-        read(data)
+        read(&data)
     }
 
     /// Everything that a paged listing holds. Each page must prove progress, all must tell of the same total, and that
@@ -631,19 +631,20 @@ impl<T: Transport> Client<T> {
                 query: &query,
                 body: None,
             };
-            let mut data = self.patiently(endpoint, &call).await?;
-            let count = data.get("count").and_then(Value::as_u64);
-            let count = count.and_then(|count| usize::try_from(count).ok());
+            let data = self.patiently(endpoint, &call).await?;
+            let data: Option<BTreeMap<String, Box<RawValue>>> = read(&data)?;
+            let data = data.unwrap_or_default();
+            let count = data.get("count").and_then(|count| read(count).ok());
             let Some(count) = count else {
                 let message = format!("a page of {what} does not say how many there are");
                 return Err(ZillizError::Unreadable { message });
             };
-            let items = data.get_mut(what).map(Value::take).unwrap_or_default();
-            let items: Vec<D> = if items.is_null() {
-                Vec::new()
-            } else {
-                read(items)?
-            };
+            let items: Option<Vec<D>> = data
+                .get(what)
+                .map(|items| read(items))
+                .transpose()?
+                .flatten();
+            let items = items.unwrap_or_default();
             if *total.get_or_insert(count) != count {
                 return Ok(Err("it changed while it was read".into()));
             }
@@ -672,7 +673,7 @@ impl<T: Transport> Client<T> {
         &'a self,
         endpoint: Endpoint,
         call: &'a Call<'a>,
-    ) -> LocalBoxFuture<'a, Result<Value, ZillizError>> {
+    ) -> LocalBoxFuture<'a, Result<Box<RawValue>, ZillizError>> {
         self.patiently_with(endpoint, move || self.once(endpoint, call))
     }
 
@@ -704,7 +705,11 @@ impl<T: Transport> Client<T> {
     }
 
     /// One attempt, or two when the key was refused, in which case nothing was done, and there is a newer one.
-    async fn once(&self, endpoint: Endpoint, call: &Call<'_>) -> Result<Value, ZillizError> {
+    async fn once(
+        &self,
+        endpoint: Endpoint,
+        call: &Call<'_>,
+    ) -> Result<Box<RawValue>, ZillizError> {
         let (data, _) = self.once_dated(endpoint, What::Call(call)).await?;
         Ok(data)
     }
@@ -754,14 +759,14 @@ impl<T: Transport> Client<T> {
     }
 }
 
-fn read<D: DeserializeOwned>(data: Value) -> Result<D, ZillizError> {
-    serde_json::from_value(data).map_err(|error| ZillizError::Unreadable {
+fn read<D: DeserializeOwned>(data: &RawValue) -> Result<D, ZillizError> {
+    serde_json::from_str(data.get()).map_err(|error| ZillizError::Unreadable {
         message: error.to_string(),
     })
 }
 
 /// What an answer holds. Business errors come with HTTP status 200, so both are looked at (contract section 1).
-fn opened(answer: &Answer, key: &Key, endpoint: Endpoint) -> Result<Value, ZillizError> {
+fn opened(answer: &Answer, key: &Key, endpoint: Endpoint) -> Result<Box<RawValue>, ZillizError> {
     let envelope: Option<Envelope> = serde_json::from_slice(&answer.body).ok();
     match envelope {
         // TF and CLI take 200 for success, too.
@@ -769,7 +774,7 @@ fn opened(answer: &Answer, key: &Key, endpoint: Endpoint) -> Result<Value, Zilli
             code: 0 | 200,
             data,
             ..
-        }) if answer.status == 200 => Ok(data),
+        }) if answer.status == 200 => Ok(data.unwrap_or_else(|| RawValue::NULL.to_owned())),
         other => Err(refusal(answer, other, key, endpoint)),
     }
 }

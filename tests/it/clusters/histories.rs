@@ -6,6 +6,7 @@ mod bringing;
 mod lost_nights;
 mod worst_day;
 
+use std::cell::LazyCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -387,7 +388,7 @@ impl History {
         let backups = self.account.known("backups");
         self.lost_nights.look(&backups);
         let is_theirs = |id: &Value| id.as_str().is_some_and(|id| self.theirs.contains(id));
-        let failed = self.taken_away_by_the_service();
+        let failed = LazyCell::new(|| self.taken_away_by_the_service());
         for backup in &backups {
             let id = backup["id"].as_str().unwrap();
             let is_gone = backup["status"] == "DELETED" && backup["method"] == "MANUAL";
