@@ -28,6 +28,7 @@ pub use walk::{Differences, Milestone, Way, Wrong, WrongRow, read_through};
 use crate::clock::Clock;
 use crate::name::Namespace;
 use crate::service::{Metadata, Service, ServiceError};
+use crate::slot::CLOCK_MARGIN;
 
 /// Timestamps of the service have whole seconds: a write in the second of the look may not show.
 const SECOND_OF_THE_LOOK: SignedDuration = SignedDuration::from_secs(2);
@@ -181,14 +182,26 @@ impl Comparison<'_> {
         clock: &Clock,
     ) -> Result<Verdict, ServiceError> {
         let (before, copy) = (self.before, self.copy);
-        if before.rows == copy.rows && before.metadata.schema == copy.metadata.schema {
+        let is_like_it = before.rows == copy.rows && before.metadata.schema == copy.metadata.schema;
+        if is_like_it && (self.is_vouched() || self.may_be_what_was_copied(before)) {
             return Ok(Verdict::Equal);
         }
         let after = observe(service, source, clock).await?;
         Ok(self.judge_with(after.as_ref()))
     }
 
-    /// Judges a copy that differs from what its source was before.
+    /// Whether the service says that it copied what is there.
+    fn is_vouched(&self) -> bool {
+        self.vouched == Some(self.copy.rows)
+    }
+
+    /// Whether a look at the source says anything of what was copied: not if it was written after the copy had begun. Then
+    /// even an equal count is chance, and the copy may be half of what the source was.
+    fn may_be_what_was_copied(&self, look: &Observation) -> bool {
+        look.metadata.updated_at <= self.copy.metadata.created_at + CLOCK_MARGIN
+    }
+
+    /// Judges a copy that differs from what its source was before, or of which that says nothing.
     fn judge_with(&self, after: Option<&Observation>) -> Verdict {
         let (before, copied) = (self.before, self.copy.rows);
         let Some(after) = after else {
@@ -204,15 +217,24 @@ impl Comparison<'_> {
                 schema,
             )));
         }
+        let has_what_is_there = copied == after.rows && self.may_be_what_was_copied(after);
         // A namespace that was deleted and made anew says nothing of how much of the first was copied; the service may.
         let is_another = before.metadata.created_at != after.metadata.created_at;
-        if is_another && self.vouched != Some(copied) && copied != after.rows {
+        if is_another && !self.is_vouched() && !has_what_is_there {
             return Verdict::Differs(Mismatch::SourceGone {
                 expected: before.rows,
                 copied,
             });
         }
         let (fewest, most) = (before.rows.min(after.rows), before.rows.max(after.rows));
+        let unproven = Verdict::Differs(Mismatch::Unproven {
+            fewest,
+            most,
+            copied,
+        });
+        if !self.is_vouched() && !self.may_be_what_was_copied(before) {
+            return unproven;
+        }
         if !was_written(before, after, self.still_since) {
             return Verdict::Differs(Mismatch::Rows {
                 expected: before.rows,
@@ -220,7 +242,7 @@ impl Comparison<'_> {
             });
         }
         // Rows that come and go between two looks are seen by neither; the service's own count vouches for them.
-        let slack = if self.vouched == Some(copied) {
+        let slack = if self.is_vouched() {
             most / DRIFT_TOLERANCE_PART
         } else {
             0
@@ -234,12 +256,8 @@ impl Comparison<'_> {
         }
         // Half a copy may well lie in a wide interval; without the service's word only a narrow one says anything.
         let is_narrow = most - fewest <= most / DRIFT_TOLERANCE_PART;
-        if self.vouched != Some(copied) && copied != after.rows && !is_narrow {
-            return Verdict::Differs(Mismatch::Unproven {
-                fewest,
-                most,
-                copied,
-            });
+        if !self.is_vouched() && !has_what_is_there && !is_narrow {
+            return unproven;
         }
         Verdict::Drifted(Drift {
             fewest,
@@ -305,6 +323,13 @@ mod tests {
         seen(rows, "2026-11-20T00:00:00Z")
     }
 
+    /// A copy that began at [`START`].
+    fn copy_of(rows: u64) -> Observation {
+        let mut copy = seen(rows, START);
+        copy.metadata.created_at = START.parse().unwrap();
+        copy
+    }
+
     fn judged(before: &Observation, copy: &Observation, after: Option<&Observation>) -> Verdict {
         let vouched = Some(copy.rows);
         let still_since = START.parse().unwrap();
@@ -324,7 +349,7 @@ mod tests {
             seen(1_000, "2026-11-21T02:03:00Z"),
         );
         for (vouched, drifted) in [(Some(995), true), (Some(1_000), false), (None, false)] {
-            let (before, copy, still_since) = (&before, &still(995), START.parse().unwrap());
+            let (before, copy, still_since) = (&before, &copy_of(995), START.parse().unwrap());
             let verdict = Comparison {
                 before,
                 copy,
@@ -417,7 +442,7 @@ mod tests {
         ] {
             let comparison = Comparison {
                 before: &before,
-                copy: &still(copied),
+                copy: &copy_of(copied),
                 still_since: START.parse().unwrap(),
                 vouched,
             };
@@ -426,6 +451,31 @@ mod tests {
                 matches!(verdict, Verdict::Drifted(_)),
                 accepted,
                 "{copied} {now} {vouched:?}: {verdict:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_was_written_after_the_copy_began_says_nothing_of_it() {
+        let (of_then, later) = ("2026-11-21T01:59:00Z", "2026-11-21T03:00:00Z");
+        for (copied, before, now, vouched, accepted) in [
+            (700, (1_430, of_then), (700, later), None, false),
+            (700, (700, later), (700, later), None, false),
+            (700, (700, later), (701, later), None, false),
+            (700, (700, later), (701, later), Some(700), true),
+            (700, (700, of_then), (701, later), None, true),
+        ] {
+            let comparison = Comparison {
+                before: &seen(before.0, before.1),
+                copy: &copy_of(copied),
+                still_since: START.parse().unwrap(),
+                vouched,
+            };
+            let verdict = comparison.judge_with(Some(&seen(now.0, now.1)));
+            assert_eq!(
+                matches!(verdict, Verdict::Drifted(_)),
+                accepted,
+                "{copied} {before:?} {now:?} {vouched:?}: {verdict:?}"
             );
         }
     }
@@ -442,7 +492,7 @@ mod tests {
             (35, Some(100), false),
             (35, Some(35), true),
         ] {
-            let (before, copy, still_since) = (&before, &still(copied), START.parse().unwrap());
+            let (before, copy, still_since) = (&before, &copy_of(copied), START.parse().unwrap());
             let comparison = Comparison {
                 before,
                 copy,

@@ -5,6 +5,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use lifeboat::event::{Action, Request};
 use lifeboat::report::{Outcome, Report};
+use lifeboat_emulator::Method;
 use serde_json::json;
 
 use crate::world::{SOURCE, TARGET, World};
@@ -381,6 +382,31 @@ async fn half_a_copy_is_never_sealed() {
             .keys()
             .any(|name| sealed(&world, name))
     );
+}
+
+/// Found by the simulated histories (seed 2193): a source lost just as many rows as its stalled copy lacked.
+#[tokio::test(start_paused = true)]
+async fn half_a_copy_is_not_sealed_because_its_source_happens_to_have_as_many_rows_now() {
+    let world = two_sources(&[]);
+    world
+        .emulator
+        .update_settings(|settings| settings.half_copies_visible = true);
+    world.faults(json!([{"match": {"operation": "poll"}, "fault": {"lose_token": true}}, {"match": {"operation": "start_copy"}, "fault": {"stall_operation": true}}]));
+    world.night(NIGHT).await;
+    world.faults(json!([]));
+    tokio::time::sleep(Duration::from_hours(1)).await;
+    let (whole, half) = (
+        world.rows(SOURCE, "acme-orders"),
+        world.rows(TARGET, &backup_of("acme-orders", NIGHT)),
+    );
+    assert!((1..whole).contains(&half), "{half} of {whole}");
+    let gone: Vec<u64> = (half..whole).collect();
+    let path = "/v2/namespaces/acme-orders";
+    world.call(Method::Post, SOURCE, path, &json!({"deletes": gone}));
+
+    let report = world.back_up(NIGHT.parse().unwrap()).await;
+    assert_eq!(words(&report), ["mismatch", "mismatch"], "{report:#?}");
+    assert!(!sealed(&world, &backup_of("acme-orders", NIGHT)));
 }
 
 #[tokio::test(start_paused = true)]

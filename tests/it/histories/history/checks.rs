@@ -78,9 +78,11 @@ impl History {
                 if let Some(seen) = seen {
                     assert!(
                         !self.lies(asked.region, seen),
-                        "{} was sealed with {} rows and is not what its source was",
+                        "{} was sealed with {} rows and is not what its source was, copied from {:?} on: {:?}",
                         asked.name,
-                        seen.rows
+                        seen.rows,
+                        self.copies.get(&(asked.region, asked.name.clone())),
+                        self.sources
                     );
                 }
             }
