@@ -390,6 +390,10 @@ impl<S: Service> Jobs<'_, S> {
             return self.vanished(name.source()).await;
         };
         if let Some(covering) = self.covering(&now, known, past).await? {
+            if now.metadata.read_only {
+                let true_one = &covering.name;
+                record.unsealed = self.unseal_what_differs(true_one, known, &now).await?;
+            }
             record.backup = Some(covering.name);
             record.evidence = Some(covering.evidence);
             return Ok(JobState::Covered);

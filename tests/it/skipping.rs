@@ -35,6 +35,23 @@ async fn an_unchanged_source_is_covered_and_a_written_one_is_copied() {
     assert_eq!(standing, expected);
 }
 
+/// Found by the simulated histories (seed 4357): what was cut short kept the flag that it was born with, because its source
+/// was covered night for night.
+#[tokio::test(start_paused = true)]
+async fn a_frozen_sources_backups_are_compared_also_when_nothing_is_copied() {
+    let world = two_sources(&[SKIPS]);
+    world.seal(SOURCE, "acme-orders", true);
+    world.night(NIGHT).await;
+    let half = backup_of("acme-orders", "2026-01-01T02:00:00Z");
+    world.plant(&half, true);
+    let report = world.night(SECOND_NIGHT).await;
+    assert_eq!(jobs(&report), (0, 2), "{report:#?}");
+    let standing = world.standing(TARGET);
+    assert_ne!(standing[&half]["read_only"], true, "{standing:#?}");
+    let whole = backup_of("acme-orders", NIGHT);
+    assert_eq!(standing[&whole]["read_only"], true);
+}
+
 #[tokio::test(start_paused = true)]
 async fn without_the_option_everything_is_copied() {
     let world = two_sources(&[]);

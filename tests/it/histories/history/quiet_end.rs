@@ -152,7 +152,10 @@ impl History {
                     && self.lies(region, seen)
             });
             if let Some(lies) = frozen_lies {
-                return Some(format!("{} still looks sealed", lies.name));
+                return Some(format!(
+                    "{} still looks sealed with {} rows; {:?}",
+                    lies.name, lies.rows, self.sources
+                ));
             }
         }
         None
