@@ -89,6 +89,7 @@ pub async fn run<T: Transport>(
         report: ClusterReport::begin(request, world.plan, slot, run_id.clone(), begun, size),
         lines: Vec::new(),
         over_budget: None,
+        holds_are_known: false,
         watched: BTreeMap::new(),
         looked_after: false,
     };
@@ -119,6 +120,8 @@ pub(super) struct Run<'a, 'w, T> {
     pub(super) lines: Vec<JobLine>,
     /// Why nothing new may be asked for, if that is so.
     pub(super) over_budget: Option<OverBudget>,
+    /// Whether every id in `hold` keeps what it names; no tier is deleted before that was looked at.
+    pub(super) holds_are_known: bool,
     /// What the next run is to know of each cluster.
     pub(super) watched: BTreeMap<String, Watched>,
     /// Whether that is to be written down.
