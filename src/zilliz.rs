@@ -2,7 +2,7 @@
 //!
 //! It is a provider of its own, and no second [`crate::service::Service`]: nothing here is copied by us, nothing has a name
 //! of ours, and the service itself deletes what is too old. A plan becomes each cluster's backup policy ([`policy`]), which
-//! is set, read back and compared on every run ([`mod@run`]); what stands in every region is judged by the plan's [`windows`]
+//! is set, read back and compared (`repairing`) on every run ([`mod@run`]); what stands in every region is judged by the plan's [`windows`]
 //! ([`recovery`]), by what earlier runs saw, too (`watching`); what can't work is refused first ([`refusals`]).
 //!
 //! What it must never do: delete anything but what the journal calls the plan's own, send a second request that makes a
@@ -32,6 +32,7 @@ pub mod policy;
 pub mod preflight;
 pub mod recovery;
 pub mod refusals;
+mod repairing;
 pub mod report;
 pub mod restore;
 pub mod run;

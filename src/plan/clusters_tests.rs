@@ -291,6 +291,21 @@ fn tiers_are_read_as_retention_is_and_what_asks_for_nothing_is_refused() {
             "a list",
         ),
         (
+            "monthly = 12\nhold = [\"backup3_7\", \"\"]",
+            "plans.prod.tiers.hold[1]",
+            "is empty",
+        ),
+        (
+            "monthly = 12\nhold = [\"backup3_7, backup3_8\"]",
+            "plans.prod.tiers.hold[0]",
+            "can't be the id",
+        ),
+        (
+            "monthly = 12\nhold = [\"backup3_*\"]",
+            "plans.prod.tiers.hold[0]",
+            "can't be the id",
+        ),
+        (
             "montly = 12",
             "plans.prod.tiers.montly",
             "did you mean `monthly`",

@@ -89,7 +89,7 @@ impl Walk<'_, '_> {
         let (daily, weekly) = (number("daily"), number("weekly"));
         let (monthly, yearly) = (number("monthly"), number("yearly"));
         let min = self.number(&tiers, "min", parts::MIN);
-        let hold = self.texts(&tiers, "hold");
+        let hold = self.held_ids(&tiers);
         let periods = Periods {
             daily: daily?.unwrap_or(0),
             weekly: weekly?.unwrap_or(0),
@@ -103,8 +103,24 @@ impl Walk<'_, '_> {
         Ok(Some(Tiers {
             periods,
             min: NonZeroU32::new(min?.unwrap_or(1)).ok_or(Reported)?,
-            hold: hold?.unwrap_or_default().into_iter().collect(),
+            hold: hold?,
         }))
+    }
+
+    /// Ids of backups that shall stay. Whether there are such, the service alone knows; here only what can be none is refused.
+    fn held_ids(&mut self, tiers: &Section<'_>) -> Result<BTreeSet<String>, Reported> {
+        let ids = self.texts(tiers, "hold")?.unwrap_or_default();
+        let mut result = Ok(());
+        for (index, id) in ids.iter().enumerate() {
+            if !can_be_an_id(id) {
+                let place = format!("{}[{index}]", tiers.at("hold"));
+                let message = format!(
+                    "`{id}` can't be the id of a backup; use one such as `backup3_71fd20c9ab4e665`, as `lifeboat list` shows it"
+                );
+                result = Err(self.fault(&place, message));
+            }
+        }
+        result.map(|()| ids.into_iter().collect())
     }
 
     /// Which backups are the plan's own is known to the journal alone.
@@ -134,6 +150,12 @@ impl Walk<'_, '_> {
             }
         }
     }
+}
+
+/// Ids are opaque (contract section 1), but they are a segment of a path, and no pattern.
+fn can_be_an_id(text: &str) -> bool {
+    let is_fit = |letter: char| letter.is_ascii_graphic() && !matches!(letter, '*' | '?' | '/');
+    text.chars().all(is_fit)
 }
 
 /// Elsewhere `tiers` is no key at all, which is told as such.

@@ -138,11 +138,14 @@ fn jobs_table(lines: &[JobLine]) -> Table {
     ]);
     for line in lines {
         let happened = line.message.as_deref().or(line.progress.as_deref());
+        // Of what is not there yet nobody knows a size.
+        let is_told = line.bytes_written > 0 || line.state == "available";
+        let size = is_told.then(|| bytes(line.bytes_written));
         table.add_row([
             Cell::new(&line.source),
             Cell::new(&line.region),
             screen::state(&line.state),
-            Cell::new(bytes(line.bytes_written)),
+            Cell::new(size.unwrap_or_default()),
             Cell::new(line.backup.as_deref().unwrap_or_default()),
             Cell::new(happened.unwrap_or_default()),
         ]);

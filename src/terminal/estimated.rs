@@ -81,16 +81,17 @@ pub(super) fn write_plan(out: &mut impl Write, plan: &PlanEstimate) -> io::Resul
         ]);
     }
     writeln!(out, "{table}\n")?;
-    write_total(out, plan.total, plan.budget.as_ref())
+    write_total(out, "In all", plan.total, plan.budget.as_ref())
 }
 
 /// What all targets cost together, and what that is to the budget.
 fn write_total(
     out: &mut impl Write,
+    what: &str,
     total: Option<Between>,
     budget: Option<&Judged>,
 ) -> io::Result<()> {
-    writeln!(out, "In all: {}", money(total))?;
+    writeln!(out, "{what}: {}", money(total))?;
     budget.map_or(Ok(()), |judged| write_budget(out, judged))?;
     writeln!(out)
 }
@@ -119,17 +120,23 @@ pub(super) fn write_budget(out: &mut impl Write, judged: &Judged) -> io::Result<
 
 /// Writes what the thirty days of one plan of clusters will bring.
 pub(super) fn write_cluster_plan(out: &mut impl Write, plan: &ClusterEstimate) -> io::Result<()> {
+    let takes = plan.seconds.map(|seconds| {
+        let takes = HumanDuration(Duration::from_secs(seconds));
+        format!(", the largest made in about {takes}")
+    });
     writeln!(
         out,
-        "Plan `{}` on Zilliz Cloud: {} clusters, {}; {} backups each in thirty days, the largest made in about {}; how long a copy to {} takes is unknown\n",
+        "Plan `{}` on Zilliz Cloud: {} clusters, {}; {} backups each in thirty days{}; how long a copy to {} takes is unknown\n",
         plan.plan,
         plan.clusters,
-        bytes(plan.bytes),
+        plan.bytes.map_or("of unknown size".to_owned(), bytes),
         plan.backups,
-        HumanDuration(Duration::from_secs(plan.seconds)),
+        takes.unwrap_or_default(),
         targets(plan)
     )?;
-    writeln!(out, "{}\n", regions_table(&plan.regions))?;
+    if !plan.regions.is_empty() {
+        writeln!(out, "{}\n", regions_table(&plan.regions))?;
+    }
     for at in &plan.regions {
         if let Some(tiers) = &at.tiers {
             writeln!(out, "of that, tiers in {}: {}", at.region, in_words(tiers))?;
@@ -138,7 +145,17 @@ pub(super) fn write_cluster_plan(out: &mut impl Write, plan: &ClusterEstimate) -
     if let Some(by_hand) = &plan.by_hand {
         write_by_hand(out, by_hand)?;
     }
-    write_total(out, plan.total, plan.budget.as_ref())?;
+    let what = match &plan.by_hand {
+        Some(_) => "In all, without what is made by hand",
+        None => "In all",
+    };
+    write_total(out, what, plan.total, plan.budget.as_ref())?;
+    for cluster in &plan.sized_by_storage {
+        writeln!(
+            out,
+            "in it by what it stores: {cluster} has no backup yet that tells its size"
+        )?;
+    }
     for cluster in &plan.refused {
         writeln!(
             out,
@@ -148,7 +165,7 @@ pub(super) fn write_cluster_plan(out: &mut impl Write, plan: &ClusterEstimate) -
     for cluster in &plan.of_unknown_size {
         writeln!(
             out,
-            "not in it: {cluster} has no backup yet that tells its size"
+            "not in it: {cluster} has no backup yet that tells its size, and the service does not say what it stores"
         )?;
     }
     for backup in &plan.tiers_of_unknown_size {
@@ -176,6 +193,9 @@ fn write_by_hand(out: &mut impl Write, by_hand: &ByHandEstimate) -> io::Result<(
         by_hand.backups,
         money(by_hand.total)
     )?;
+    if by_hand.regions.is_empty() {
+        return Ok(());
+    }
     writeln!(out, "{}\n", regions_table(&by_hand.regions))
 }
 
@@ -225,33 +245,84 @@ mod tests {
     use crate::estimate::{Month, TargetEstimate, Tonight};
     use crate::price::MicroDollars;
 
-    #[test]
-    fn how_long_copies_take_is_said_to_be_unknown_of_each_region_that_gets_one() {
+    /// One cluster whose backups are copied to two regions.
+    fn of_clusters() -> ClusterEstimate {
         let region = |region: &str, sent_bytes| RegionEstimate {
             region: region.into(),
             sent_bytes,
             ..RegionEstimate::default()
         };
-        let plan = ClusterEstimate {
+        ClusterEstimate {
             plan: "prod".into(),
             clusters: 1,
             refused: Vec::new(),
             of_unknown_size: Vec::new(),
-            bytes: 1,
+            sized_by_storage: Vec::new(),
+            bytes: Some(1),
             backups: 30,
-            seconds: 10,
+            seconds: Some(10),
             regions: vec![region("home", 0), region("near", 1), region("far", 1)],
             tiers_of_unknown_size: Vec::new(),
             tiers_unknown: None,
             total: None,
             by_hand: None,
             budget: None,
-        };
+        }
+    }
+
+    fn shown(plan: &ClusterEstimate) -> String {
         let mut shown = Vec::new();
-        write_cluster_plan(&mut shown, &plan).unwrap();
-        let shown = String::from_utf8(shown).unwrap();
+        write_cluster_plan(&mut shown, plan).unwrap();
+        String::from_utf8(shown).unwrap()
+    }
+
+    #[test]
+    fn how_long_copies_take_is_said_to_be_unknown_of_each_region_that_gets_one() {
+        let shown = shown(&of_clusters());
         let unknown = "how long a copy to near, or far takes is unknown";
         assert!(shown.contains(unknown), "{shown}");
+    }
+
+    #[test]
+    fn what_nobody_knows_is_not_shown_as_nothing() {
+        let by_hand = ByHandEstimate {
+            backups: 1,
+            at_most: false,
+            regions: Vec::new(),
+            total: None,
+        };
+        let plan = ClusterEstimate {
+            of_unknown_size: vec!["orders-prod".into()],
+            bytes: None,
+            seconds: None,
+            regions: Vec::new(),
+            by_hand: Some(by_hand),
+            ..of_clusters()
+        };
+        let shown = shown(&plan);
+        assert!(
+            shown.contains("1 clusters, of unknown size; 30 backups each in thirty days; how long"),
+            "{shown}"
+        );
+        assert!(
+            !shown.contains('$') && !shown.contains("0 bytes"),
+            "{shown}"
+        );
+    }
+
+    #[test]
+    fn a_sum_says_that_what_is_made_by_hand_is_not_in_it() {
+        let mut plan = of_clusters();
+        assert!(shown(&plan).contains("\nIn all: unknown"));
+        plan.by_hand = Some(ByHandEstimate {
+            backups: 1,
+            at_most: false,
+            regions: plan.regions.clone(),
+            total: None,
+        });
+        let shown = shown(&plan);
+        let sum = "\nIn all, without what is made by hand: unknown";
+        assert!(shown.contains(sum), "{shown}");
     }
 
     #[test]

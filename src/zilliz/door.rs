@@ -230,9 +230,11 @@ impl Lifeboat {
     ) -> Vec<Finding> {
         let plans = self.settings.clusters.iter();
         let plans = plans.filter(|plan| is_meant(request, &plan.name));
+        let journal = self.cluster_journal();
         let looks = plans.map(|plan| {
-            let prices = &self.settings.prices.zilliz;
-            let look = look_at(plan, &self.settings.clusters, self.client(plan), prices);
+            let (client, prices) = (self.client(plan), &self.settings.prices.zilliz);
+            let plans = &self.settings.clusters;
+            let look = look_at(plan, plans, client, journal.as_ref(), prices);
             async move {
                 let looked = timeout(time_left, look).boxed_local().await;
                 looked.unwrap_or_else(|_| vec![Finding::out_of_time(&plan.name)])

@@ -29,6 +29,8 @@ pub struct Known<'a> {
     pub just_enabled: bool,
     /// The service had another policy than the plan's until now, as far as this run has seen.
     pub had_drifted: bool,
+    /// Why the policy is not the plan's, or nobody knows whether it is, is a failure of its own.
+    pub policy_failed: bool,
     /// What earlier looks knew of each region.
     pub earlier: &'a BTreeMap<Region, Look>,
     /// Jobs about backups of the cluster that failed.
@@ -325,6 +327,7 @@ mod tests {
                 now,
                 just_enabled: policy == PolicyState::Applied,
                 had_drifted: policy != PolicyState::InForce,
+                policy_failed: false,
                 earlier: &self.looks,
                 failed: &self.failed,
             };

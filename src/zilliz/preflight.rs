@@ -2,14 +2,17 @@
 
 use std::collections::BTreeSet;
 
+use futures_util::FutureExt;
 use futures_util::future::join_all;
 
 use super::account::Account;
 use super::client::{Client, ZillizError};
 use super::policy::Policy;
+use super::tiers::holding::{held_in_vain, ids_of};
 use super::transport::Transport;
 use super::wire::{Cluster, FoundPolicy};
-use crate::plan::ClusterPlan;
+use crate::journal::Journal;
+use crate::plan::{ClusterPlan, Tiers};
 use crate::preflight::{Finding, Findings, Verdict};
 use crate::price::ZillizPrices;
 
@@ -18,6 +21,7 @@ pub async fn look_at<T: Transport>(
     plan: &ClusterPlan,
     plans: &[ClusterPlan],
     client: &Client<T>,
+    journal: Option<&Journal>,
     prices: &ZillizPrices,
 ) -> Vec<Finding> {
     let mut findings = Findings::about(format!("{}, Zilliz Cloud", plan.name));
@@ -37,6 +41,10 @@ pub async fn look_at<T: Transport>(
         findings.add(Verdict::Good, message);
     }
     findings.all.extend(look_at_budget(plan, &clusters, prices));
+    if let (Some(rules), Some(journal)) = (&plan.tiers, journal) {
+        let of_holds = look_at_holds(plan, rules, client, journal).boxed_local();
+        findings.all.extend(of_holds.await);
+    }
     let wanted = Policy::of(plan, client.now());
     let policies = clusters
         .iter()
@@ -100,6 +108,35 @@ fn judged(policy: Result<FoundPolicy, ZillizError>, wanted: &Policy) -> (Verdict
             )
         }
     }
+}
+
+/// Whether what `hold` names is there to be kept.
+async fn look_at_holds<T: Transport>(
+    plan: &ClusterPlan,
+    rules: &Tiers,
+    client: &Client<T>,
+    journal: &Journal,
+) -> Vec<Finding> {
+    let mut findings = Findings::about(format!("{}, tiers", plan.name));
+    let tiers = match journal.tiers(&plan.name).await {
+        Ok(tiers) => tiers,
+        Err(error) => {
+            findings.add(Verdict::Bad, error.to_string());
+            return findings.all;
+        }
+    };
+    match held_in_vain(rules, &ids_of(&tiers), client).await {
+        Ok(in_vain) => {
+            for message in in_vain.unknown {
+                findings.add(Verdict::Bad, message);
+            }
+            for message in in_vain.of_others {
+                findings.add(Verdict::Note, message);
+            }
+        }
+        Err(error) => findings.add(Verdict::Bad, error.to_string()),
+    }
+    findings.all
 }
 
 /// Whether the plan's budget can be judged, if it has one.

@@ -174,8 +174,11 @@ impl<'a> Ledger<'a> {
             (false, true) => Protection::CopyMissing,
             (false, false) => Protection::WindowMissed,
         };
+        let remedy = self.remedy(
+            "look at the project's jobs in the console, and make one by hand if it is needed",
+        );
         let message = format!(
-            "{}; the newest there is of {}; look at the project's jobs in the console, and make one by hand if it is needed",
+            "{}; the newest there is of {}; {remedy}",
             self.told(region, &gaps),
             here.created_at
         );
@@ -195,8 +198,10 @@ impl<'a> Ledger<'a> {
             [] => String::new(),
             gaps => format!(" ({})", self.told(region, gaps)),
         };
+        let remedy = self
+            .remedy("look at the project's jobs in the console, and make one by hand meanwhile");
         Some(format!(
-            "the policy's newest backup in {region} is of {}, {} hours ago, and {why}{told}; look at the project's jobs in the console, and make one by hand meanwhile",
+            "the policy's newest backup in {region} is of {}, {} hours ago, and {why}{told}; {remedy}",
             here.created_at,
             age.as_hours(),
         ))
@@ -231,10 +236,19 @@ impl<'a> Ledger<'a> {
             [] => String::new(),
             gaps => format!(" ({})", self.told(region, gaps)),
         };
-        let message = format!(
-            "the policy has made no backup that stands in {region}{told}; the next window makes one, and `lifeboat backup --manual` makes one now"
-        );
+        let remedy =
+            self.remedy("the next window makes one, and `lifeboat backup --manual` makes one now");
+        let message =
+            format!("the policy has made no backup that stands in {region}{told}; {remedy}");
         (Protection::Missing, Some(message))
+    }
+
+    /// What to do; where the policy itself failed, nothing else helps before that.
+    fn remedy(&self, where_it_works: &'static str) -> &'static str {
+        if self.known.policy_failed {
+            return "see the failure of its policy, which comes first";
+        }
+        where_it_works
     }
 }
 
@@ -275,6 +289,7 @@ mod tests {
             now,
             just_enabled,
             had_drifted: just_enabled,
+            policy_failed: false,
             earlier: &BTreeMap::new(),
             failed: &[],
         };

@@ -22,9 +22,9 @@ use crate::slot::Slot;
 pub enum PolicyState {
     /// It was the plan's already.
     InForce,
-    /// There was none; it was set, read back, and is the plan's now.
+    /// There was none, and no earlier run knew of one; it was set, read back, and is the plan's now.
     Applied,
-    /// It was another one; it was set, read back, and is the plan's now.
+    /// It was another one, or somebody had disabled it; it was set, read back, and is the plan's now.
     Repaired,
     /// It is another one, and the plan says to report that, or this is a dry run.
     Drifted,

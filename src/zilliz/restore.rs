@@ -326,7 +326,8 @@ impl<T: Transport, V: Vault> Restore<'_, '_, T, V> {
     }
 
     fn tell_what_is_missing(&mut self, chosen: &Chosen) {
-        self.report.not_in_backup = not_in_a_backup(&self.asked.destination, chosen.backup.cu_size);
+        let cu_sizes = (chosen.backup.cu_size, chosen.way.cu_size());
+        self.report.not_in_backup = not_in_a_backup(&self.asked.destination, cu_sizes);
     }
 
     /// Says it before anything is begun, for whoever has agreed beforehand. The report says it afterwards.

@@ -23,7 +23,7 @@ use super::recovery::{Placed, Protection, Standing, judge, unexplained_since};
 use super::report::{ClusterReport, PolicyLine, PolicyState};
 use super::timing::slot_of;
 use super::transport::Transport;
-use super::watching::{earlier_looks, looks_now};
+use super::watching::{earlier_looks, had_the_policy, looks_now};
 use super::windows;
 use super::wire::{Backup, Cluster};
 use crate::budget::OverBudget;
@@ -31,7 +31,7 @@ use crate::clock::Clock;
 use crate::event::{Action, ByHand, Request};
 use crate::journal::{JobLine, Journal, Look, RunKey, Watch, Watched, renew};
 use crate::name::Class;
-use crate::plan::{ClusterPlan, OnDrift};
+use crate::plan::ClusterPlan;
 use crate::price::ZillizPrices;
 use crate::report::{Outcome, Size};
 use crate::service::Region;
@@ -89,6 +89,7 @@ pub async fn run<T: Transport>(
         report: ClusterReport::begin(request, world.plan, slot, run_id.clone(), begun, size),
         lines: Vec::new(),
         over_budget: None,
+        holds_are_known: false,
         watched: BTreeMap::new(),
         looked_after: false,
     };
@@ -119,6 +120,8 @@ pub(super) struct Run<'a, 'w, T> {
     pub(super) lines: Vec<JobLine>,
     /// Why nothing new may be asked for, if that is so.
     pub(super) over_budget: Option<OverBudget>,
+    /// Whether every id in `hold` keeps what it names; no tier is deleted before that was looked at.
+    pub(super) holds_are_known: bool,
     /// What the next run is to know of each cluster.
     pub(super) watched: BTreeMap<String, Watched>,
     /// Whether that is to be written down.
@@ -128,6 +131,8 @@ pub(super) struct Run<'a, 'w, T> {
 /// What one cluster came to.
 struct Seen {
     policy: PolicyLine,
+    /// This run has switched it on, which makes a first backup at once.
+    just_enabled: bool,
     failures: Vec<(&'static str, String)>,
     warnings: Vec<String>,
     standings: Vec<Standing>,
@@ -342,6 +347,7 @@ impl<T: Transport> Run<'_, '_, T> {
                 start_time: wanted.start_time(),
                 drift: Vec::new(),
             },
+            just_enabled: false,
             failures: Vec::new(),
             warnings: notes,
             standings: Vec::new(),
@@ -358,7 +364,16 @@ impl<T: Transport> Run<'_, '_, T> {
                 .boxed_local()
                 .await
             {
-                Ok(state) => seen.policy.state = state,
+                Ok(state) => {
+                    seen.just_enabled = state == PolicyState::Applied;
+                    // Somebody has switched it off since, which is no first set-up.
+                    let is_repair = seen.just_enabled && had_the_policy(watch, &cluster.cluster_id);
+                    seen.policy.state = if is_repair {
+                        PolicyState::Repaired
+                    } else {
+                        state
+                    };
+                }
                 Err(failure) => seen.failures.push(failure),
             }
         }
@@ -376,8 +391,9 @@ impl<T: Transport> Run<'_, '_, T> {
         let earlier = earlier_looks(watch, plan, id, seen.judged_at);
         let mut known = Known {
             now: seen.judged_at,
-            just_enabled: state == PolicyState::Applied,
+            just_enabled: seen.just_enabled,
             had_drifted: !matches!(state, PolicyState::InForce | PolicyState::Failed),
+            policy_failed: self.told_of_the_policy(state),
             earlier: &earlier,
             failed: &[],
         };
@@ -422,48 +438,6 @@ impl<T: Transport> Run<'_, '_, T> {
         failed.unwrap_or_else(|error| {
             info!(error = error.word(), detail = %error, "why backups failed could not be asked");
             Vec::new()
-        })
-    }
-
-    /// Sees to it that the service has the plan's policy, and believes only what it reads back.
-    async fn policy(
-        &self,
-        cluster: &Cluster,
-        wanted: &Policy,
-        line: &mut PolicyLine,
-    ) -> Result<PolicyState, (&'static str, String)> {
-        let failed = |error: ZillizError| (error.word(), error.to_string());
-        let (client, id) = (self.world.client, &cluster.cluster_id);
-        let found = read(client, id).await?;
-        line.drift = wanted.drift(found.as_ref());
-        if line.drift.is_empty() {
-            return Ok(PolicyState::InForce);
-        }
-        if self.world.plan.drift == OnDrift::Report || self.request.dry_run {
-            return Ok(PolicyState::Drifted);
-        }
-        if let Some(over) = &self.over_budget {
-            line.state = PolicyState::OverBudget;
-            let message = format!("its policy is not the plan's, and was not set: {over}");
-            return Err(("over_budget", message));
-        }
-        client
-            .set_policy(id, &wanted.sent())
-            .await
-            .map_err(failed)?;
-        let left = wanted.drift(read(client, id).await?.as_ref());
-        if !left.is_empty() {
-            let left: Vec<String> = left.iter().map(ToString::to_string).collect();
-            let message = format!(
-                "the policy was set, and what was read back is another one: {}; does anybody else set it?",
-                left.join("; ")
-            );
-            return Err(("policy_not_set", message));
-        }
-        info!(drift = ?line.drift, "the policy was set");
-        Ok(match found {
-            None => PolicyState::Applied,
-            Some(_) => PolicyState::Repaired,
         })
     }
 
@@ -568,21 +542,6 @@ fn unknown(plan: &ClusterPlan, home: &str, error: &ZillizError) -> Vec<Standing>
         )),
     };
     std::iter::once(home).chain(targets).map(unknown).collect()
-}
-
-/// The policy that the service has now; `None` when it is disabled.
-async fn read<T: Transport>(
-    client: &Client<T>,
-    cluster: &str,
-) -> Result<Option<Policy>, (&'static str, String)> {
-    let found = client.policy(cluster).await;
-    let found = found.map_err(|error| (error.word(), error.to_string()))?;
-    Policy::found(&found).map_err(|why| {
-        let message = format!(
-            "it has a policy that this program can't read, so it is left alone: {why}; if it was made in the console with cron or several schedules, disable it there, and the plan's is set"
-        );
-        ("policy_unreadable", message)
-    })
 }
 
 /// A listed backup with its region. Only describing is documented to tell it, but whoever tells it sooner saves a request.

@@ -3,7 +3,7 @@
 //! One of each cluster for each period of the finest rule, made like a backup by hand (`making`). What is the plan's own
 //! is what the journal says is (`proof`); what of it stays is decided by the planner that decides about namespaces
 //! (`standing`, `decide`, `deleting`), and each deletion carries the same certificate (`certified`, `sending`). What that comes to
-//! in thirty nights is told beforehand (`forecast`).
+//! in thirty nights is told beforehand (`forecast`). An id in `hold` that keeps nothing stops deletion (`holding`).
 //!
 //! What it must never do: delete what the journal does not call the plan's own, what is not as it was made, or anything of
 //! a cluster whose newest tier is in doubt. Without a journal, or with one that can't be read, it does nothing.
@@ -13,6 +13,7 @@ mod certified;
 mod decide;
 mod deleting;
 pub(super) mod forecast;
+pub(super) mod holding;
 mod making;
 mod proof;
 mod sending;
@@ -60,6 +61,7 @@ impl<T: Transport> Run<'_, '_, T> {
         };
         let clusters = self.of_no_other_plan(account);
         self.tell_orphans(&clusters, &tiers);
+        let ids = holding::ids_of(&tiers);
         let tended = self
             .make_tiers(&clusters, tiers, journal, journaled)
             .boxed_local()
@@ -75,11 +77,17 @@ impl<T: Transport> Run<'_, '_, T> {
         if !self.request.dry_run && tended.iter().any(|tended| tended.is_open) {
             return self.tell_unsettled();
         }
+        self.holds_are_known = self.look_at_holds(rules, &ids).boxed_local().await;
         let judged = self
             .prune_tiers(rules, &tended, journaled)
             .boxed_local()
             .await;
-        if let Some(approved) = self.request.approve.as_ref().filter(|_| !judged) {
+        if let Some(approved) = self
+            .request
+            .approve
+            .as_ref()
+            .filter(|_| !judged && self.holds_are_known)
+        {
             let hashes = self.report.tiers.regions.iter();
             let hashes: Vec<String> = hashes.map(|due| due.hash.to_string()).collect();
             let message = format!(
@@ -137,7 +145,7 @@ impl<T: Transport> Run<'_, '_, T> {
         match (self.world.journal, &self.world.plan.tiers) {
             (Some(journal), Some(_)) => {
                 let tiers = journal.tiers(&self.world.plan.name).await?;
-                Ok(tiers.iter().flat_map(making::ids).collect())
+                Ok(holding::ids_of(&tiers))
             }
             _ => Ok(BTreeSet::new()),
         }

@@ -29,6 +29,12 @@ fn selection(plan: &ClusterPlan) -> String {
     format!("{project} {}", plan.clusters.entries().join(" "))
 }
 
+/// Whether an earlier look has seen the plan's policy in force on a cluster, whoever made it another one since.
+pub(super) fn had_the_policy(watch: &Watch, cluster: &str) -> bool {
+    let watched = watch.clusters.get(cluster);
+    watched.is_some_and(|watched| watched.regions.values().any(|look| look.since.is_some()))
+}
+
 /// What earlier looks knew of a cluster's regions. On another schedule than now, nothing was asked for before now.
 pub(super) fn earlier_looks(
     watch: &Watch,

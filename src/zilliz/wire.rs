@@ -64,6 +64,9 @@ pub struct Cluster {
     /// How large it is, in compute units.
     #[serde(deserialize_with = "number")]
     pub cu_size: Option<u64>,
+    /// What it stores; a listing is not documented to tell it. Inferred: bytes, as all other sizes (contract section 2).
+    #[serde(deserialize_with = "number")]
+    pub storage_size: Option<u64>,
     /// How far its making is, in percent.
     #[serde(deserialize_with = "number")]
     pub create_progress: Option<u64>,

@@ -228,6 +228,25 @@ def test_a_months_price_is_told_where_it_is_known(account: Account, keeper: Keep
     assert "In all: $" in keeper("backup", "--dry-run").stdout
 
 
+def test_before_the_first_backup_the_price_is_of_what_the_cluster_stores(account: Account, keeper: Keeper) -> None:
+    shown = keeper("estimate", "--plan", "prod").stdout
+    assert "1 clusters, 7.0 GB; " in shown and "In all: $" in shown, shown
+    assert "in it by what it stores: orders-prod has no backup yet that tells its size" in shown
+    account.add_cluster("orders-prod", id=CLUSTER, bytes=0)
+    shown = keeper("estimate", "--plan", "prod").stdout
+    assert "In all: unknown" in shown and "$" not in shown and "0 bytes" not in shown, shown
+    (plan,) = keeper.report("estimate")["clusters"]
+    assert (plan["total"], plan["bytes"], plan["seconds"]) == (None, None, None)
+
+
+def test_a_dry_run_by_hand_shows_no_size_of_what_is_not_there(account: Account, keeper: Keeper) -> None:
+    shown = keeper("backup", "--manual", "--dry-run").stdout
+    planned = [line for line in shown.splitlines() if " planned " in line]
+    assert len(planned) == 3 and not any("bytes" in line for line in planned), shown
+    assert "In all, without what is made by hand: $" in shown
+    assert "In all, without" not in keeper("backup", "--dry-run").stdout
+
+
 def exactly_one_of_each(cli: Cli) -> None:
     """What the service's own command line lists of backups by hand: one in each region, all there, none to expire."""
     listed = cli.json("backup", "list", "--creation-method", "MANUAL", "--all")

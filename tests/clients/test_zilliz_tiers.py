@@ -112,6 +112,35 @@ def test_one_a_night_stands_in_every_region_and_a_backup_of_the_command_line_is_
     assert tiers == after.keys() - theirs
 
 
+def test_an_id_that_holds_nothing_is_found_beforehand_and_deletes_nothing(account: Account, cli: Cli, nights: Nights) -> None:
+    nights.night(1)
+    nights.resume()
+    before = by_hand(cli)
+    (in_far,) = (backup for backup, region in before.items() if region == FAR)
+    config = nights.keeper.lifeboat.environment["LIFEBOAT_CONFIG"]
+
+    def held(hold: str) -> None:
+        nights.keeper.lifeboat.environment["LIFEBOAT_CONFIG"] = f"{config}hold = [\"{hold}\"]\n"
+
+    held(in_far)
+    asked = nights.keeper("check", "--online")
+    assert asked.code == 0 and "hold" not in asked.stdout, asked
+    held(in_far[:-1])
+    asked = nights.keeper("check", "--online")
+    assert asked.code == 1, asked
+    (finding,) = (line for line in asked.stdout.splitlines() if "`hold` names" in line)
+    assert finding.startswith("FAIL  prod, tiers: ") and finding.endswith(f"`{in_far}`")
+
+    dry = nights.keeper("backup", "--dry-run")
+    assert dry.code == 1 and "hold_unknown" in dry.stdout, dry
+    report = nights.night(0)
+    if report["stays_open"]:
+        report = nights.resume()
+    assert "hold_unknown" in {failure["error"] for failure in report["failures"]["shown"]}, report
+    assert before.keys() < by_hand(cli).keys() and len(by_hand(cli)) == 6
+    assert account.emulator.count("zilliz.delete_backup") == 0
+
+
 def test_a_person_reads_what_is_due_and_approves_it_region_by_region(
     account: Account, cli: Cli, nights: Nights
 ) -> None:

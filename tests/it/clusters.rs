@@ -6,6 +6,7 @@ mod by_hand;
 mod clocks;
 mod estimating;
 mod histories;
+mod holding;
 mod listed;
 mod listings;
 mod policies;

@@ -115,7 +115,9 @@ pub(crate) fn list(zilliz: &Zilliz, asked: &Asked<'_>) -> Result {
         })
         .collect();
     let items = page.cut(&seen, asked.fault);
-    let items = items.iter().map(|cluster| view(zilliz, cluster, asked.now));
+    let items = items
+        .iter()
+        .map(|cluster| listed(view(zilliz, cluster, asked.now)));
     Ok(page.answer("clusters", seen.len(), items))
 }
 
@@ -133,6 +135,14 @@ pub(crate) fn describe(zilliz: &Zilliz, asked: &Asked<'_>) -> Result {
     let access = asked.access;
     let cluster = access.live_cluster(zilliz, asked.cluster, Privilege::ClusterView)?;
     Ok(view(zilliz, cluster, asked.now))
+}
+
+/// A listing is not documented to tell what a cluster stores.
+fn listed(mut view: Json) -> Json {
+    if let Some(fields) = view.as_object_mut() {
+        fields.remove("storageSize");
+    }
+    view
 }
 
 fn view(zilliz: &Zilliz, cluster: &Cluster, now: Timestamp) -> Json {

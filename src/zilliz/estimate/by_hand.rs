@@ -6,7 +6,10 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::{Kept, Look, MONTH, RegionEstimate, region};
+use super::Look;
+use super::kept::{Kept, MONTH, RegionEstimate};
+use super::sum::region;
+use super::weight::Counted;
 use crate::budget;
 use crate::event::ByHand;
 use crate::plan::ClusterPlan;
@@ -23,7 +26,7 @@ pub struct ByHandEstimate {
     pub at_most: bool,
     /// Every region in which one will stand.
     pub regions: Vec<RegionEstimate>,
-    /// In all of them, what is of unknown size left out; `None` when a price of it is unknown.
+    /// In all of them, what is of unknown size left out; `None` when all of it is, or a price is unknown.
     pub total: Option<Between>,
 }
 
@@ -33,6 +36,7 @@ impl ByHandEstimate {
         plan: &ClusterPlan,
         looks: &[Look<'_>],
         prices: &ZillizPrices,
+        counted: Counted,
     ) -> Self {
         let meant = looks
             .iter()
@@ -40,7 +44,7 @@ impl ByHandEstimate {
         let (mut backups, mut regions) = (0, BTreeMap::new());
         for look in meant {
             backups += 1;
-            let Some((bytes, home)) = look.known() else {
+            let Some((bytes, home)) = look.known(counted) else {
                 continue;
             };
             let targets = plan.targets.iter().map(|target| target.region.as_str());
@@ -56,6 +60,7 @@ impl ByHandEstimate {
         }
         let regions: Vec<RegionEstimate> = regions.into_values().collect();
         let total = budget::total(regions.iter().map(|region| region.total));
+        let total = total.filter(|_| backups == 0 || !regions.is_empty());
         let at_most = !of.collections.is_empty();
         Self {
             backups,
@@ -70,5 +75,10 @@ impl ByHandEstimate {
                 ..total
             }),
         }
+    }
+
+    /// Whether the size of any is known.
+    pub(super) fn is_known(&self) -> bool {
+        !self.regions.is_empty()
     }
 }

@@ -6,6 +6,7 @@
 use std::collections::BTreeSet;
 
 use futures_util::future::join_all;
+use jiff::Timestamp;
 
 use super::asked::{Asked, Collection, Destination, Rename, Source};
 use super::notes::{Chosen, ChosenBackup};
@@ -89,6 +90,48 @@ pub(super) struct Picking<'a> {
     pub(super) plan: &'a ClusterPlan,
     pub(super) account: &'a Account,
     listed: &'a [Backup],
+}
+
+/// What the backups that were looked at lack, none of which was the one.
+#[derive(Default)]
+struct Lacking {
+    /// Other regions in which one lies that has everything.
+    elsewhere: BTreeSet<String>,
+    /// Collections that none of them has.
+    nowhere: BTreeSet<Collection>,
+    looked_at: usize,
+}
+
+impl Lacking {
+    fn add(&mut self, backup: &Backup, missing: Vec<Collection>) {
+        if missing.is_empty() {
+            self.elsewhere.extend(backup.region_id.clone());
+        }
+        let missing = BTreeSet::from_iter(missing);
+        if self.looked_at == 0 {
+            self.nowhere = missing;
+        } else {
+            self.nowhere.retain(|one| missing.contains(one));
+        }
+        self.looked_at += 1;
+    }
+
+    /// Of collections that no backup has, so that no other region is a remedy.
+    fn told(&self, cluster: &str, at: Option<&Timestamp>) -> String {
+        let collections = self.nowhere.iter().map(|one| format!("`{one}`"));
+        let collections: Vec<String> = collections.collect();
+        let (when, or_later) = match at {
+            Some(at) => (
+                format!(" from {at} or before"),
+                ", or say a later `at` or none",
+            ),
+            None => (String::new(), ""),
+        };
+        format!(
+            "no backup of cluster {cluster}{when} has {}, in any region; correct `collections`{or_later}",
+            collections.join(", ")
+        )
+    }
 }
 
 fn refused(word: &'static str, message: String) -> Conflict {
@@ -217,21 +260,18 @@ impl Picking<'_> {
         };
         let mut candidates: Vec<&Backup> = there.iter().filter(in_time).copied().collect();
         candidates.sort_by_key(|backup| std::cmp::Reverse(backup.create_time));
-        let mut elsewhere = BTreeSet::new();
+        let mut lacking = Lacking::default();
         for some in candidates.chunks(LOOKS) {
             let looks = some
                 .iter()
                 .map(|listed| describe_whole(client, &cluster, listed));
             for described in join_all(looks).await {
                 let Some(backup) = described? else { continue };
-                match backup.region_id.as_deref() {
-                    Some(lies) if lies == region => {
-                        if missing_in(&backup, self.wanted_collections()).is_empty() {
-                            return Ok(Ok(backup));
-                        }
-                    }
-                    lies => drop(elsewhere.insert(or_unknown(lies).to_owned())),
+                let missing = missing_in(&backup, self.wanted_collections());
+                if missing.is_empty() && backup.region_id.as_ref() == Some(&region) {
+                    return Ok(Ok(backup));
                 }
+                lacking.add(&backup, missing);
             }
         }
         Ok(Err(self.no_backup(
@@ -239,7 +279,7 @@ impl Picking<'_> {
             &region,
             &there,
             candidates.len(),
-            &elsewhere,
+            &lacking,
         )))
     }
 
@@ -249,7 +289,7 @@ impl Picking<'_> {
         region: &str,
         there: &[&Backup],
         in_time: usize,
-        elsewhere: &BTreeSet<String>,
+        lacking: &Lacking,
     ) -> Conflict {
         let what = if self.needs_the_whole() {
             "whole backup"
@@ -266,11 +306,15 @@ impl Picking<'_> {
             (Some(at), Some(oldest)) if in_time == 0 => format!(
                 "no {what} of cluster {cluster} is from {at} or before; the oldest is from {oldest}: say a later `at`"
             ),
-            _ if elsewhere.is_empty() => format!(
+            (at, _) if !lacking.nowhere.is_empty() => {
+                return refused("no_collection", lacking.told(cluster, at.as_ref()));
+            }
+            _ if lacking.elsewhere.is_empty() => format!(
                 "no {what} of cluster {cluster} in {region} has all that is asked for; correct `collections`, or say another `at` or `from`"
             ),
             _ => {
-                let regions: Vec<&str> = elsewhere.iter().map(String::as_str).collect();
+                let regions = lacking.elsewhere.iter().map(String::as_str);
+                let regions: Vec<&str> = regions.collect();
                 format!(
                     "no {what} of cluster {cluster} lies in {region}; say in `from` where one does: {}",
                     regions.join(", ")

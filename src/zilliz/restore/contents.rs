@@ -1,22 +1,25 @@
 //! What no backup of Zilliz Cloud contains (contract section 6), for whoever is about to restore and whoever has. Pure.
 
-use super::asked::{Destination, NewCluster};
+use super::asked::Destination;
 
-/// What has to be set again, or is another, after a restore. `cu_size_before` is the source cluster's, where it is known.
+/// What has to be set again, or is another, after a restore. The sizes are the source cluster's and that of the one that
+/// receives it, in CU, where they are known.
 #[must_use]
-pub fn not_in_a_backup(destination: &Destination, cu_size_before: Option<u64>) -> Vec<String> {
+pub fn not_in_a_backup(
+    destination: &Destination,
+    (before, after): (Option<u64>, Option<u64>),
+) -> Vec<String> {
     let mut missing = vec![
         "collection TTL is not in a backup: set it again on each collection that had one".to_owned(),
         "mmap settings may not be in a backup (one page of the documentation says so): look at them".to_owned(),
     ];
     match destination {
-        Destination::NewCluster(new) => {
+        Destination::NewCluster(_) => {
             missing.push("the user db_admin gets a new password, which the service tells once; the old one is not in a backup".to_owned());
             missing.push(
                 "dynamic and scheduled scaling settings are not in a backup: set them again"
                     .to_owned(),
             );
-            missing.extend(fewer_shards(new, cu_size_before));
         }
         Destination::Into(into) if into.collections.is_empty() => {
             missing.push(
@@ -26,17 +29,18 @@ pub fn not_in_a_backup(destination: &Destination, cu_size_before: Option<u64>) -
         }
         Destination::Into(_) => {}
     }
+    missing.extend(after.and_then(|after| fewer_shards(before, after)));
     missing
 }
 
-/// What a smaller cluster does to shards; nothing when it is known not to be smaller.
-fn fewer_shards(new: &NewCluster, cu_size_before: Option<u64>) -> Option<String> {
-    let most = shards_at(new.cu_size?);
-    if let Some(before) = cu_size_before {
+/// What a smaller cluster does to shards (inferred for one that exists already); nothing when it is known not to be smaller.
+fn fewer_shards(before: Option<u64>, after: u64) -> Option<String> {
+    let most = shards_at(after);
+    if let Some(before) = before {
         let before = shards_at(before);
         return (most < before).then(|| {
             format!(
-                "the new cluster is smaller: collections with more than {most} shards come back with {most} (up to {before} before)"
+                "the cluster that receives it is smaller: collections with more than {most} shards come back with {most} (up to {before} before)"
             )
         });
     }
@@ -61,7 +65,7 @@ fn shards_at(cu_size: u64) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::asked::{IntoCluster, Loads};
+    use super::super::asked::{IntoCluster, Loads, NewCluster};
     use super::*;
 
     fn of_new(cu_size: u64, before: Option<u64>) -> String {
@@ -73,7 +77,7 @@ mod tests {
             version: None,
             password: None,
         };
-        not_in_a_backup(&Destination::NewCluster(new), before).join("\n")
+        not_in_a_backup(&Destination::NewCluster(new), (before, Some(cu_size))).join("\n")
     }
 
     #[test]
@@ -102,15 +106,24 @@ mod tests {
 
     #[test]
     fn collections_have_no_password_and_no_scaling() {
-        let into = |collections: &[&str]| {
+        let into = |collections: &[&str], sizes: (Option<u64>, Option<u64>)| {
             let into = IntoCluster {
                 cluster: "users".into(),
                 collections: collections.iter().map(|one| one.parse().unwrap()).collect(),
                 loaded: true,
             };
-            not_in_a_backup(&Destination::Into(into), Some(8)).join("\n")
+            not_in_a_backup(&Destination::Into(into), sizes).join("\n")
         };
-        assert!(into(&["a"]).contains("TTL") && !into(&["a"]).contains("db_admin"));
-        assert!(into(&[]).contains("unloaded") && !into(&["a"]).contains("unloaded"));
+        let same = (Some(8), Some(8));
+        assert!(into(&["a"], same).contains("TTL") && !into(&["a"], same).contains("db_admin"));
+        assert!(into(&[], same).contains("unloaded") && !into(&["a"], same).contains("unloaded"));
+        for collections in [&["a"][..], &[]] {
+            let smaller = into(collections, (Some(8), Some(1)));
+            assert!(smaller.contains("more than 2 shards"), "{smaller}");
+            for sizes in [same, (Some(1), Some(8)), (Some(8), None)] {
+                let said = into(collections, sizes);
+                assert!(!said.contains("shards"), "{sizes:?}: {said}");
+            }
+        }
     }
 }

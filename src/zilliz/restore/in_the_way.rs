@@ -178,6 +178,7 @@ impl Picking<'_> {
             cluster: cluster.cluster_id.clone(),
             collections: into.collections.clone(),
             loaded: into.loaded,
+            cu_size: cluster.cu_size,
         })
     }
 }

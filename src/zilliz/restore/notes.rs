@@ -147,7 +147,21 @@ pub enum Way {
         collections: Vec<Rename>,
         /// Whether they are loaded.
         loaded: bool,
+        /// How large it is, if the service says so.
+        #[serde(default)]
+        cu_size: Option<u64>,
     },
+}
+
+impl Way {
+    /// How large the cluster is that receives what is restored, if that is known.
+    #[must_use]
+    pub fn cu_size(&self) -> Option<u64> {
+        match self {
+            Self::NewCluster { cu_size, .. } => Some(*cu_size),
+            Self::Into { cu_size, .. } => *cu_size,
+        }
+    }
 }
 
 impl Chosen {

@@ -305,9 +305,10 @@ impl<T: Transport> Run<'_, '_, T> {
                 sealed: made_in(tended, &region),
             };
             let allowed = list.leave(self.request.approve.as_deref());
-            approved_one |= allowed == Leave::Delete;
+            let goes = allowed == Leave::Delete && self.holds_are_known;
+            approved_one |= goes;
             self.tell_list(&region, &list, &allowed);
-            if allowed == Leave::Delete && !self.request.dry_run {
+            if goes && !self.request.dry_run {
                 lists.push((region, due));
             }
         }
@@ -336,11 +337,12 @@ impl<T: Transport> Run<'_, '_, T> {
         let (due, hash) = (list.due.len(), list.hash());
         let due = u64::try_from(due).unwrap_or(u64::MAX);
         let stopped = match leave {
+            _ if !self.holds_are_known => Some("what `hold` names is not known"),
             Leave::Delete => None,
             Leave::Braked => Some("the brake: more is due than one run may delete unread"),
             Leave::NotApproved => Some("another list of deletions was approved"),
         };
-        if *leave == Leave::Braked && !self.request.dry_run {
+        if *leave == Leave::Braked && self.holds_are_known && !self.request.dry_run {
             let message = format!(
                 "{due} of {} tiers are due at once, so none was deleted; run `lifeboat plan --plan {plan}`, read it, and if it is meant run `lifeboat prune --plan {plan} --approve {hash}`, or send {{\"action\": \"prune\", \"plan\": \"{plan}\", \"approve\": \"{hash}\"}}",
                 list.backups,

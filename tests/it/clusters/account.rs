@@ -1,9 +1,11 @@
 //! Keys, scopes and roles; clusters that are gone; two plans over one cluster.
 
 use lifeboat::report::Outcome;
+use lifeboat::zilliz::ClusterReport;
 use serde_json::json;
 
-use super::{Account, CLUSTER, KEY, PLAN, PROJECT, failures};
+use super::tiers::delete;
+use super::{Account, CLUSTER, FAR, HOME, KEY, NEAR, PLAN, PROJECT, failures};
 
 #[tokio::test(start_paused = true)]
 async fn a_key_that_is_refused_fails_the_run_and_is_not_shown() {
@@ -51,6 +53,50 @@ async fn a_role_without_backup_rights_is_told_what_it_lacks() {
         "{message}"
     );
     assert!(message.contains("requestid"), "{message}");
+}
+
+/// The messages about regions alone.
+fn of_regions(report: &ClusterReport) -> Vec<&str> {
+    let failures = report.failures.shown.iter();
+    let of_regions = failures.filter(|failure| failure.target.is_some());
+    of_regions.map(|failure| failure.message.as_str()).collect()
+}
+
+/// A cluster that is refused, or whose policy nobody may set, gets no backup from the next window, nor by hand.
+#[tokio::test(start_paused = true)]
+async fn where_the_policy_failed_no_region_advises_what_can_not_work() {
+    let enterprise = json!([{"id": PROJECT, "name": "shop", "plan": "Enterprise", "regions": [HOME, NEAR, FAR]}]);
+    for (what, seed) in [
+        ("keys", json!([{"key": KEY, "role": "viewer"}])),
+        ("projects", enterprise),
+    ] {
+        let account = Account::new();
+        account.seed(what, &seed);
+        // A cluster has its project's plan as of when it was made.
+        account.add_cluster(CLUSTER, "orders-prod", &json!({}));
+        let report = account.back_up().await;
+        let told = of_regions(&report);
+        assert_eq!(told.len(), 3, "{what} {:?}", report.failures);
+        for message in told {
+            assert!(
+                message.contains("see the failure of its policy") && !message.contains("--manual"),
+                "{what}: {message}"
+            );
+        }
+    }
+    // Where the policy is the plan's, both work.
+    let account = Account::new();
+    account.back_up().await;
+    account.sleep(1).await;
+    for backup in account.known("backups") {
+        delete(&account, backup["id"].as_str().unwrap());
+    }
+    let report = account.back_up().await;
+    let told = of_regions(&report);
+    assert_eq!(told.len(), 3, "{:?}", report.failures);
+    for message in told {
+        assert!(message.contains("`lifeboat backup --manual`"), "{message}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

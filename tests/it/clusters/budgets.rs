@@ -147,8 +147,9 @@ async fn over_the_hard_budget_no_backup_is_made_by_hand_and_one_that_was_begun_i
 
 #[tokio::test(start_paused = true)]
 async fn what_costs_nobody_knows_how_much_goes_on() {
-    // A cluster without a backup has no size that anybody tells.
+    // Neither a backup nor the service tells its size.
     let mut account = Account::new();
+    account.add_cluster(CLUSTER, "orders-prod", &json!({"bytes": 0}));
     limit(&mut account, Some(1), Some(1));
     let report = account.back_up().await;
     assert_eq!(
@@ -171,13 +172,35 @@ async fn what_costs_nobody_knows_how_much_goes_on() {
 #[tokio::test(start_paused = true)]
 async fn a_cluster_of_unknown_size_never_makes_it_cheaper() {
     let mut account = protected().await;
-    account.add_cluster("in01-0000", "new", &json!({}));
+    account.add_cluster("in01-0000", "new", &json!({"bytes": 0}));
     limit(&mut account, None, Some(5));
     let report = account.back_up().await;
     assert_eq!(state(&report), State::OverHard);
     limit(&mut account, None, Some(1_000));
     let report = account.back_up().await;
     assert_eq!(state(&report), State::Unknown);
+}
+
+/// What a cluster stores is no backup's size: it may pass a budget, and is never certain to.
+#[tokio::test(start_paused = true)]
+async fn before_the_first_backup_a_budget_warns_and_stops_nothing() {
+    for (hard, judged) in [(5, State::PerhapsOverHard), (1_000, State::Within)] {
+        let mut account = Account::new();
+        limit(&mut account, None, Some(hard));
+        let report = account.back_up().await;
+        assert_eq!((report.counts.policies_set, state(&report)), (1, judged));
+        assert_eq!(report.warnings.is_empty(), judged == State::Within);
+    }
+    let mut account = Account::new();
+    limit(&mut account, None, Some(1));
+    let report = account.run(by_hand()).await;
+    assert_eq!(state(&report), State::PerhapsOverHard);
+    assert_eq!(account.calls("zilliz.create_backup"), 1);
+    // Beside one whose backups tell what they weigh, it never makes the certain part smaller.
+    let mut account = protected().await;
+    account.add_cluster("in01-0000", "new", &json!({}));
+    limit(&mut account, None, Some(5));
+    assert_eq!(state(&account.back_up().await), State::OverHard);
 }
 
 #[tokio::test(start_paused = true)]

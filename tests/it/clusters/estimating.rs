@@ -12,7 +12,7 @@ use lifeboat_emulator::Method;
 use object_store::ObjectStoreExt;
 use object_store::memory::InMemory;
 use object_store::path::Path;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::budgets::limit;
 use super::tiers::{night, standing, with_tiers};
@@ -98,6 +98,56 @@ async fn what_is_told_of_tiers_is_what_thirty_nights_then_bring() {
             let share = line.stored_bytes * 30 * 100 / kept;
             assert!((95..=105).contains(&share), "{rules} {region}: {share} %");
         }
+    }
+}
+
+/// As the JSON shows it.
+async fn shown(account: &Account, manual: bool) -> Value {
+    let dry_run = Request {
+        dry_run: true,
+        manual,
+        ..Request::default()
+    };
+    let report = account.run(dry_run).await;
+    serde_json::to_value(report.estimate.unwrap()).unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn before_the_first_backup_it_is_told_from_what_the_cluster_stores() {
+    let account = Account::new().with_journal();
+    let before = shown(&account, true).await;
+    assert_eq!(before["sized_by_storage"], json!(["orders-prod"]));
+    assert_eq!(before["bytes"], json!(7 * super::GB));
+    assert_eq!(before["of_unknown_size"], json!([]));
+    account.back_up().await;
+    account.sleep(3).await;
+    account.resume().await;
+    let after = shown(&account, true).await;
+    assert_eq!(after["sized_by_storage"], Value::Null);
+    assert!(after["total"]["least"].as_u64().unwrap() > 5_000_000);
+    for field in ["total", "seconds", "regions", "by_hand"] {
+        assert_eq!(before[field], after[field], "{field}");
+    }
+}
+
+/// The documentation's examples say 0 of every cluster, so that is no size.
+#[tokio::test(start_paused = true)]
+async fn where_nothing_tells_a_size_nothing_is_said_to_cost_nothing() {
+    for account in [Account::new(), with_tiers("daily = 2")] {
+        account.add_cluster(CLUSTER, "orders-prod", &json!({"bytes": 0}));
+        let told = shown(&account, true).await;
+        for field in ["total", "bytes", "seconds"] {
+            assert_eq!(told[field], Value::Null, "{field}");
+        }
+        assert_eq!(told["by_hand"]["total"], Value::Null);
+        assert_eq!(told["of_unknown_size"], json!(["orders-prod"]));
+        assert_eq!(told["regions"], json!([]));
+        // Beside one that tells its size, that one is told.
+        account.add_cluster("in01-0000", "second", &json!({}));
+        let told = shown(&account, true).await;
+        assert_eq!(told["bytes"], json!(7 * super::GB));
+        assert!(told["total"]["least"].as_u64().unwrap() > 5_000_000);
+        assert_eq!(told["of_unknown_size"], json!(["orders-prod"]));
     }
 }
 
@@ -195,7 +245,7 @@ async fn of_a_refused_cluster_only_the_tiers_that_stand_are_counted() {
     assert!(failures(&report).contains("two_plans"), "{report:?}");
     assert_eq!(report.budget.unwrap().state, State::Within);
     let told = report.estimate.unwrap();
-    assert_eq!((told.clusters, told.bytes), (0, 0));
+    assert_eq!((told.clusters, told.bytes), (0, Some(0)));
     assert_eq!(told.refused, ["orders-prod"]);
     for region in [HOME, NEAR, FAR] {
         let line = at(&told, region);

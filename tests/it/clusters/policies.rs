@@ -5,6 +5,7 @@ use lifeboat::report::Outcome;
 use lifeboat::zilliz::report::PolicyState;
 use serde_json::{Value, json};
 
+use super::tiers::delete;
 use super::{Account, CLUSTER, FAR, NEAR, PLAN, failures, states};
 
 const POLICY: &str = "1,2,3,4,5,6,7 02:00-04:00 7 gcp-europe-west3:7 gcp-us-east4:30";
@@ -121,11 +122,18 @@ fn drifts() -> Vec<(Value, &'static str)> {
 #[tokio::test(start_paused = true)]
 async fn whatever_drifts_is_repaired_on_the_next_run_and_told() {
     for (drifted, told) in drifts() {
-        let account = Account::new();
+        let account = Account::new().with_journal();
         account.back_up().await;
         account.sleep(30).await;
         account.set_policy(CLUSTER, &drifted);
         let report = account.back_up().await;
+        // One that somebody disabled is no first set-up.
+        assert_eq!(report.policies.shown[0].state, PolicyState::Repaired);
+        let warned = report.warnings.shown.join("\n");
+        assert!(
+            warned.contains("was repaired: ") && warned.contains(told),
+            "{told}: {warned}"
+        );
         assert_eq!(account.policy(CLUSTER), POLICY, "{told}");
         assert_eq!(report.outcome, Outcome::Succeeded, "{told}");
         assert_eq!(report.counts.policies_set, 1, "{told}");
@@ -139,6 +147,36 @@ async fn whatever_drifts_is_repaired_on_the_next_run_and_told() {
             "{told}: {drift:?}"
         );
     }
+}
+
+/// Without a journal nobody knows whether there was one before, and it is set all the same.
+#[tokio::test(start_paused = true)]
+async fn a_drift_is_repaired_without_a_journal_too() {
+    for (drifted, told) in drifts() {
+        let account = Account::new();
+        account.back_up().await;
+        account.sleep(30).await;
+        account.set_policy(CLUSTER, &drifted);
+        let report = account.back_up().await;
+        assert_eq!(account.policy(CLUSTER), POLICY, "{told}");
+        assert_eq!(report.outcome, Outcome::Succeeded, "{told}");
+        assert_eq!(report.counts.policies_set, 1, "{told}");
+    }
+}
+
+/// Switching it on makes a backup at once, whether for the first time or again.
+#[tokio::test(start_paused = true)]
+async fn one_that_was_disabled_is_told_and_the_backup_that_it_makes_at_once_is_awaited() {
+    let account = Account::new().with_journal();
+    account.back_up().await;
+    account.sleep(1).await;
+    account.set_policy(CLUSTER, &json!({"enabled": false, "crossRegionCopies": []}));
+    for backup in account.known("backups") {
+        delete(&account, backup["id"].as_str().unwrap());
+    }
+    let report = account.back_up().await;
+    assert_eq!(report.policies.shown[0].state, PolicyState::Repaired);
+    assert_eq!(states(&report), "in_making in_making in_making");
 }
 
 #[tokio::test(start_paused = true)]

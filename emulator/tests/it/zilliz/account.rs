@@ -107,6 +107,7 @@ fn clusters_are_listed_by_page_and_region() {
     );
     let home = account.get(&format!("clusters?region={HOME}"));
     assert_eq!(home["count"], 1);
+    assert_eq!(home["clusters"][0].get("storageSize"), None);
     let cluster = account.get(&format!("clusters/{CLUSTER}"));
     for (field, value) in [
         ("clusterName", json!("orders-prod")),

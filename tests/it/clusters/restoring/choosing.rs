@@ -56,6 +56,72 @@ async fn the_newest_backup_at_or_before_a_time_is_taken() {
     assert_eq!(desk.account.calls("zilliz.restore_cluster"), 0);
 }
 
+/// A region is a remedy only where a backup lies that has what is asked for.
+#[tokio::test(start_paused = true)]
+async fn what_no_backup_has_sends_nobody_to_another_region() {
+    let desk = Desk::new().await;
+    desk.add_users();
+    desk.back_up("COLLECTION", &["orders"], &[NEAR]).await;
+    let of = async |collections: &[&str], from: Option<&str>| {
+        let mut event =
+            json!({"cluster": "orders-prod", "into": "users-prod", "collections": collections});
+        if let Some(from) = from {
+            event["from"] = json!(from);
+        }
+        let report = desk.restore(event).await;
+        let failure = &report.failures.shown[0];
+        (failure.error, failure.message.clone())
+    };
+    for from in [None, Some(NEAR), Some(FAR), Some("gcp-us-central1")] {
+        let (word, message) = of(&["orders", "archive.nope"], from).await;
+        assert_eq!(word, "no_collection", "{message}");
+        assert!(
+            message.contains("has `archive.nope`, in any region")
+                && !message.contains("orders`")
+                && !message.contains(FAR),
+            "{message}"
+        );
+    }
+    let (word, message) = of(&["orders"], Some("gcp-us-central1")).await;
+    assert_eq!(word, "no_backup", "{message}");
+    assert!(
+        message.contains("say in `from` where one does"),
+        "{message}"
+    );
+}
+
+/// A collection that is younger than the last copy to some region.
+#[tokio::test(start_paused = true)]
+async fn only_regions_are_named_whose_backup_has_everything() {
+    let desk = Desk::new().await;
+    desk.add_users();
+    let fresh = json!({"collections": [{"name": "fresh", "bytes": 1}]});
+    desk.account.add_cluster(CLUSTER, "orders-prod", &fresh);
+    desk.back_up("CLUSTER", &[], &[NEAR]).await;
+    let event = json!({"cluster": "orders-prod", "into": "users-prod", "from": "gcp-us-central1", "collections": ["fresh"]});
+    let report = desk.restore(event).await;
+    let message = &report.failures.shown[0].message;
+    let named = format!("where one does: {NEAR}, {HOME}");
+    assert!(message.ends_with(&named), "{message}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_smaller_destination_is_told_of_its_shards_before_anything_is_begun() {
+    let desk = Desk::new().await;
+    let small = json!({"bytes": 0, "cu_size": 1});
+    desk.account.add_cluster("in01-small", "small", &small);
+    let same = json!({"bytes": 0, "cu_size": 8});
+    desk.account.add_cluster("in01-same", "same", &same);
+    for (into, says) in [("small", true), ("same", false)] {
+        let event = json!({"cluster": "orders-prod", "into": into, "collections": ["orders"]});
+        let report = desk
+            .restore_within(&asked(event), How::DryRun, MINUTES)
+            .await;
+        let missing = report.not_in_backup.join("\n");
+        assert_eq!(missing.contains("more than 2 shards"), says, "{missing}");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn everything_in_the_way_is_told_at_once_and_nothing_is_begun() {
     let desk = Desk::new().await.with_journal();
