@@ -272,7 +272,8 @@ impl<S: Service> Run<'_, '_, S> {
     async fn list(&mut self) {
         let (live, sides) = self.list_sides(&[Class::Scheduled, Class::Manual]).await;
         let Some(live) = live else { return };
-        self.warn_about_the_unprotected(live.iter(), sides.iter());
+        let sources: Vec<&Namespace> = live.iter().collect();
+        self.warn_about_the_unprotected(&sources, sides.iter());
         for side in &sides {
             if let Some(inventory) = &side.inventory {
                 self.report.add_strays(side.at, &inventory.strays, true);

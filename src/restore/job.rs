@@ -140,9 +140,7 @@ impl<S: Service> Jobs<'_, S> {
         let copy = self.copy(order, &origin, past, record).await?;
         record.copied.rows = copy.rows;
         record.copying = Some(self.clock.now().duration_since(record.began_at));
-        if self.level >= Level::Count {
-            order.hold_to_what_was_sealed(copy.rows)?;
-        }
+        order.hold_to_what_was_sealed(copy.rows)?;
         self.compare_closely(order, &origin, way, record).await?;
         self.notes
             .write(Entry::RestoreCompared {

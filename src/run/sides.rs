@@ -191,17 +191,17 @@ impl<'w, S: Service> Run<'_, 'w, S> {
     }
 
     /// Sources that live and of which nothing stands in a target: from there nobody could bring them back.
-    pub(super) fn warn_about_the_unprotected<'n, 's>(
+    pub(super) fn warn_about_the_unprotected<'s>(
         &mut self,
-        live: impl Iterator<Item = &'n Namespace> + Clone,
+        live: &[&Namespace],
         sides: impl Iterator<Item = &'s Side<'w, S>>,
     ) where
         'w: 's,
         S: 's,
     {
         for side in sides.filter(|side| side.inventory.is_some()) {
-            let bare = live.clone().filter(|source| side.known(source).is_empty());
-            let bare: Vec<&str> = bare.map(Namespace::as_str).collect();
+            let bare = live.iter().filter(|source| side.known(source).is_empty());
+            let bare: Vec<&str> = bare.map(|source| source.as_str()).collect();
             let Some((count, first)) = first_of(&bare) else {
                 continue;
             };

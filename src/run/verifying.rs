@@ -66,7 +66,7 @@ impl<'w, S: Service> Run<'_, 'w, S> {
     fn tell_what_was_not_picked<'n>(
         &mut self,
         nothing: bool,
-        live: impl Iterator<Item = &'n Namespace> + Clone,
+        live: impl Iterator<Item = &'n Namespace>,
         sides: &[Side<'w, S>],
     ) {
         let (request, plan) = (self.request, self.world.plan);
@@ -77,7 +77,8 @@ impl<'w, S: Service> Run<'_, 'w, S> {
             source.as_str().starts_with(prefix)
         };
         let meant = sides.iter().filter(|side| is_meant(&side.target.name));
-        self.warn_about_the_unprotected(live.filter(below), meant);
+        let live: Vec<&Namespace> = live.filter(below).collect();
+        self.warn_about_the_unprotected(&live, meant);
         if nothing && self.report.failures.is_empty() {
             let targets = plan.targets.iter().map(|target| &target.name);
             let targets: Vec<&str> = targets
@@ -438,7 +439,7 @@ impl<'w, S: Service> Run<'_, 'w, S> {
         };
         let backup = (side.target.name.as_str(), name.namespace().as_str());
         let amended = journal.amend_record(lease, &key, backup, |job| {
-            job.state = JobState::Sealed.word().to_owned();
+            JobState::Sealed.word().clone_into(&mut job.state);
             job.rows = found.rows;
             job.error = None;
             job.message = Some(format!("sealed by hand: {}", found.message));
