@@ -140,6 +140,9 @@ impl From<CopyError> for JobError {
 }
 
 impl JobError {
+    /// The word for a copy that was compared and is not what its source was.
+    pub const MISMATCH: &str = "mismatch";
+
     /// One short, stable word.
     #[must_use]
     pub fn word(&self) -> &'static str {
@@ -147,7 +150,7 @@ impl JobError {
             Self::Name(_) => "name_too_long",
             Self::Service(error) | Self::Unsettled(error) => error.word(),
             Self::CopyFailed(_) => "copy_failed",
-            Self::Differs(_) => "mismatch",
+            Self::Differs(_) => Self::MISMATCH,
             Self::Occupied { .. } => "occupied",
             Self::Unseen(_) => "unseen",
             Self::SealNotShown(_) => "seal_not_shown",

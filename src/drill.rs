@@ -100,12 +100,7 @@ impl Remembered {
             let scratch = ScratchName::parse(&plan.name, &chosen.destination)?;
             let ours = backup.source().as_str() == chosen.source && scratch.is_of(&backup);
             ours.then(|| {
-                let order = Order {
-                    destination: scratch.namespace().clone(),
-                    sealed: chosen.sealed,
-                    passed_over: chosen.passed_over,
-                    backup,
-                };
+                let order = Order::remembered(chosen, backup, scratch.namespace().clone());
                 (order, scratch)
             })
         };
@@ -231,12 +226,7 @@ impl<S: Service> Drill<'_, '_, S> {
             let plan = &self.world.plan.name;
             let orders = picked.into_iter().map(|taken| {
                 let scratch = ScratchName::of(plan, self.slot, &taken.backup);
-                let order = Order {
-                    destination: scratch.namespace().clone(),
-                    sealed: taken.sealed,
-                    passed_over: taken.passed_over,
-                    backup: taken.backup,
-                };
+                let order = Order::of(taken, scratch.namespace().clone());
                 (order, scratch)
             });
             self.orders = orders.collect();

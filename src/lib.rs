@@ -16,7 +16,8 @@
 //! - [`mod@run`] drives [`listing`], [`backup`] (copy, compare, seal), [`coverage`] (whether to copy at all), [`verify`] and
 //!   [`prune`]; [`mod@restore`] brings backups back, and [`mod@drill`] tries whether it would; all copy by [`copying`].
 //!   Would it have deleted that backup, and why? The beginning of `run/deleting.rs` lists all that a backup passes first.
-//! - [`journal`] what a later invocation must know of a run, who works on a plan, how runs ended.
+//! - [`journal`] what a later invocation must know of a run, who works on a plan, how runs ended; [`witness`] what that says
+//!   against a backup.
 //! - [`zilliz`] clusters of Zilliz Cloud, whose native backups a plan drives: a provider of its own, with its own map.
 //! - [`service`] what a vector database must offer, and turbopuffer; [`secret`] API keys; [`clock`] and [`telemetry`].
 //!
@@ -55,6 +56,7 @@ pub mod service;
 pub mod slot;
 pub mod telemetry;
 pub mod verify;
+pub mod witness;
 pub mod zilliz;
 
 mod answer;

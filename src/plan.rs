@@ -72,6 +72,14 @@ impl Selectors {
         &self.prefixes
     }
 
+    /// The same, as far as names can begin with `prefix`, too.
+    #[must_use]
+    pub fn prefixes_below(&self, prefix: &str) -> Vec<String> {
+        let own = self.prefixes.iter();
+        own.filter_map(|own| longer(own, prefix).map(str::to_owned))
+            .collect()
+    }
+
     /// Globs of namespaces left out.
     #[must_use]
     pub fn exclusions(&self) -> &[String] {

@@ -2,15 +2,17 @@
 //! backups, copy, compare, hand over.
 //!
 //! What it must never do: overwrite or delete anything, or start anything while something speaks against any part of it.
-//! It needs the regions of the backups and of the destination alone, so it works while the source's region is down. Every
-//! restore ends in exactly one report.
+//! It needs the regions of the backups and of the destination alone, so it works while the source's region is down, which
+//! is only asked what else should come back. Every restore ends in exactly one report.
 
 mod asked;
 mod candidates;
 mod choose;
+mod choosing;
 mod destination;
 mod door;
 mod error;
+mod expected;
 mod job;
 mod journaled;
 mod order;
@@ -18,17 +20,17 @@ mod record;
 mod report;
 mod room;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use futures_util::future::{join, join_all};
+use futures_util::future::join_all;
 use futures_util::stream::{self, StreamExt};
 use jiff::Timestamp;
 use tokio::sync::{Notify, Semaphore};
-use tokio::time::Instant;
-use tracing::{Instrument, error, info, info_span};
+use tokio::time::{Instant, timeout_at};
+use tracing::{Instrument, info, info_span};
 
 pub use asked::{Asked, Template, TemplateError, Which, plan_of};
 pub(crate) use candidates::{BySource, Candidates, NotChosen};
@@ -41,8 +43,6 @@ pub use order::{Chosen, Order};
 pub use record::{Purpose, RestoreRecord, RestoreState};
 pub use report::{RestoreCounts, RestoreFailure, RestoreReport, Restored, Route};
 
-use room::Look;
-
 use crate::clock::Clock;
 use crate::journal::{
     Entry, Hold, JobLine, Journal, JournalError, Lease, LeaseError, RunKey, RunRecord, renew,
@@ -54,7 +54,8 @@ use crate::report::Size;
 use crate::resume::{Notes, Pasts};
 use crate::run::{READ_AT_ONCE, Refused, Step, Watch};
 use crate::service::{Patient, Queried, Region, Service};
-use crate::slot::{CLOCK_MARGIN, LATEST_START, Slot};
+use crate::slot::{LATEST_START, Slot};
+use crate::witness::Witness;
 
 /// How long a `resume` waits for a copy that an earlier invocation started: one more look, not its end.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
@@ -70,6 +71,8 @@ pub struct World<'a, S> {
     pub backups: &'a Patient<S>,
     /// The region that receives them.
     pub destination: &'a Patient<S>,
+    /// The sources' region, which may be out of reach; `None` where nobody need be asked what lives.
+    pub sources: Option<&'a Patient<S>>,
     /// Where the restore is remembered; without one, it has one invocation.
     pub kept: Option<Kept<'a>>,
     /// The local clock.
@@ -80,6 +83,13 @@ pub struct World<'a, S> {
     pub stop: &'a Notify,
     /// Called with what just happened; for a progress bar.
     pub watch: &'a dyn Fn(Step<'_>),
+}
+
+impl<'a, S: Service> World<'a, S> {
+    /// What the journal says of the plan's backups.
+    pub(crate) fn witness(&self) -> Witness<'a> {
+        Witness::of(self.kept.map(|kept| kept.journal), &self.plan.name)
+    }
 }
 
 impl<S: Service> World<'_, S> {
@@ -360,7 +370,7 @@ impl<S: Service> Restore<'_, '_, S> {
         }
         self.warn_about_the_unverified();
         if self.how == How::DryRun {
-            return self.show_the_plan();
+            return self.show_the_plan().boxed_local().await;
         }
         if self.orders.is_empty() {
             return;
@@ -416,111 +426,35 @@ impl<S: Service> Restore<'_, '_, S> {
         }
     }
 
-    /// Chooses a backup for every source that is asked for, and looks meanwhile what stands where they would come back.
-    /// `None` when the backups could not be listed.
-    async fn choose_all(&mut self) -> Option<(Vec<Taken>, BTreeMap<Namespace, Look>)> {
-        let candidates = Candidates {
-            plan: self.world.plan,
-            target: self.world.target,
-            backups: self.world.backups,
-            kept: self.world.kept,
-            until: self.until,
-        };
-        let by_source = match candidates.list(&self.asked.which).boxed_local().await {
-            Ok(by_source) => by_source,
-            Err(error) => {
-                error!(error = error.word(), detail = %error, "listing failed");
-                self.report.fail(error.word(), error.to_string());
-                return None;
-            }
-        };
-        let named = matches!(self.asked.which, Which::Names(_));
-        let now = self.clock.now();
-        let now = now.saturating_add(CLOCK_MARGIN).unwrap_or(now);
-        let point = match self.asked.at {
-            Some(instant) => Point::at(instant, now),
-            None => Point::newest(now),
-        };
-        let unfinished = candidates.unfinished().await;
-        let sources: Vec<Namespace> = by_source.keys().cloned().collect();
-        let chosen = candidates.choose(by_source, point, &unfinished);
-        let (chosen, seen) = join(chosen.boxed_local(), self.look_around(&sources)).await;
-        let mut taken = Vec::new();
-        for (source, chosen) in chosen {
-            match chosen {
-                Ok(chosen) => taken.push(chosen),
-                // Perhaps nobody's source: it was found by its name alone.
-                Err(NotChosen::Lacking(lacking @ Lacking::NoneOfOurs)) if !named => {
-                    self.report.warn(format!("{source} is left out: {lacking}"));
-                }
-                Err(NotChosen::Lacking(lacking)) => {
-                    self.missing.push((source.to_string(), lacking.to_string()));
-                }
-                Err(NotChosen::Service(error)) => self.report.fail_source(
-                    &source,
-                    error.word(),
-                    format!("its backups could not be read, so it is not restored: {error}"),
-                ),
-                Err(NotChosen::OutOfTime) => self.report.fail_source(
-                    &source,
-                    "out_of_time",
-                    "time ran out before a backup was chosen; nothing was started".to_owned(),
-                ),
-            }
-        }
-        if taken.is_empty() && self.missing.is_empty() && self.report.failures.is_empty() {
-            let (prefix, region) = (
-                self.world.target.prefix.as_str(),
-                self.world.backups.region(),
-            );
-            self.report.fail("nothing_to_restore", format!(
-                "no backup `{prefix}…` of what is asked for stands in {region}; `lifeboat list` shows what there is"
-            ));
-        }
-        self.warn_about_what_was_made_later(&taken);
-        Some((taken, seen))
-    }
-
-    fn warn_about_what_was_made_later(&mut self, taken: &[Taken]) {
-        let mut made_later = taken.iter().filter(|taken| taken.made_later > 0);
-        if let Some(first) = made_later.next() {
-            self.report.warn(format!(
-                "of {} sources, such as {}, there are backups whose slot is not later than the time asked for and which were made after it, so that they may hold later writes; older ones are restored. For one of those, give its slot itself as the time",
-                1 + made_later.count(),
-                first.backup.source()
-            ));
-        }
-    }
-
-    fn warn_about_the_unverified(&mut self) {
-        let unverified: Vec<&Order> = self.orders.iter().filter(|order| !order.sealed).collect();
-        if let Some(first) = unverified.first() {
-            let message = format!(
-                "{} of the backups were never verified, such as `{}`, because their sources have no other; look at what comes back before you rely on it",
-                unverified.len(),
-                first.backup
-            );
-            self.report.warn(message);
-        }
-        let passed_over = self.orders.iter().filter(|order| order.passed_over > 0);
-        let passed_over: Vec<&Order> = passed_over.collect();
-        if let Some(first) = passed_over.first() {
-            let message = format!(
-                "of {} sources, such as {}, there are newer backups that were never verified; the newest verified ones are restored",
-                passed_over.len(),
-                first.backup.source()
-            );
-            self.report.warn(message);
-        }
-    }
-
-    fn show_the_plan(&mut self) {
+    async fn show_the_plan(&mut self) {
+        let changed = self.changed_since_sealed().boxed_local().await;
         for order in &self.orders {
             match ended_before(&self.pasts, &self.world.target.name, order.backup.source()) {
                 Some(line) => self.report.add_earlier(order, line, false),
                 None => self.report.add_planned(order),
             }
         }
+        for (source, error) in changed {
+            self.report
+                .fail_source(&source, error.word(), error.to_string());
+        }
+    }
+
+    /// What is to be restored and has other rows than it was sealed with. What can't be counted now, the restore counts.
+    async fn changed_since_sealed(&self) -> Vec<(Namespace, RestoreError)> {
+        let known = self.orders.iter();
+        let known = known.filter(|order| order.testimony.sealed_with.is_some());
+        let counts = stream::iter(known).map(|order| async move {
+            let counted = self.world.backups.count(order.backup.namespace());
+            let rows = timeout_at(self.until, counted).await.ok()?.ok()??;
+            let error = order.hold_to_what_was_sealed(rows).err()?;
+            Some((order.backup.source().clone(), error))
+        });
+        let counts = counts.buffered(in_flight(self.world.plan.concurrency));
+        counts
+            .filter_map(|found| async move { found })
+            .collect()
+            .await
     }
 
     /// What is to be restored, so that whoever carries on restores the same.

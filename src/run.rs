@@ -39,6 +39,7 @@ use crate::restore::RestoreRecord;
 use crate::resume::{Notes, Pasts};
 use crate::service::{Patient, Queried, Service};
 use crate::slot::{Slot, SlotError};
+use crate::witness::Witness;
 
 /// How long a `resume` waits for a copy that an earlier invocation started: one more look, not its end.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -165,7 +166,7 @@ pub async fn run<S: Service>(
         given_up: false,
         unlisted: false,
         compared: BTreeSet::new(),
-        sealed_rows: verifying::SealedRows::default(),
+        witness: Witness::of(world.journal, &world.plan.name),
         over_budget: None,
         report,
     };
@@ -203,8 +204,8 @@ struct Run<'a, 'w, S> {
     unlisted: bool,
     /// Targets and sources whose backups a job of this invocation has compared.
     compared: BTreeSet<(usize, Namespace)>,
-    /// With how many rows earlier runs sealed what is verified now.
-    sealed_rows: verifying::SealedRows,
+    /// What the journal says of what is verified now.
+    witness: Witness<'w>,
     /// Why nothing new may be copied, if that is so.
     over_budget: Option<OverBudget>,
     report: Report,
@@ -271,6 +272,8 @@ impl<S: Service> Run<'_, '_, S> {
     async fn list(&mut self) {
         let (live, sides) = self.list_sides(&[Class::Scheduled, Class::Manual]).await;
         let Some(live) = live else { return };
+        let sources: Vec<&Namespace> = live.iter().collect();
+        self.warn_about_the_unprotected(&sources, sides.iter());
         for side in &sides {
             if let Some(inventory) = &side.inventory {
                 self.report.add_strays(side.at, &inventory.strays, true);

@@ -41,6 +41,7 @@ impl Lifeboat {
             target,
             backups,
             destination: &destination,
+            sources: None,
             kept: self.kept(),
             clock: self.clock.clone(),
             report: size,

@@ -23,7 +23,7 @@ impl<S: Service> Drill<'_, '_, S> {
             plan: self.world.plan,
             target: self.world.target,
             backups: self.world.backups,
-            kept: self.world.kept,
+            witness: self.world.witness(),
             until: self.until,
         };
         let named = self.named();
@@ -178,10 +178,9 @@ impl<S: Service> Drill<'_, '_, S> {
         candidates: &Candidates<'_, S>,
         sources: impl IntoIterator<Item = (Namespace, Vec<Backup>)>,
     ) -> Vec<(Namespace, Result<Option<Taken>, NotChosen>)> {
-        let unfinished = candidates.unfinished().boxed_local().await;
         let now = self.clock.now().saturating_add(CLOCK_MARGIN);
         let point = Point::newest(now.unwrap_or(Timestamp::MAX));
-        let chosen = candidates.choose(sources, point, &unfinished).boxed_local();
+        let chosen = candidates.choose(sources, point).boxed_local();
         let chosen = chosen.await.into_iter().map(|(source, chosen)| {
             (
                 source,

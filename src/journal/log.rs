@@ -19,7 +19,9 @@ use tracing::warn;
 
 use super::lease::Held;
 use super::store::{Found, Put, Store};
-use super::{Entry, Journal, JournalError, Lease, OpenRun, OpenRuns, RunKey, RunRecord, json};
+use super::{
+    Entry, JobLine, Journal, JournalError, Lease, OpenRun, OpenRuns, RunKey, RunRecord, json,
+};
 use crate::name::Class;
 use crate::slot::Slot;
 
@@ -331,6 +333,51 @@ impl Journal {
         let filed = found.as_ref().and_then(read::<Filed>);
         let record = filed.map(|filed| filed.record);
         Ok(record.filter(|record| record.key == *key))
+    }
+
+    /// The newest run of a plan that is `wanted` and had jobs, as far as it is remembered.
+    pub async fn newest(
+        &self,
+        plan: &str,
+        wanted: impl Fn(&RunKey) -> bool,
+    ) -> Result<Option<RunRecord>, JournalError> {
+        for (key, _) in self.filed(plan).await? {
+            if !wanted(&key) {
+                continue;
+            }
+            let record = self.record(&key).await?;
+            if let Some(record) = record.filter(|record| !record.jobs.is_empty()) {
+                return Ok(Some(record));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Changes what a run that has ended says of one backup. Nothing is done where it says nothing of it.
+    pub async fn amend_record(
+        &self,
+        lease: &Lease,
+        key: &RunKey,
+        (target, backup): (&str, &str),
+        amend: impl FnOnce(&mut JobLine),
+    ) -> Result<(), JournalError> {
+        let lease = lease.held();
+        lease.if_not_lost()?;
+        let path = record_path(&self.store, key);
+        let found = self.store.read(&path).await?;
+        let Some(mut filed) = found.as_ref().and_then(read::<Filed>) else {
+            return Ok(());
+        };
+        let mut jobs = filed.record.jobs.iter_mut();
+        let its = jobs.find(|job| job.target == target && job.backup.as_deref() == Some(backup));
+        let Some(job) = its else {
+            return Ok(());
+        };
+        amend(job);
+        match self.store.put(&path, &json(&filed), found.as_ref()).await? {
+            Put::Done => Ok(()),
+            Put::Beaten(_) => Err(lease.lost()),
+        }
     }
 
     /// Whatever has a history here, by the name of its runs.

@@ -11,39 +11,19 @@ use tokio::time::{Instant, timeout_at};
 
 use super::asked::Which;
 use super::choose::{Choice, Lacking, Point, Taken, choose};
-use super::{Kept, in_flight};
+use super::in_flight;
 use crate::listing::{self, ListingError};
 use crate::name::{BackupName, Class, Namespace};
 use crate::plan::{Plan, Target};
-use crate::resume::{Past, Pasts};
 use crate::retention::{Backup, Evidence};
 use crate::service::{Patient, Service, ServiceError};
-use crate::slot::Slot;
+use crate::witness::Witness;
 
 /// Named sources whose backups are listed one by one; for more of them everything is listed once.
 const LISTED_APART: usize = 50;
 
 /// A target's backups by source, oldest first.
 pub(crate) type BySource = BTreeMap<Namespace, Vec<Backup>>;
-
-/// Open runs by slot and whether they make manual backups, and what they wrote down.
-#[derive(Default)]
-pub(crate) struct Unfinished {
-    target: String,
-    runs: BTreeMap<(Slot, bool), Pasts>,
-}
-
-impl Unfinished {
-    /// Whether a backup belongs to a run that is open and did not seal it yet.
-    fn holds(&self, name: &BackupName) -> bool {
-        let run = (name.slot(), name.class() == Class::Manual);
-        let sealed = |pasts: &Pasts| {
-            let past = pasts.of_job(&self.target, name.source());
-            past.is_some_and(Past::is_sealed)
-        };
-        self.runs.get(&run).is_some_and(|pasts| !sealed(pasts))
-    }
-}
 
 /// Why nothing was chosen for a source.
 #[derive(Debug)]
@@ -64,8 +44,8 @@ pub(crate) struct Candidates<'a, S> {
     pub(crate) target: &'a Target,
     /// Its region.
     pub(crate) backups: &'a Patient<S>,
-    /// Where open runs are remembered.
-    pub(crate) kept: Option<Kept<'a>>,
+    /// What the journal says of them.
+    pub(crate) witness: Witness<'a>,
     /// When to stop.
     pub(crate) until: Instant,
 }
@@ -120,35 +100,16 @@ impl<S: Service> Candidates<'_, S> {
         Ok(by_source)
     }
 
-    /// Runs of the plan that are still open. What they have not sealed themselves may be half a copy, and look sealed,
-    /// because a copy of a frozen source is born read-only. When that can't be read, nothing is known of any.
-    pub(crate) async fn unfinished(&self) -> Unfinished {
-        let Some(kept) = self.kept else {
-            return Unfinished::default();
-        };
-        let mut unfinished = Unfinished::default();
-        for open in kept.journal.open_runs().await.unwrap_or_default().runs {
-            if open.key.plan == self.plan.name {
-                let entries = kept.journal.entries(&open.key).await.unwrap_or_default();
-                let run = (open.key.slot, open.key.class == Class::Manual);
-                unfinished.runs.insert(run, Pasts::of(&entries));
-            }
-        }
-        unfinished.target.clone_from(&self.target.name);
-        unfinished
-    }
-
     /// Chooses a backup for every source, in the given order.
     pub(crate) async fn choose(
         &self,
         sources: impl IntoIterator<Item = (Namespace, Vec<Backup>)>,
         point: Point,
-        unfinished: &Unfinished,
     ) -> Vec<(Namespace, Result<Taken, NotChosen>)> {
-        let (backups, until) = (self.backups, self.until);
+        let until = self.until;
         let choices = stream::iter(sources)
             .map(|(source, known)| async move {
-                let chosen = choose_one(backups, known, point, unfinished).boxed_local();
+                let chosen = self.choose_one(known, point).boxed_local();
                 let chosen = match timeout_at(until, chosen).await {
                     Ok(Ok(chosen)) => chosen.map_err(NotChosen::Lacking),
                     Ok(Err(error)) => Err(NotChosen::Service(error)),
@@ -159,39 +120,44 @@ impl<S: Service> Candidates<'_, S> {
             .buffered(in_flight(self.plan.concurrency));
         choices.collect().await
     }
-}
 
-/// Asks about one source's backups until one can be chosen. Those of an unfinished run are none yet.
-async fn choose_one<S: Service>(
-    service: &S,
-    mut backups: Vec<Backup>,
-    point: Point,
-    unfinished: &Unfinished,
-) -> Result<Result<Taken, Lacking>, ServiceError> {
-    let mut being_made = false;
-    loop {
-        let place = match choose(&backups, point) {
-            Choice::Take(taken) => return Ok(Ok(taken)),
-            Choice::Nothing(_) if being_made => return Ok(Err(Lacking::BeingMade)),
-            Choice::Nothing(lacking) => return Ok(Err(lacking)),
-            Choice::Ask(place) => place,
-        };
-        let Some(backup) = backups.get_mut(place) else {
-            return Ok(Err(Lacking::NoBackup));
-        };
-        if unfinished.holds(&backup.name) {
-            being_made = true;
-            backups.remove(place);
-            continue;
-        }
-        match service.metadata(backup.name.namespace()).await? {
-            Some(shown) => {
-                backup.evidence = Some(Evidence {
-                    created_at: shown.created_at,
-                    sealed: shown.read_only,
-                });
+    /// Asks about one source's backups until one can be chosen. Those of an unfinished run are none yet, and what its own run
+    /// found wrong was never verified, whoever froze it since.
+    async fn choose_one(
+        &self,
+        mut backups: Vec<Backup>,
+        point: Point,
+    ) -> Result<Result<Taken, Lacking>, ServiceError> {
+        let (witness, target) = (&self.witness, &self.target.name);
+        let mut being_made = false;
+        loop {
+            let place = match choose(&backups, point) {
+                Choice::Take(taken) => {
+                    let testimony = witness.testimony(target, &taken.backup).await;
+                    return Ok(Ok(Taken { testimony, ..taken }));
+                }
+                Choice::Nothing(_) if being_made => return Ok(Err(Lacking::BeingMade)),
+                Choice::Nothing(lacking) => return Ok(Err(lacking)),
+                Choice::Ask(place) => place,
+            };
+            let Some(backup) = backups.get_mut(place) else {
+                return Ok(Err(Lacking::NoBackup));
+            };
+            if witness.is_being_made(target, &backup.name).await {
+                being_made = true;
+                backups.remove(place);
+                continue;
             }
-            None => drop(backups.remove(place)),
+            match self.backups.metadata(backup.name.namespace()).await? {
+                Some(shown) => {
+                    let testimony = witness.testimony(target, &backup.name).await;
+                    backup.evidence = Some(Evidence {
+                        created_at: shown.created_at,
+                        sealed: shown.read_only && testimony.refuted.is_none(),
+                    });
+                }
+                None => drop(backups.remove(place)),
+            }
         }
     }
 }

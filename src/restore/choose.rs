@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use crate::name::BackupName;
 use crate::retention::{Backup, Evidence};
 use crate::slot::{CLOCK_MARGIN, LATEST_START};
+use crate::witness::Testimony;
 
 /// What can be said from the evidence so far.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,6 +64,8 @@ pub struct Taken {
     pub backup: BackupName,
     /// Whether it was verified when it was made.
     pub sealed: bool,
+    /// What the journal says of it.
+    pub testimony: Testimony,
     /// Newer ones, no later than the point in time, that were never verified and were passed over.
     pub passed_over: u64,
     /// Newer ones that were passed over because they were made after the point in time, though their slot is not.
@@ -155,6 +158,7 @@ fn take(backup: &Backup, sealed: bool, (passed_over, made_later): (u64, u64)) ->
     Choice::Take(Taken {
         backup: backup.name.clone(),
         sealed,
+        testimony: Testimony::default(),
         passed_over,
         made_later,
     })

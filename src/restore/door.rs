@@ -62,6 +62,7 @@ impl Lifeboat {
             target,
             backups,
             destination: &destination,
+            sources: Some(&self.connected(plan).source),
             kept: self.kept(),
             clock: self.clock.clone(),
             report: size,

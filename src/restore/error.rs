@@ -1,5 +1,7 @@
 //! Why a namespace was not restored, and what to do next.
 
+use jiff::Timestamp;
+
 use super::record::RestoreState;
 use crate::copying::CopyError;
 use crate::service::ServiceError;
@@ -26,6 +28,22 @@ pub enum RestoreError {
         destination: String,
         /// How it differs.
         mismatch: Mismatch,
+    },
+    /// The copy is what the backup is, and the backup is not what it was when it was sealed.
+    #[error(
+        "`{backup}` was sealed with {sealed} rows, as the journal says, and has {rows}, so somebody changed it since: what comes back from it as `{destination}` is not trustworthy, and is not handed over; restore an older backup (--at {before}, in an event `at`)"
+    )]
+    ChangedSinceSealed {
+        /// What was restored.
+        destination: String,
+        /// What it was restored from.
+        backup: String,
+        /// With how many rows that was sealed.
+        sealed: u64,
+        /// How many it has.
+        rows: u64,
+        /// The last second that it does not stand for.
+        before: Timestamp,
     },
     /// It stood there before our copy did.
     #[error(
@@ -65,6 +83,7 @@ impl RestoreError {
             Self::Service(error) | Self::Trouble(error) => error.word(),
             Self::CopyFailed(_) => "copy_failed",
             Self::Differs { .. } => "mismatch",
+            Self::ChangedSinceSealed { .. } => "changed_since_sealed",
             Self::Occupied(_) => "exists",
             Self::BackupGone(_) => "backup_gone",
             Self::Unseen(_) => "unseen",
@@ -76,7 +95,7 @@ impl RestoreError {
 
     pub(super) fn state(&self) -> RestoreState {
         match self {
-            Self::Differs { .. } => RestoreState::Differs,
+            Self::Differs { .. } | Self::ChangedSinceSealed { .. } => RestoreState::Differs,
             Self::Trouble(_) | Self::StillCopying | Self::OutOfTime => RestoreState::Incomplete,
             _ => RestoreState::Failed,
         }

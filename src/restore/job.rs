@@ -1,7 +1,8 @@
 //! One restored namespace: copy the backup, follow the copy, compare, hand over.
 //!
 //! What it must never do: write into a namespace that stood there before, delete anything, or hand over what it has not
-//! compared. What differs from its backup is left as it is, read-only if the backup was, and told. A drill does the same
+//! compared. What differs from its backup, or whose backup has other rows than the journal says it was sealed with, is left
+//! as it is, read-only if the backup was, and told. A drill does the same
 //! and hands nothing over: its copy stays as it was born, and whoever drills deletes it.
 
 use std::time::Duration;
@@ -139,6 +140,7 @@ impl<S: Service> Jobs<'_, S> {
         let copy = self.copy(order, &origin, past, record).await?;
         record.copied.rows = copy.rows;
         record.copying = Some(self.clock.now().duration_since(record.began_at));
+        order.hold_to_what_was_sealed(copy.rows)?;
         self.compare_closely(order, &origin, way, record).await?;
         self.notes
             .write(Entry::RestoreCompared {

@@ -160,12 +160,8 @@ impl<S: Service> Restore<'_, '_, S> {
     fn read(&self, chosen: &Chosen) -> Option<Order> {
         let backup = BackupName::parse(&self.world.target.prefix, &chosen.backup)?;
         let destination = Namespace::parse(&chosen.destination)?;
-        (backup.source().as_str() == chosen.source).then_some(Order {
-            backup,
-            sealed: chosen.sealed,
-            passed_over: chosen.passed_over,
-            destination,
-        })
+        let ours = backup.source().as_str() == chosen.source;
+        ours.then(|| Order::remembered(chosen, backup, destination))
     }
 
     /// Leaves the restore open for the next invocation, or files it as finished; then gives the lease back.

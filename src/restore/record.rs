@@ -117,6 +117,11 @@ impl RestoreRecord {
             (Some(RestoreError::Differs { mismatch, .. }), Purpose::Drill) => format!(
                 "`{backup}` did not come back as it is: {mismatch}; drill it once more, and if it differs again, trust an older backup and back the source up anew"
             ),
+            (Some(RestoreError::ChangedSinceSealed { sealed, rows, .. }), Purpose::Drill) => {
+                format!(
+                    "`{backup}` is not what it was when it was sealed: it had {sealed} rows then, as the journal says, and has {rows}, so somebody changed it since; trust an older backup, and back the source up anew"
+                )
+            }
             (Some(RestoreError::Occupied(name)), Purpose::Drill) => format!(
                 "`{name}` stood there before the drill's copy began, so it is not the drill's: nothing of it was changed; drill again"
             ),

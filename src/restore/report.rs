@@ -32,6 +32,8 @@ pub struct RestoreCounts {
     pub missing: u64,
     /// Of those restored or to be restored, from backups that were never verified.
     pub unverified: u64,
+    /// The same, from backups that their own runs found not to be what their sources were.
+    pub known_bad: u64,
 }
 
 /// One namespace that is restored.
@@ -211,12 +213,27 @@ impl RestoreReport {
         if let Some(error) = &record.error {
             let source = record.order.backup.source();
             self.fail_source(source, error.word(), error.to_string());
+        } else {
+            self.tell_what_its_run_found(&record.order);
         }
+    }
+
+    /// Nobody should take what comes back for good, though it is just what its backup is.
+    fn tell_what_its_run_found(&mut self, order: &Order) {
+        let Some(found) = &order.testimony.refuted else {
+            return;
+        };
+        let message = format!(
+            "its only backup by then, `{}`, was found wrong by its own run: {found}. It comes back as it is; look at what is missing before you rely on it",
+            order.backup
+        );
+        self.fail_source(order.backup.source(), "known_bad", message);
     }
 
     /// Counts a namespace that would be restored.
     pub fn add_planned(&mut self, order: &Order) {
         self.add_line(order, RestoreState::Planned, 0, 0, None);
+        self.tell_what_its_run_found(order);
     }
 
     /// Counts a namespace that ended in an earlier invocation. Its failure is told once more when the restore closes.
@@ -229,6 +246,8 @@ impl RestoreReport {
         self.bytes_returned += line.bytes_returned;
         if let (Some(error), Some(message), true) = (&line.error, &line.message, closes) {
             self.fail_source(order.backup.source(), error, message.clone());
+        } else if closes {
+            self.tell_what_its_run_found(order);
         }
     }
 
@@ -258,7 +277,11 @@ impl RestoreReport {
         if state == RestoreState::Restored {
             self.rows += rows;
         }
-        counts.unverified += u64::from(!order.sealed);
+        match (&order.testimony.refuted, order.sealed) {
+            (Some(_), _) => counts.known_bad += 1,
+            (None, false) => counts.unverified += 1,
+            (None, true) => {}
+        }
         self.restored.push(Restored {
             source: order.backup.source().to_string(),
             backup: order.backup.to_string(),

@@ -70,12 +70,7 @@ impl<S: Service> Restore<'_, '_, S> {
         let (mut orders, mut done) = (Vec::new(), Vec::new());
         let mut in_the_way = Vec::new();
         for (taken, (_, named)) in taken.iter().zip(names) {
-            let order = |destination| Order {
-                backup: taken.backup.clone(),
-                sealed: taken.sealed,
-                passed_over: taken.passed_over,
-                destination,
-            };
+            let order = |destination| Order::of(taken.clone(), destination);
             let name = match named {
                 Ok(name) => name,
                 Err(conflict) => {

@@ -18,6 +18,7 @@ use crate::plan::Target;
 use crate::report::Outcome;
 use crate::resume::{Notes, Past, Pasts};
 use crate::service::{Progress, Service};
+use crate::witness::says_more;
 
 impl<S: Service> Run<'_, '_, S> {
     /// Takes the plan's lease and opens the run in the journal. `false` when another invocation is at work.
@@ -205,11 +206,19 @@ impl<S: Service> Run<'_, '_, S> {
         }
     }
 
-    /// What history keeps of this run: the last line of every job, whichever invocation wrote it.
+    /// What history keeps of this run: the last line of every job, whichever invocation wrote it, unless an earlier one said
+    /// more of the backup.
     fn record(&self, log: &RunLog, lines: Vec<JobLine>) -> RunRecord {
         let mut jobs: BTreeMap<(String, String), JobLine> = BTreeMap::new();
         for line in self.pasts.lines().cloned().chain(lines) {
             jobs.insert((line.target.clone(), line.source.clone()), line);
+        }
+        // Of an event that came once more.
+        for earlier in log.earlier().iter().flat_map(|earlier| &earlier.jobs) {
+            let later = jobs.get_mut(&(earlier.target.clone(), earlier.source.clone()));
+            if let Some(later) = later.filter(|later| says_more(earlier, later)) {
+                *later = earlier.clone();
+            }
         }
         let targets = self.report.targets.iter();
         // What failed in an earlier invocation was not tried again, and is no success of the whole.

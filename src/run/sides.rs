@@ -19,6 +19,9 @@ use crate::retention::Backup;
 use crate::service::{Patient, Service};
 use crate::slot::Slot;
 
+/// Sources that one warning names.
+const MOST_NAMED: usize = 20;
+
 /// Sources that a complete listing shows.
 pub(super) type Live = BTreeSet<Namespace>;
 
@@ -187,6 +190,28 @@ impl<'w, S: Service> Run<'_, 'w, S> {
         ));
     }
 
+    /// Sources that live and of which nothing stands in a target: from there nobody could bring them back.
+    pub(super) fn warn_about_the_unprotected<'s>(
+        &mut self,
+        live: &[&Namespace],
+        sides: impl Iterator<Item = &'s Side<'w, S>>,
+    ) where
+        'w: 's,
+        S: 's,
+    {
+        for side in sides.filter(|side| side.inventory.is_some()) {
+            let bare = live.iter().filter(|source| side.known(source).is_empty());
+            let bare: Vec<&str> = bare.map(|source| source.as_str()).collect();
+            let Some((count, first)) = first_of(&bare) else {
+                continue;
+            };
+            self.report.warn(format!(
+                "{count} sources live and have no backup in {}: {first}; `lifeboat jobs` says what became of their copies",
+                side.target.name
+            ));
+        }
+    }
+
     /// A listing of the sources that can't be used: nothing at all may be deleted.
     fn fail_listing(&mut self, error: &ListingError) {
         error!(error = error.word(), detail = %error, "listing failed");
@@ -201,6 +226,13 @@ impl<'w, S: Service> Run<'_, 'w, S> {
         self.report.fail_target(at, error.word(), error.to_string());
         self.stop_deletion_at(at, "a listing failed");
     }
+}
+
+/// How many there are, and the first of them by name; `None` where there are none.
+fn first_of(names: &[&str]) -> Option<(usize, String)> {
+    let (count, first) = (names.len(), names.get(..MOST_NAMED).unwrap_or(names));
+    let more = if count > first.len() { ", …" } else { "" };
+    (count > 0).then(|| (count, format!("`{}`{more}", first.join("`, `"))))
 }
 
 async fn list_all<S: Service>(

@@ -4,23 +4,20 @@
 //! another target, if there is one; else nothing is proven, and that is said. Deletes nothing, and seals nothing that is
 //! damaged, or that somebody may still be making.
 
-use std::collections::{BTreeMap, btree_map};
-
 use futures_util::FutureExt;
 use futures_util::stream::{self, StreamExt};
 use jiff::Timestamp;
-use tokio::sync::Mutex;
 use tokio::time::error::Elapsed;
 use tokio::time::timeout_at;
 use tracing::{info, warn};
 
 use super::{READ_AT_ONCE, Run, Side, Step, Watch};
 use crate::backup::JobState;
-use crate::journal::{Journal, RunKey};
-use crate::name::{BackupName, Class};
+use crate::journal::RunKey;
+use crate::name::{BackupName, Class, Namespace};
 use crate::prune::Inventory;
 use crate::service::{Service, ServiceError};
-use crate::slot::{CLOCK_MARGIN, LATEST_START, Slot};
+use crate::slot::{CLOCK_MARGIN, LATEST_START};
 use crate::verify::{self, End, Finding, Level, Mismatch, Terms, Verdict, Verified, Way};
 
 /// Backups that are compared before what was found is reported.
@@ -33,29 +30,15 @@ type Looked = Result<Result<Verified, ServiceError>, Elapsed>;
 /// Why a backup is not sealed, in a stable word and a sentence.
 type Unsealed = (&'static str, String);
 
-/// Rows of each backup that a run sealed, by target and name.
-type Sealed = BTreeMap<(String, String), u64>;
-/// The same by run: its slot, and whether somebody asked for it by hand. Read once each.
-pub(super) type SealedRows = Mutex<BTreeMap<(Slot, bool), Sealed>>;
-
-async fn sealed_by(journal: &Journal, key: &RunKey) -> Sealed {
-    let record = journal.record(key).await.unwrap_or_else(|error| {
-        warn!(error = error.word(), detail = %error, "what backups were sealed with can't be read");
-        None
-    });
-    let jobs = record.into_iter().flat_map(|record| record.jobs);
-    let sealed = jobs.filter(|line| line.state == JobState::Sealed.word());
-    sealed
-        .filter_map(|line| Some(((line.target, line.backup?), line.rows)))
-        .collect()
-}
-
 impl<'w, S: Service> Run<'_, 'w, S> {
     /// Compares every backup that was picked, and changes nothing.
     pub(super) async fn verify(&mut self) {
         let classes = [Class::Scheduled, Class::Manual];
-        let (_, sides) = self.list_sides(&classes).await;
+        let (live, sides) = self.list_sides(&classes).await;
         let picked = self.pick(&sides);
+        if self.request.picked.names.is_empty() {
+            self.tell_what_was_not_picked(picked.is_empty(), live.iter().flatten(), &sides);
+        }
         (self.world.watch)(Step::Verifying(picked.len()));
         let level = self.request.picked.level.unwrap_or(self.world.plan.verify);
         // In parts, so that what was found is in the bounded report and not in memory.
@@ -76,6 +59,36 @@ impl<'w, S: Service> Run<'_, 'w, S> {
                     }
                 }
             }
+        }
+    }
+
+    /// Whoever asked for all of something should know what of it there is nothing of.
+    fn tell_what_was_not_picked<'n>(
+        &mut self,
+        nothing: bool,
+        live: impl Iterator<Item = &'n Namespace>,
+        sides: &[Side<'w, S>],
+    ) {
+        let (request, plan) = (self.request, self.world.plan);
+        let (prefix, target) = (&request.picked.prefix, &request.picked.target);
+        let is_meant = |name: &String| target.as_ref().is_none_or(|target| target == name);
+        let below = |source: &&Namespace| {
+            let prefix = prefix.as_deref().unwrap_or_default();
+            source.as_str().starts_with(prefix)
+        };
+        let meant = sides.iter().filter(|side| is_meant(&side.target.name));
+        let live: Vec<&Namespace> = live.filter(below).collect();
+        self.warn_about_the_unprotected(&live, meant);
+        if nothing && self.report.failures.is_empty() {
+            let targets = plan.targets.iter().map(|target| &target.name);
+            let targets: Vec<&str> = targets
+                .filter(|name| is_meant(name))
+                .map(String::as_str)
+                .collect();
+            self.report.fail("nothing_to_verify", format!(
+                "no backup of what is asked for stands in {}, so nothing was compared; `lifeboat list` shows what there is",
+                targets.join(" or ")
+            ));
         }
     }
 
@@ -198,8 +211,7 @@ impl<'w, S: Service> Run<'_, 'w, S> {
             .fail_backup(target, name.namespace().as_str(), word, message);
     }
 
-    /// What can be proven about one backup. One that nothing else speaks for or against must still have the rows that it was
-    /// sealed with.
+    /// What can be proven about one backup, and what the journal says against it.
     async fn look_at(
         &self,
         side: &Side<'_, S>,
@@ -209,42 +221,8 @@ impl<'w, S: Service> Run<'_, 'w, S> {
     ) -> Result<Verified, ServiceError> {
         let verified = self.look_around(side, name, level, sides).boxed_local();
         let verified = verified.await?;
-        let is_settled = matches!(verified.finding, Finding::Equal | Finding::Damaged);
-        if is_settled || !verified.sealed || level < Level::Count {
-            return Ok(verified);
-        }
-        let rows = verified.rows;
-        Ok(match self.rows_when_sealed(side, name).await {
-            Some(sealed) if sealed != rows => Verified {
-                finding: Finding::Damaged,
-                message: format!(
-                    "it was sealed with {sealed} rows, as the journal says, and has {rows}; nobody can write to a sealed backup"
-                ),
-                ..verified
-            },
-            _ => verified,
-        })
-    }
-
-    /// How many rows a backup had when its run sealed it, if the journal remembers that. A run that found it sealed counted
-    /// later, and says nothing of then.
-    async fn rows_when_sealed(&self, side: &Side<'_, S>, name: &BackupName) -> Option<u64> {
-        let journal = self.world.journal?;
-        // Held while a record is read, so that its thousand backups read it once.
-        let mut known = self.sealed_rows.lock().await;
-        let of_run = match known.entry((name.slot(), name.class() == Class::Manual)) {
-            btree_map::Entry::Occupied(known) => known.into_mut(),
-            btree_map::Entry::Vacant(unknown) => {
-                let key = RunKey {
-                    plan: self.world.plan.name.clone(),
-                    slot: name.slot(),
-                    class: name.class(),
-                };
-                unknown.insert(sealed_by(journal, &key).await)
-            }
-        };
-        let backup = (side.target.name.clone(), name.to_string());
-        of_run.get(&backup).copied()
+        let testimony = self.witness.testimony(&side.target.name, name).await;
+        Ok(verified.in_view_of(&testimony))
     }
 
     /// Proves it by its source, else by its like in another target, else by itself.
@@ -376,8 +354,10 @@ impl<'w, S: Service> Run<'_, 'w, S> {
             namespace: name.namespace(),
         };
         let Some(seen) = verify::observe(end.service, end.namespace, &self.clock).await? else {
+            // Nothing of it was counted.
             return Ok(Verified {
                 sealed: false,
+                level: Level::Metadata,
                 ..with_message(so_far, "it was deleted while it was looked at".into())
             });
         };
@@ -441,7 +421,32 @@ impl<'w, S: Service> Run<'_, 'w, S> {
             )
         };
         let refused = (!verified.sealed).then(not_shown);
+        if refused.is_none() {
+            self.remember_the_seal(side, name, &verified).await;
+        }
         Ok((verified, refused))
+    }
+
+    /// What a run said of a backup that it left unsealed is over, and from now on the journal knows what was sealed.
+    async fn remember_the_seal(&self, side: &Side<'_, S>, name: &BackupName, found: &Verified) {
+        let (Some(journal), Some(lease)) = (self.world.journal, &self.lease) else {
+            return;
+        };
+        let key = RunKey {
+            plan: self.world.plan.name.clone(),
+            slot: name.slot(),
+            class: name.class(),
+        };
+        let backup = (side.target.name.as_str(), name.namespace().as_str());
+        let amended = journal.amend_record(lease, &key, backup, |job| {
+            JobState::Sealed.word().clone_into(&mut job.state);
+            job.rows = found.rows;
+            job.error = None;
+            job.message = Some(format!("sealed by hand: {}", found.message));
+        });
+        if let Err(error) = amended.await {
+            warn!(backup = %name, error = error.word(), detail = %error, "the journal was not told of the seal");
+        }
     }
 
     /// What keeps a backup from being sealed, whatever a comparison says.

@@ -40,6 +40,10 @@ fn write_report(out: &mut impl Write, begin: &str, report: &RestoreReport) -> io
             counts.unverified,
             "of them from backups that were never verified",
         ),
+        (
+            counts.known_bad,
+            "of them from backups that their own runs found WRONG",
+        ),
     ];
     write_counts(out, &told)?;
     if !report.dry_run {
@@ -65,7 +69,7 @@ pub fn write_planned_restore(out: &mut impl Write, report: &RestoreReport) -> io
     let bad = if report.failures.is_empty() {
         ""
     } else {
-        ", and leave out what failed above"
+        ", in spite of what is said above"
     };
     let (count, region) = (report.counts.planned, &report.to_region);
     let namespaces = if count == 1 {

@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::{Compared, Cost, Differences, Digest, Drift, Level, Sample, Verdict};
 use crate::name::BackupName;
+use crate::witness::Testimony;
 
 /// What was found about a backup.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -159,6 +160,45 @@ impl Verified {
             }
         };
         self.with(found, finding, Against::Target(other.to_owned()), message)
+    }
+
+    /// Takes in what the journal says. Nothing that was found today speaks for a backup that has other rows than it was
+    /// sealed with. What its own run found wrong is right only if it is, in every row, what its source is, which was not
+    /// written since; a count may be equal by chance, and so may a source that lost the same.
+    #[must_use]
+    pub fn in_view_of(self, testimony: &Testimony) -> Self {
+        if self.finding == Finding::Damaged {
+            return self;
+        }
+        let rows = self.rows;
+        if let Some(sealed) = testimony.sealed_with
+            && sealed != rows
+            && self.level >= Level::Count
+        {
+            let message = format!(
+                "it was sealed with {sealed} rows, as the journal says, and has {rows}; nobody can write to a sealed backup, so somebody thawed it and changed it"
+            );
+            return self.damaged(message);
+        }
+        let Some(found) = &testimony.refuted else {
+            return self;
+        };
+        let proven = self.finding == Finding::Equal && self.level == Level::Full;
+        if proven && self.against == Against::Source {
+            let message = format!("{}; its own run had found: {found}", self.message);
+            return Self { message, ..self };
+        }
+        self.damaged(format!(
+            "its own run found, as the journal says: {found}. Only every row of a source that was not written since can show otherwise (--level full)"
+        ))
+    }
+
+    fn damaged(self, message: String) -> Self {
+        Self {
+            finding: Finding::Damaged,
+            message,
+            ..self
+        }
     }
 
     fn with(

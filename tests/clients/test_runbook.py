@@ -134,11 +134,33 @@ def test_the_region_is_gone(emulator: Emulator, fleet: Lifeboat) -> None:
 
 
 def test_the_key_leaked(emulator: Emulator, fleet: Lifeboat) -> None:
+    # A night that the journal remembers; then somebody takes the same rows from a source and from its sealed backup.
+    assert fleet("backup").code == 0
+    tampered = max(name for name in emulator.names(BACKUP) if name.startswith("backup-acme-docs-"))
+    backup, source = emulator.backup(tampered), emulator.source("acme-docs")
+    backup.update_metadata(read_only=False)
+    for side in (backup, source):
+        side.write(deletes=[0])
+    backup.update_metadata(read_only=True)
+
     emulator.keys((NEW_KEY, OURS, ("list", "read", "write")))  # and the old one is refused
     assert fleet("list").code == 1
     seen = typed(fleet, "The key leaked", TURBOPUFFER_API_KEY=NEW_KEY)
     assert KEY not in seen.said
+    assert "damaged" in seen.stdout and "changed_since_sealed" in seen.stdout
     emulator.keys()
+
+    found = fleet("verify", "--all", "--json")
+    damaged = [line for line in found.report["verified"]["shown"] if line["finding"] == "damaged"]
+    assert found.code == 1 and [line["backup"] for line in damaged] == [tampered]
+    assert "as the journal says" in damaged[0]["message"]
+    restored = fleet("restore", "acme-docs", "--yes", "--json")
+    assert restored.code == 1 and "not trustworthy" in restored.failures["acme-docs"]
+    assert emulator.source("recovered-acme-docs").metadata().read_only
+    # And from before the leak it comes back whole.
+    slot = datetime.fromtimestamp(int(tampered[-10:]) - 1, UTC)
+    whole = fleet("restore", "acme-docs", "--at", f"{slot:%Y-%m-%dT%H:%M:%SZ}", "--as", "whole-{source}", "--yes")
+    assert whole.code == 0, whole
 
 
 def test_the_functions_own_region_is_down(emulator: Emulator, fleet: Lifeboat) -> None:

@@ -2,7 +2,7 @@
 //!
 //! `world` is the service: the emulator's core in this process, under virtual time. `stories` are told by hand,
 //! `attacks` by somebody who wanted to break it, `histories` by chance: years of nights with faults, kills, races and repeated events, each night checked against the
-//! rules written down a second time. `restoring` brings it all back, `drilling` tries whether it would. `preflight` asks before the first night, `estimating` what the next thirty cost, `budgets` what may not be spent. `fleet` is about size.
+//! rules written down a second time. `restoring` brings it all back, `drilling` tries whether it would. `testimony` is what the journal knows against a backup. `preflight` asks before the first night, `estimating` what the next thirty cost, `budgets` what may not be spent. `fleet` is about size.
 //! `clusters` are Zilliz Cloud's, a world of their own.
 #![expect(
     clippy::unwrap_used,
@@ -30,5 +30,6 @@ mod restoring;
 mod skipping;
 mod staying_open;
 mod stories;
+mod testimony;
 mod verifying;
 mod world;

@@ -2,6 +2,7 @@
 //! and while pruning is at work beside them.
 
 mod cut_short;
+mod missing;
 mod points_in_time;
 mod trouble;
 

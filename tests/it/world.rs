@@ -781,7 +781,11 @@ impl World {
     ) -> RestoreReport {
         let to = asked.to.as_deref().unwrap_or(self.source);
         let (backups, destination) = self.backups_and_destination(to);
-        let world = self.of_restores(journal, stop, (&backups, &destination));
+        let sources = Patient::new(self.region(self.source), self.plan.concurrency);
+        let world = restore::World {
+            sources: Some(&sources),
+            ..self.of_restores(journal, stop, (&backups, &destination))
+        };
         let restored = restore::restore(asked, &world, how, "restore".into(), time_left);
         Box::pin(restored).await.unwrap()
     }
@@ -810,6 +814,7 @@ impl World {
             target: &self.plan.targets[0],
             backups,
             destination,
+            sources: None,
             kept: journal.map(|journal| Kept {
                 journal,
                 shared: true,
