@@ -18,6 +18,7 @@ use crate::estimate::PlanEstimate;
 use crate::event::{Action, Request};
 use crate::name::{BackupName, Namespace};
 use crate::plan::{Plan, Target};
+use crate::price::Between;
 use crate::service::Queried;
 use crate::slot::Slot;
 use crate::verify::{Cost, Level, Verified};
@@ -140,6 +141,8 @@ pub struct Report {
     /// What was not done.
     pub failures: Bounded<Failure>,
     /// What is worth a look and no failure.
+    /// What that costs, but for what they looked through; `None` where a price is not known.
+    pub queried_costs: Option<Between>,
     pub warnings: Bounded<String>,
     /// Sources written while they were copied.
     pub drifts: Bounded<Drifted>,
@@ -213,6 +216,7 @@ impl Report {
             drifts: Bounded::of_at_most(list),
             deleted: Bounded::of_at_most(list),
             strays: Bounded::of_at_most(list),
+            queried_costs: None,
             decisions: Bounded::of_at_most(decisions),
             verify: plan.verify,
             verified: Bounded::of_at_most(list),

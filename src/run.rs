@@ -405,6 +405,9 @@ impl<S: Service> Run<'_, '_, S> {
         self.report
     }
 
+        let price = self.world.prices.turbopuffer.returned_gb;
+        let returned = self.report.queried.bytes_returned;
+        self.report.queried_costs = price.map(|price| price.of_bytes(returned));
     fn raise_clocks(&mut self) {
         for at in 0..self.world.targets.len() {
             self.stop_deletion_at(at, "the clocks disagree");
