@@ -34,10 +34,9 @@ impl<S: Service> Drill<'_, '_, S> {
         match self.open_in(&kept.journal.of_drills()).await {
             Ok(open) => open,
             Err(held @ LeaseError::Held { .. }) => {
-                let looks = self.how == How::OneMoreLook;
-                let word = if looks { "busy" } else { held.word() };
-                self.report.fail(None, word, held.to_string());
-                self.report.stays_open = looks;
+                // What has the lease may be another drill of the plan; then this one is nowhere.
+                self.report.fail(None, "busy", held.or_killed("drill"));
+                self.report.stays_open = self.how == How::OneMoreLook;
                 false
             }
             // A drill proves something about quiet days, so it can wait for the journal.

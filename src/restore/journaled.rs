@@ -36,13 +36,9 @@ impl<S: Service> Restore<'_, '_, S> {
         };
         match opened {
             Ok(open) => open,
-            Err(held @ LeaseError::Held { .. }) if self.how == How::OneMoreLook => {
-                self.report.fail("busy", held.to_string());
-                self.report.stays_open = true;
-                false
-            }
             Err(held @ LeaseError::Held { .. }) => {
-                self.report.fail(held.word(), held.to_string());
+                self.report.fail("busy", held.or_killed("restore"));
+                self.report.stays_open = true;
                 false
             }
             Err(error) => {

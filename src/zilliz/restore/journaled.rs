@@ -85,7 +85,7 @@ impl Journaled {
         };
         match opened {
             Ok(opened) => opened,
-            Err(held @ LeaseError::Held { .. }) => Opened::Busy(held.to_string()),
+            Err(held @ LeaseError::Held { .. }) => Opened::Busy(held.or_killed("restore")),
             Err(fault) => {
                 error!(error = fault.word(), detail = %fault, "the journal can't be used");
                 report.warn(format!("nothing remembers this restore if it is cut short, and nothing keeps pruning away from its backup: {fault}"));
