@@ -45,10 +45,8 @@ fn lines_of(entries: &[Entry], plan: &Plan, key: &RunKey) -> Vec<JobLine> {
         lines.insert(job.clone(), choice.line(&job, plan, key));
     }
     for (job, past) in Pasts::of(entries).jobs {
-        let line = match past.ended.clone() {
-            Some(line) => line,
-            None => begun(&past, choice.line(&job, plan, key)),
-        };
+        let ended = past.ended.clone();
+        let line = ended.unwrap_or_else(|| begun(&past, choice.line(&job, plan, key)));
         lines.insert(job, line);
     }
     lines.into_values().collect()
