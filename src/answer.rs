@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::drill::DrillReport;
 use crate::estimate::Estimated;
 use crate::event::Action;
-use crate::journal::RunRecord;
+use crate::journal::{History, RunRecord};
 use crate::preflight::{Finding, Verdict};
 use crate::report::Report;
 use crate::restore::RestoreReport;
@@ -126,7 +126,10 @@ pub struct Resumed {
     pub run_id: String,
     /// Runs that were open, of all plans.
     pub open_runs: usize,
-    /// Objects in the journal that stand among the open runs and are none.
+    /// Runs of backups could not be looked for: no journal is configured, and only what this machine remembers was.
+    #[serde(skip_serializing_if = "is_false")]
+    pub without_a_journal: bool,
+    /// Objects in the journal that stand among the open runs and are none; each is a failure, too.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub ignored: Vec<String>,
     /// What was done for each.
@@ -172,6 +175,15 @@ pub struct NotCarriedOn {
     pub message: String,
 }
 
+impl Resumed {
+    /// Whether nothing was open, as far as could be seen.
+    #[must_use]
+    pub fn found_nothing(&self) -> bool {
+        let open = self.open_runs + self.open_restores + self.open_drills;
+        open + self.open_cluster_runs + self.open_cluster_restores + self.failures.len() == 0
+    }
+}
+
 impl NotCarriedOn {
     /// One line of a longer list.
     #[must_use]
@@ -183,6 +195,11 @@ impl NotCarriedOn {
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
 fn is_zero(number: &usize) -> bool {
     *number == 0
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
+fn is_false(flag: &bool) -> bool {
+    !flag
 }
 
 /// What a `check` found out.
@@ -217,9 +234,20 @@ pub struct JobList {
     pub restores: Vec<RunRecord>,
     /// Jobs that are left out of an answer that must be short.
     pub omitted: usize,
+    /// Objects in the journal that stand among its runs, and can't be read.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub ignored: Vec<String>,
 }
 
 impl JobList {
+    /// Takes in what was found of one kind, and gives back its records.
+    pub(crate) fn of(&mut self, found: History) -> Vec<RunRecord> {
+        self.ignored.extend(found.ignored);
+        self.ignored.sort_unstable();
+        self.ignored.dedup();
+        found.records
+    }
+
     /// Leaves out what Lambda's answer, of 6 MB at most, may not hold.
     pub(crate) fn bounded(mut self) -> Self {
         let mut room = JOBS_ANSWERED;
@@ -265,17 +293,16 @@ mod tests {
             },
             run_id: String::new(),
             outcome: "succeeded".into(),
+            reason: None,
             opened_at: jiff::Timestamp::UNIX_EPOCH,
-            closed_at: jiff::Timestamp::UNIX_EPOCH,
+            closed_at: Some(jiff::Timestamp::UNIX_EPOCH),
             asked: None,
             jobs: vec![line.clone(); jobs],
             deleted: 0,
         };
         let list = JobList {
             runs: vec![run(900), run(900), run(5)],
-            drills: Vec::new(),
-            restores: Vec::new(),
-            omitted: 0,
+            ..JobList::default()
         };
         let cut = list.bounded();
         let shown: Vec<usize> = cut.runs.iter().map(|run| run.jobs.len()).collect();

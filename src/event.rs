@@ -24,8 +24,8 @@ use crate::zilliz;
 
 pub use by_hand::ByHand;
 pub use error::EventError;
-pub use json::Event;
 pub(crate) use json::nearest;
+pub use json::{Event, instant_of};
 pub use picked::Picked;
 
 use fields::ACTIONS;

@@ -330,6 +330,8 @@ pub struct OpenRun {
     pub key: RunKey,
     /// When its first invocation opened it.
     pub opened_at: Timestamp,
+    /// Its latest invocation.
+    pub run_id: String,
 }
 
 /// What [`Journal::open_runs`] found.
@@ -486,20 +488,33 @@ pub struct JobLine {
     pub message: Option<String>,
 }
 
-/// How a run ended: what history keeps of it.
+/// What [`Journal::read_history`] found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct History {
+    /// Newest slot first.
+    pub records: Vec<RunRecord>,
+    /// Objects that stand among the records and are none; nobody touches them.
+    pub ignored: Vec<String>,
+}
+
+/// How a run ended: what history keeps of it. Of one that is open, how it stands.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RunRecord {
     /// Which run.
     #[serde(flatten)]
     pub key: RunKey,
-    /// The invocation that closed it.
+    /// The invocation that closed it; of an open one, the latest.
     pub run_id: String,
-    /// The report's word for how it ended.
+    /// The report's word for how it ended; `open` while it has not.
     pub outcome: String,
+    /// Why it ended so, where that is no job's doing. Nobody wrote that down before there was this field.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
     /// When its first invocation opened it.
     pub opened_at: Timestamp,
-    /// When its last invocation closed it.
-    pub closed_at: Timestamp,
+    /// When its last invocation closed it; `None` while it is open.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub closed_at: Option<Timestamp>,
     /// What was asked for, by a name of its own, where the key doesn't tell.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub asked: Option<String>,
@@ -507,6 +522,23 @@ pub struct RunRecord {
     pub jobs: Vec<JobLine>,
     /// Backups that it deleted.
     pub deleted: u64,
+}
+
+impl RunRecord {
+    /// A run that has not ended, with what is known of its jobs.
+    pub(crate) fn of_open(open: OpenRun, jobs: Vec<JobLine>) -> Self {
+        Self {
+            key: open.key,
+            run_id: open.run_id,
+            outcome: "open".to_owned(),
+            reason: None,
+            opened_at: open.opened_at,
+            closed_at: None,
+            asked: None,
+            jobs,
+            deleted: 0,
+        }
+    }
 }
 
 /// What the journal writes. Its types have text keys and plain values only, so the fallback is never taken.

@@ -369,18 +369,22 @@ impl Lifeboat {
         for plan in self.chosen(request)? {
             let (name, drills) = (&plan.name, journal.of_drills());
             let is_its = |run: &str| run == *name;
-            list.runs
-                .extend(resume::open_records(journal, is_its).await?);
-            list.runs.extend(journal.history(name, RUNS_SHOWN).await?);
-            list.drills
-                .extend(resume::open_records(&drills, is_its).await?);
-            list.drills.extend(drills.history(name, RUNS_SHOWN).await?);
-            list.restores
-                .extend(restore::restores_of(&journal.of_restores(), name).await?);
+            let open = list.of(resume::open_records(journal, plan, is_its).await?);
+            let ended = list.of(journal.read_history(name, RUNS_SHOWN).await?);
+            list.runs.extend(open.into_iter().chain(ended));
+            let open = list.of(resume::open_records(&drills, plan, is_its).await?);
+            let ended = list.of(drills.read_history(name, RUNS_SHOWN).await?);
+            list.drills.extend(open.into_iter().chain(ended));
+            let restores = restore::restores_of(&journal.of_restores(), plan).await?;
+            let restores = list.of(restores);
+            list.restores.extend(restores);
         }
-        list.runs.extend(self.jobs_of_clusters(request).await?);
-        list.restores
-            .extend(self.restores_of_clusters(request).await?);
+        let of_clusters = self.jobs_of_clusters(request).await?;
+        let of_clusters = list.of(of_clusters);
+        list.runs.extend(of_clusters);
+        let of_clusters = self.restores_of_clusters(request).await?;
+        let of_clusters = list.of(of_clusters);
+        list.restores.extend(of_clusters);
         Ok(list)
     }
 

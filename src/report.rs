@@ -18,6 +18,7 @@ use crate::estimate::PlanEstimate;
 use crate::event::{Action, Request};
 use crate::name::{BackupName, Namespace};
 use crate::plan::{Plan, Target};
+use crate::price::Between;
 use crate::service::Queried;
 use crate::slot::Slot;
 use crate::verify::{Cost, Level, Verified};
@@ -25,8 +26,8 @@ use crate::verify::{Cost, Level, Verified};
 pub use counts::{JobCounts, PruneCounts, Volume};
 pub use deletions::Line;
 pub use jobs::Drifted;
-pub(crate) use outcome::first_reasons;
 pub use outcome::{Bounded, Outcome, Size};
+pub(crate) use outcome::{Fails, first_reasons, of_the_whole};
 
 use outcome::{LONGEST_DECISIONS, LONGEST_LIST};
 
@@ -96,6 +97,13 @@ impl Failure {
     }
 }
 
+impl Fails for Failure {
+    fn of_the_whole(&self) -> Option<&str> {
+        let of_one = self.source.is_some() || self.backup.is_some();
+        (!of_one).then_some(self.message.as_str())
+    }
+}
+
 /// The report.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Report {
@@ -133,6 +141,8 @@ pub struct Report {
     pub clock_difference_seconds: i64,
     /// What all queries of this invocation were billed with, counts and rows; beside what the copies were.
     pub queried: Queried,
+    /// What that costs, but for what they looked through; `None` where a price is not known.
+    pub queried_costs: Option<Between>,
     /// HTTP requests sent, repeats included.
     pub requests: u64,
     /// How many of them were repeats.
@@ -206,6 +216,7 @@ impl Report {
             targets: plan.targets.iter().map(TargetReport::of).collect(),
             clock_difference_seconds: 0,
             queried: Queried::default(),
+            queried_costs: None,
             requests: 0,
             retries: 0,
             failures: Bounded::of_at_most(list),

@@ -318,8 +318,11 @@ pub async fn forget(
             key: key.clone(),
             run_id: run_id.to_owned(),
             outcome: "failed".to_owned(),
+            reason: Some(
+                "the invocation that opened it died before it wrote down what it is".to_owned(),
+            ),
             opened_at: log.opened_at(),
-            closed_at: now,
+            closed_at: Some(now),
             asked: None,
             jobs: Vec::new(),
             deleted: 0,

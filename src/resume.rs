@@ -4,6 +4,8 @@
 //! invocation, and the first fault is remembered for the report. What was read is a hint where to look, never evidence:
 //! every copy is compared again, and no deletion rests on it.
 
+mod open;
+
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -14,10 +16,12 @@ use jiff::Timestamp;
 use tokio::time::sleep;
 
 use crate::backup::{JobRecord, JobState};
-use crate::journal::{Entry, JobLine, Journal, JournalError, RunLog, RunRecord, SourceBefore};
+use crate::journal::{Entry, JobLine, JournalError, RunLog, SourceBefore};
 use crate::name::Namespace;
 use crate::service::Metadata;
 use crate::verify::{Milestone, Observation, Way};
+
+pub(crate) use open::open_records;
 
 /// How often it is written down how far a comparison is: a kill costs no more than this of it, and eleven hours of reading
 /// cost 660 small objects, for each that goes on at once.
@@ -344,32 +348,6 @@ pub fn line(
         error: job.error.as_ref().map(|error| error.word().to_owned()),
         message: job.error.as_ref().map(ToString::to_string),
     }
-}
-
-/// The open runs of these plans as history will show them, as far as they are.
-pub async fn open_records(
-    journal: &Journal,
-    of: impl Fn(&str) -> bool,
-) -> Result<Vec<RunRecord>, JournalError> {
-    let mut records = Vec::new();
-    for open in journal.open_runs().await?.runs {
-        if !of(&open.key.plan) {
-            continue;
-        }
-        let pasts = Pasts::of(&journal.entries(&open.key).await?);
-        records.push(RunRecord {
-            key: open.key,
-            run_id: String::new(),
-            outcome: "open".to_owned(),
-            opened_at: open.opened_at,
-            closed_at: open.opened_at,
-            asked: None,
-            jobs: pasts.lines().cloned().collect(),
-            deleted: 0,
-        });
-    }
-    records.reverse();
-    Ok(records)
 }
 
 /// A source as it is written down before it is copied.

@@ -55,6 +55,8 @@ impl Lifeboat {
             watch,
         };
         let mut resumed = Resumed::begin(run_id);
+        let of_namespaces = !self.chosen(request)?.is_empty();
+        resumed.without_a_journal = of_namespaces && self.journal.is_none();
         self.resume_runs(&given, &mut resumed).boxed_local().await?;
         self.resume_restores(&given, &mut resumed)
             .boxed_local()
@@ -64,6 +66,9 @@ impl Lifeboat {
         of_clusters.boxed_local().await;
         let of_clusters = self.resume_cluster_restores(request, given.ends, size, &mut resumed);
         of_clusters.boxed_local().await;
+        if resumed.without_a_journal && resumed.found_nothing() {
+            return Err(Refused::OnlyOwnMemory);
+        }
         Ok(resumed)
     }
 
@@ -74,7 +79,7 @@ impl Lifeboat {
             None => OpenRuns::default(),
         };
         resumed.open_runs = open.runs.len();
-        resumed.ignored.extend(open.ignored);
+        resumed.ignore(open.ignored);
         for open in open.runs {
             let what = what_is_open("run", &open.key.plan, open.key.slot.instant());
             let Some(plan) = self.open_plan(&what, &open.key.plan, given.request, resumed) else {
@@ -166,7 +171,7 @@ pub(crate) fn open_of(
     let what = format!("the {kind} that are open");
     let open = resumed.of(&what, open.map_err(Into::into));
     let OpenRuns { runs, ignored } = open.unwrap_or_default();
-    resumed.ignored.extend(ignored);
+    resumed.ignore(ignored);
     runs
 }
 
@@ -181,6 +186,7 @@ impl Resumed {
             action: Action::Resume,
             run_id,
             open_runs: 0,
+            without_a_journal: false,
             ignored: Vec::new(),
             runs: Vec::new(),
             open_restores: 0,
@@ -210,6 +216,21 @@ impl Resumed {
                 });
                 None
             }
+        }
+    }
+
+    /// Says of what stands among the open marks and is none that nobody can carry on with it. It is a failure: a run may hide
+    /// behind it, with copies that nobody compares.
+    fn ignore(&mut self, objects: Vec<String>) {
+        for object in objects {
+            let message = "it stands among the journal's open runs and can't be read, so whatever was open there is not carried on with; look what it is, and delete it";
+            tracing::warn!(object, detail = message, "left alone");
+            self.failures.push(NotCarriedOn {
+                what: object.clone(),
+                error: "journal_unreadable",
+                message: message.to_owned(),
+            });
+            self.ignored.push(object);
         }
     }
 

@@ -113,6 +113,11 @@ pub enum Refused {
         "no journal is configured, so there is nothing to carry on with or to show; set LIFEBOAT_JOURNAL, such as `s3://bucket/lifeboat`"
     )]
     NoJournal,
+    /// There is no journal to read, and nothing is open of what this machine remembers without one.
+    #[error(
+        "no journal is configured, so runs of backups can't be looked for, and of the restores that this machine remembers none is open; set LIFEBOAT_JOURNAL, such as `s3://bucket/lifeboat`"
+    )]
+    OnlyOwnMemory,
     /// The journal can't be read.
     #[error(transparent)]
     Journal(#[from] crate::journal::JournalError),
@@ -127,7 +132,7 @@ impl Refused {
     pub fn word(&self) -> &'static str {
         match self {
             Self::Event(_) | Self::Slot(_) => "BadEvent",
-            Self::NoJournal => "Configuration",
+            Self::NoJournal | Self::OnlyOwnMemory => "Configuration",
             Self::Journal(_) => "Journal",
         }
     }
@@ -403,6 +408,9 @@ impl<S: Service> Run<'_, '_, S> {
         self.report.requests = attempts.0 - before.0;
         self.report.retries = attempts.1 - before.1;
         self.report.queried = self.queried() - queried;
+        let price = self.world.prices.turbopuffer.returned_gb;
+        let returned = self.report.queried.bytes_returned;
+        self.report.queried_costs = price.map(|price| price.of_bytes(returned));
         self.report.finish(self.clock.now());
         info!(outcome = ?self.report.outcome, "run ended");
         self.report

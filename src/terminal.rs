@@ -36,9 +36,7 @@ use settings::{budget_in_words, key_in_words};
 
 /// Writes what was carried on with.
 pub fn write_resumed(out: &mut impl Write, resumed: &Resumed) -> io::Result<()> {
-    let open = resumed.open_runs + resumed.open_restores + resumed.open_drills;
-    let open = open + resumed.open_cluster_runs + resumed.open_cluster_restores;
-    if open + resumed.failures.len() == 0 {
+    if resumed.found_nothing() {
         return writeln!(out, "No run is open.");
     }
     for report in &resumed.runs {
@@ -62,8 +60,11 @@ pub fn write_resumed(out: &mut impl Write, resumed: &Resumed) -> io::Result<()> 
     for left in &resumed.left {
         writeln!(out, "{left}")?;
     }
-    for object in &resumed.ignored {
-        writeln!(out, "not a run, left alone: {object}")?;
+    if resumed.without_a_journal {
+        writeln!(
+            out,
+            "Only what this machine remembers was carried on with. Runs of backups can't be looked for: no journal is configured; set LIFEBOAT_JOURNAL, such as `s3://bucket/lifeboat`"
+        )?;
     }
     Ok(())
 }

@@ -2,11 +2,14 @@
 //!
 //! Report on stdout, logs on stderr. Exit status 0: all good; 1: something was not done; 2: bad input or configuration.
 //!
-//! Commands that ask, or that have many options, have files of their own: `restoring`, `drilling`, `picking`, `pruning`.
+//! Commands that ask, or that have many options, have files of their own: `restoring`, `drilling`, `picking`, `pruning`; so
+//! has Ctrl-C, `interrupting`.
 
 // What stands beside a binary's root would be binaries of their own; these stand in a folder.
 #[path = "lifeboat/drilling.rs"]
 mod drilling;
+#[path = "lifeboat/interrupting.rs"]
+mod interrupting;
 #[path = "lifeboat/picking.rs"]
 mod picking;
 #[path = "lifeboat/pruning.rs"]
@@ -17,7 +20,6 @@ mod restoring;
 use std::fs;
 use std::io::{self, IsTerminal, Read, Write};
 use std::path::PathBuf;
-use std::pin::pin;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -25,7 +27,7 @@ use clap::{Args, CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
 use jiff::Timestamp;
 use lifeboat::clock::Clock;
-use lifeboat::event::{Action, ByHand, Event, Request};
+use lifeboat::event::{Action, ByHand, Event, Request, instant_of};
 use lifeboat::journal::JournalUrl;
 use lifeboat::plan::Settings;
 use lifeboat::report::{Outcome, Size};
@@ -37,6 +39,7 @@ use serde_json::Value;
 use tracing::Level as LogLevel;
 
 use drilling::{Drill, try_out};
+use interrupting::handle_or_drop;
 use picking::{Named, PickedMany, by_hand};
 use pruning::{Prune, prune};
 use restoring::{Restore, bring_back};
@@ -68,7 +71,7 @@ enum Command {
     )]
     Backup {
         /// The instant this backup stands for, such as 2026-11-21T02:00:00Z; a repeated one continues the same backup.
-        #[arg(long, value_name = "TIME")]
+        #[arg(long, value_name = "TIME", value_parser = instant_of)]
         scheduled_time: Option<Timestamp>,
         /// Make backups that are kept for ever; nothing is deleted.
         #[arg(long, conflicts_with = "approve")]
@@ -327,7 +330,7 @@ fn read(
     let fields = fields.into_iter();
     let given = fields.filter_map(|(field, value)| Some((field.to_owned(), value?)));
     let event = Value::Object(given.collect());
-    Request::from_event(&event.into()).map_err(|error| BadInput(error.to_string()))
+    Request::from_event(&event.into()).map_err(|error| BadInput(error.at_a_terminal()))
 }
 
 /// The value of a field, if it is given.
@@ -352,33 +355,11 @@ async fn carry_out(request: Request, json: bool) -> Result<ExitCode, BadInput> {
     start_logs()?;
     let settings = settings()?;
     let lifeboat = connect(settings)?;
-    let answer = tokio::select! {
-        answer = handle(&lifeboat, &request) => answer?,
-        _ = tokio::signal::ctrl_c() => {
-            // Nothing can be said when stderr is closed; the exit status still tells.
-            let _ = writeln!(io::stderr(), "lifeboat: interrupted; {}", how_to_go_on(&request));
-            return Ok(ExitCode::FAILURE);
-        }
+    let Some(answer) = handle_or_drop(&lifeboat, &request).await? else {
+        return Ok(ExitCode::FAILURE);
     };
     print_answer(&answer, json).map_err(unwritable)?;
     Ok(exit_code(&answer))
-}
-
-/// What is true of a request that was dropped in the middle, and what to do about it.
-fn how_to_go_on(request: &Request) -> &'static str {
-    match request.action {
-        _ if request.dry_run => "nothing was changed",
-        Action::Backup | Action::Resume => {
-            "copies that were started go on at the service. With LIFEBOAT_JOURNAL, or for clusters, `lifeboat resume` carries on, as soon as the lease of this process has run out (three minutes); without, the next backup begins anew"
-        }
-        Action::Prune | Action::Seal | Action::Discard => {
-            "what was done is done, and the rest was not; the same command goes on"
-        }
-        Action::Verify => {
-            "nothing was changed. With LIFEBOAT_JOURNAL, a backup that was just being compared row by row with its source or its like goes on about where it was when the same command is given again within a day; everything else begins anew"
-        }
-        _ => "nothing was changed",
-    }
 }
 
 fn connect(settings: Settings) -> Result<Lifeboat, BadInput> {
@@ -400,9 +381,12 @@ fn state_directory() -> Option<JournalUrl> {
     url.as_str().parse().ok()
 }
 
-async fn handle(lifeboat: &Lifeboat, request: &Request) -> Result<Answer, BadInput> {
+async fn handle(
+    lifeboat: &Lifeboat,
+    request: &Request,
+    progress: &Progress,
+) -> Result<Answer, BadInput> {
     let run_id = format!("terminal-{}", Clock::system().now().as_millisecond());
-    let progress = Progress::new();
     let watch = |step: Step<'_>| progress.show(&step);
     let answer = lifeboat.handle(request, run_id, LONGEST_RUN, Size::Whole, &watch);
     let answer = answer.await;
@@ -435,18 +419,6 @@ fn exit_code(answer: &Answer) -> ExitCode {
 #[expect(clippy::needless_pass_by_value, reason = "as `map_err` hands it over")]
 fn unwritable(error: io::Error) -> BadInput {
     BadInput(format!("the report can't be written: {error}"))
-}
-
-/// Carries a request out; with Ctrl-C it is left in order.
-async fn handle_until_ctrl_c(lifeboat: &Lifeboat, request: &Request) -> Result<Answer, BadInput> {
-    let mut answered = pin!(handle(lifeboat, request));
-    tokio::select! {
-        answer = &mut answered => answer,
-        _ = tokio::signal::ctrl_c() => {
-            lifeboat.interrupt();
-            answered.await
-        }
-    }
 }
 
 fn print_answer(answer: &Answer, json: bool) -> io::Result<()> {

@@ -15,7 +15,7 @@ use crate::journal::{
     Entry, Hold, JobLine, Journal, JournalError, LeaseError, RunKey, RunLog, RunRecord, give_back,
 };
 use crate::name::Class;
-use crate::report::Outcome;
+use crate::report::{Outcome, of_the_whole};
 use crate::restore::{How, Kept, moved};
 use crate::resume::{Notes, Pasts};
 use crate::service::Service;
@@ -34,10 +34,9 @@ impl<S: Service> Drill<'_, '_, S> {
         match self.open_in(&kept.journal.of_drills()).await {
             Ok(open) => open,
             Err(held @ LeaseError::Held { .. }) => {
-                let looks = self.how == How::OneMoreLook;
-                let word = if looks { "busy" } else { held.word() };
-                self.report.fail(None, word, held.to_string());
-                self.report.stays_open = looks;
+                // What has the lease may be another drill of the plan; then this one is nowhere.
+                self.report.fail(None, "busy", held.or_killed("drill"));
+                self.report.stays_open = self.how == How::OneMoreLook;
                 false
             }
             // A drill proves something about quiet days, so it can wait for the journal.
@@ -104,7 +103,7 @@ impl<S: Service> Drill<'_, '_, S> {
     /// A slot has one record, which the drill of another request must not take for its own, or write over.
     fn refuse_another(&mut self, how: &str) {
         let message = format!(
-            "a drill of this plan at {}, which asked for something else, {how}; give this one another `scheduled_time`, a second apart is enough",
+            "a drill of this plan at {}, which asked for something else, {how}; ask for this one a second later, or send the event with another `scheduled_time`",
             self.slot.instant()
         );
         self.report.fail(None, "another_drill", message);
@@ -210,8 +209,9 @@ impl<S: Service> Drill<'_, '_, S> {
             key: self.key(slot),
             run_id: self.report.run_id.clone(),
             outcome: outcome.word().to_owned(),
+            reason: of_the_whole(&self.report.failures),
             opened_at: log.opened_at(),
-            closed_at: self.clock.now(),
+            closed_at: Some(self.clock.now()),
             asked: Some(asked.identity()),
             jobs: jobs.into_values().collect(),
             deleted: 0,

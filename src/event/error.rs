@@ -42,13 +42,13 @@ pub enum EventError {
         nearest: String,
     },
     /// Several plans, and none of them named.
-    #[error("the event names no plan and none is called `default`; name one of: {plans}")]
+    #[error("no plan is named and none is called `default`; name one of: {plans}")]
     NoPlanNamed {
         /// The plans that are configured.
         plans: String,
     },
     /// A field that would have been ignored.
-    #[error("the event's field `{field}` {why}; leave it out, or send another event")]
+    #[error("`{field}` {why}; leave it out")]
     Pointless {
         /// The field.
         field: &'static str,
@@ -74,7 +74,7 @@ pub enum EventError {
         action: Action,
     },
     /// A field of another type, or without sense.
-    #[error("the event's field `{field}` is {found}; {wanted}")]
+    #[error("`{field}` is {found}; {wanted}")]
     WrongValue {
         /// The field.
         field: &'static str,
@@ -85,7 +85,7 @@ pub enum EventError {
     },
     /// A restore that does not say of what, or says it twice.
     #[error(
-        "a restore needs exactly one of `names`, `prefix` and `all`, and the event has {found}; send {{\"action\": \"restore\", \"all\": true}}, or name what is to be restored; with a plan of Zilliz Cloud, say `new_cluster` or `into`"
+        "a restore needs exactly one of `names`, `prefix` and `all`, and this one has {found}; as an event, send {{\"action\": \"restore\", \"all\": true}}, or name what is to be restored; with a plan of Zilliz Cloud, say `new_cluster` or `into`"
     )]
     WhichSources {
         /// Those that it has.
@@ -143,4 +143,29 @@ pub enum EventError {
         /// Its `source`.
         sender: String,
     },
+}
+
+impl EventError {
+    /// The same for whoever typed options, and no event.
+    #[must_use]
+    pub fn at_a_terminal(&self) -> String {
+        match self {
+            Self::WrongValue {
+                field,
+                found,
+                wanted,
+            } => format!("{} is {found}; {wanted}", option(field)),
+            Self::Pointless { field, why } => format!("{} {why}; leave it out", option(field)),
+            other => other.to_string(),
+        }
+    }
+}
+
+/// What a field is called on a command line.
+fn option(field: &str) -> String {
+    match field {
+        "names" => "NAME".to_owned(),
+        "collections" => "`--collection`".to_owned(),
+        other => format!("`--{}`", other.replace('_', "-")),
+    }
 }

@@ -5,6 +5,7 @@
 use std::fmt;
 
 use jiff::Timestamp;
+use jiff::civil::Date;
 use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::{Map, Value};
@@ -114,13 +115,19 @@ pub(super) fn instant(field: &'static str, value: &Value) -> Result<Timestamp, E
             "it should be a time such as \"2026-11-21T02:00:00Z\"",
         )
     })?;
-    text.trim().parse().map_err(|_| {
-        let wanted = if text.contains("<aws.scheduler") {
+    instant_of(text.trim()).map_err(|wanted| wrong(field, value, wanted))
+}
+
+/// The instant that a text is, or what it should be. A day alone is none: nobody could say which end of it is meant.
+pub fn instant_of(text: &str) -> Result<Timestamp, &'static str> {
+    text.parse().map_err(|_| {
+        if text.contains("<aws.scheduler") {
             "EventBridge Scheduler fills this in, other senders don't: write a time such as \"2026-11-21T02:00:00Z\""
+        } else if text.len() == 10 && text.parse::<Date>().is_ok() {
+            "that is a whole day: write the instant, with its zone, such as \"2026-11-21T00:00:00Z\" for the day's beginning or \"2026-11-21T23:59:59Z\" for its end, in UTC"
         } else {
             "it should be a time with its zone, such as \"2026-11-21T02:00:00Z\""
-        };
-        wrong(field, value, wanted)
+        }
     })
 }
 

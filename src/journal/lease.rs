@@ -60,6 +60,17 @@ pub enum LeaseError {
 }
 
 impl LeaseError {
+    /// The same for whoever asked for something that has a lease of its own, and perhaps killed it a moment ago.
+    #[must_use]
+    pub fn or_killed(&self, what: &str) -> String {
+        match self {
+            Self::Held { holder, until, .. } => format!(
+                "this {what} is being worked on by run {holder}, or its process was killed: ask again after {until:.0}, three minutes after a kill at most, or `lifeboat resume` then"
+            ),
+            other => other.to_string(),
+        }
+    }
+
     /// One short word for logs, reports and alarms; stable.
     #[must_use]
     pub fn word(&self) -> &'static str {

@@ -20,7 +20,8 @@ use tracing::warn;
 use super::lease::Held;
 use super::store::{Found, Put, Store};
 use super::{
-    Entry, JobLine, Journal, JournalError, Lease, OpenRun, OpenRuns, RunKey, RunRecord, json,
+    Entry, History, JobLine, Journal, JournalError, Lease, OpenRun, OpenRuns, RunKey, RunRecord,
+    json,
 };
 use crate::name::Class;
 use crate::slot::Slot;
@@ -176,6 +177,7 @@ impl Journal {
         Ok(Look::Open(OpenRun {
             key: mark.key,
             opened_at: mark.opened_at,
+            run_id: mark.holder,
         }))
     }
 
@@ -296,7 +298,8 @@ impl Journal {
 
     /// Forgets all but the newest runs. Their segments too: a run that had lost its lease may have written late ones.
     async fn trim(&self, plan: &str) -> Result<(), JournalError> {
-        for (key, path) in self.filed(plan).await?.into_iter().skip(HISTORY) {
+        let (filed, _) = self.filed(plan).await?;
+        for (key, path) in filed.into_iter().skip(HISTORY) {
             sweep(&self.store, &key).await?;
             self.store.delete(vec![path]).await?;
         }
@@ -305,26 +308,42 @@ impl Journal {
 
     /// The newest `most` runs of a plan that have ended, newest slot first; the last 100 are kept.
     pub async fn history(&self, plan: &str, most: usize) -> Result<Vec<RunRecord>, JournalError> {
-        let filed = self.filed(plan).await?;
-        let records = stream::iter(filed).map(|(key, path)| async move {
+        Ok(self.read_history(plan, most).await?.records)
+    }
+
+    /// The same, with the objects there that are no records.
+    pub async fn read_history(&self, plan: &str, most: usize) -> Result<History, JournalError> {
+        let (filed, foreign) = self.filed(plan).await?;
+        let ignored = foreign.iter().map(|path| self.ignore(path));
+        let mut history = History {
+            records: Vec::new(),
+            ignored: ignored.collect(),
+        };
+        let reads = stream::iter(filed).map(|(key, path)| async move {
             let found = self.store.read(&path).await?;
-            let record = found
-                .as_ref()
-                .and_then(read::<Filed>)
-                .map(|filed| filed.record);
-            let record = record.filter(|record| record.key == key);
-            if found.is_some() && record.is_none() {
-                warn!(
-                    object = self.store.name_of(&path),
-                    "an object in the journal's history is no record and is ignored"
-                );
-            }
-            Ok(record)
+            Ok::<_, JournalError>((key, path, found))
         });
-        let records = records
-            .buffered(READS)
-            .try_filter_map(async |record| Ok(record));
-        records.take(most).try_collect().await
+        let mut reads = reads.buffered(READS);
+        while history.records.len() < most
+            && let Some((key, path, found)) = reads.try_next().await?
+        {
+            let Some(found) = found else { continue };
+            match read::<Filed>(&found).filter(|filed| filed.record.key == key) {
+                Some(filed) => history.records.push(filed.record),
+                None => history.ignored.push(self.ignore(&path)),
+            }
+        }
+        Ok(history)
+    }
+
+    /// The name of an object that is no record, which is told.
+    fn ignore(&self, path: &Path) -> String {
+        let object = self.store.name_of(path);
+        warn!(
+            object,
+            "an object in the journal's history is no record and is ignored"
+        );
+        object
     }
 
     /// How one run ended, if it has and is remembered.
@@ -391,20 +410,23 @@ impl Journal {
         Ok(paths.iter().filter_map(below).collect())
     }
 
-    /// The objects of a plan's history, newest first, and nothing that is not named like one.
-    async fn filed(&self, plan: &str) -> Result<Vec<(RunKey, Path)>, JournalError> {
-        let paths = self.store.list(&self.store.path(["history", plan])).await?;
-        let mut filed: Vec<(RunKey, Path)> = paths
-            .into_iter()
-            .filter_map(|path| {
-                let (slot, class) = run_named(&path, ".json")?;
-                let plan = plan.to_owned();
-                let key = RunKey { plan, slot, class };
-                (record_path(&self.store, &key) == path).then_some((key, path))
-            })
-            .collect();
+    /// The objects of a plan's history, newest first, and apart from them what is not named like one.
+    async fn filed(&self, plan: &str) -> Result<(Vec<(RunKey, Path)>, Vec<Path>), JournalError> {
+        let named = |path: &Path| {
+            let (slot, class) = run_named(path, ".json")?;
+            let plan = plan.to_owned();
+            let key = RunKey { plan, slot, class };
+            (record_path(&self.store, &key) == *path).then_some(key)
+        };
+        let (mut filed, mut foreign) = (Vec::new(), Vec::new());
+        for path in self.store.list(&self.store.path(["history", plan])).await? {
+            match named(&path) {
+                Some(key) => filed.push((key, path)),
+                None => foreign.push(path),
+            }
+        }
         filed.sort_by_key(|(key, _)| Reverse(key.slot));
-        Ok(filed)
+        Ok((filed, foreign))
     }
 }
 

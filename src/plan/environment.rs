@@ -326,7 +326,9 @@ impl<'a> Reader<'a> {
         let number = text.parse().ok().filter(|number| range.contains(number));
         number.ok_or_else(|| {
             let (least, most) = range.into_inner();
-            let message = format!("`{text}` is not a whole number from {least} to {most}");
+            let message = format!(
+                "`{text}` is not a whole number from {least} to {most}; write one, or unset it for {default}"
+            );
             self.fault(variable, message)
         })
     }

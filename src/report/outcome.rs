@@ -102,6 +102,23 @@ impl<T> Bounded<T> {
     }
 }
 
+/// A failure of one thing, or of all that was asked for.
+pub(crate) trait Fails {
+    /// What happened, if it is not one source's alone.
+    fn of_the_whole(&self) -> Option<&str>;
+}
+
+/// Letters of what history keeps of it.
+const LONGEST_REASON: usize = 500;
+
+/// Why it ended as it did, for history, which has a line for each job beside it; `None` where jobs alone failed.
+pub(crate) fn of_the_whole<T: Fails>(failures: &Bounded<T>) -> Option<String> {
+    let whole = failures.shown.iter().filter_map(Fails::of_the_whole);
+    let first: Vec<&str> = whole.take(3).collect();
+    let reason: String = first.join("; ").chars().take(LONGEST_REASON).collect();
+    (!reason.is_empty()).then_some(reason)
+}
+
 /// The first reasons, for a report's one line.
 pub(crate) fn first_reasons<T>(failures: &Bounded<T>, reason: impl Fn(&T) -> String) -> String {
     let first = failures.shown.iter().take(3).map(reason);

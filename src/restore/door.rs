@@ -7,7 +7,7 @@ use futures_util::FutureExt;
 
 use super::{Asked, How, Kept, Remembered, RestoreReport, World, forget, plan_of, restore};
 use crate::event::{EventError, Request};
-use crate::journal::{Journal, JournalError, RunKey, RunRecord};
+use crate::journal::{History, Journal, JournalError, RunKey};
 use crate::plan::Plan;
 use crate::report::Size;
 use crate::run::{Refused, Step};
@@ -106,19 +106,19 @@ impl Lifeboat {
 }
 
 /// The newest restores of a plan, open ones first. Each request has a history of its own.
-pub(crate) async fn restores_of(
-    journal: &Journal,
-    plan: &str,
-) -> Result<Vec<RunRecord>, JournalError> {
-    let is_its = |restore: &str| plan_of(restore) == plan;
-    let mut restores = Vec::new();
+pub(crate) async fn restores_of(journal: &Journal, plan: &Plan) -> Result<History, JournalError> {
+    let is_its = |restore: &str| plan_of(restore) == plan.name;
+    let mut found = resume::open_records(journal, plan, is_its).await?;
+    let mut ended = Vec::new();
     for name in journal.names_in_history().await? {
         if is_its(&name) {
-            restores.extend(journal.history(&name, RUNS_SHOWN).await?);
+            let history = journal.read_history(&name, RUNS_SHOWN).await?;
+            found.ignored.extend(history.ignored);
+            ended.extend(history.records);
         }
     }
-    restores.sort_by_key(|restore| Reverse(restore.key.slot));
-    restores.truncate(RUNS_SHOWN);
-    restores.splice(..0, resume::open_records(journal, is_its).await?);
-    Ok(restores)
+    ended.sort_by_key(|restore| Reverse(restore.key.slot));
+    ended.truncate(RUNS_SHOWN);
+    found.records.extend(ended);
+    Ok(found)
 }

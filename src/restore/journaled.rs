@@ -15,6 +15,7 @@ use crate::journal::{
     Entry, JobLine, Journal, JournalError, LeaseError, RunKey, RunLog, RunRecord, give_back,
 };
 use crate::name::{BackupName, Class, Namespace};
+use crate::report::of_the_whole;
 use crate::resume::{Notes, Pasts};
 use crate::service::Service;
 use crate::slot::CLOCK_MARGIN;
@@ -36,13 +37,9 @@ impl<S: Service> Restore<'_, '_, S> {
         };
         match opened {
             Ok(open) => open,
-            Err(held @ LeaseError::Held { .. }) if self.how == How::OneMoreLook => {
-                self.report.fail("busy", held.to_string());
-                self.report.stays_open = true;
-                false
-            }
             Err(held @ LeaseError::Held { .. }) => {
-                self.report.fail(held.word(), held.to_string());
+                self.report.fail("busy", held.or_killed("restore"));
+                self.report.stays_open = true;
                 false
             }
             Err(error) => {
@@ -207,8 +204,9 @@ impl<S: Service> Restore<'_, '_, S> {
             key: self.key(),
             run_id: self.report.run_id.clone(),
             outcome: self.report.outcome_so_far().word().to_owned(),
+            reason: of_the_whole(&self.report.failures),
             opened_at: log.opened_at(),
-            closed_at: self.clock.now(),
+            closed_at: Some(self.clock.now()),
             asked: None,
             jobs: jobs.into_values().collect(),
             deleted: 0,

@@ -11,7 +11,7 @@ use super::record::{RestoreRecord, RestoreState};
 use crate::event::Action;
 use crate::journal::JobLine;
 use crate::name::Namespace;
-use crate::report::{Bounded, Outcome, Size, first_reasons};
+use crate::report::{Bounded, Fails, Outcome, Size, first_reasons};
 use crate::service::Queried;
 use crate::verify::{Cost, Level};
 
@@ -81,6 +81,12 @@ impl RestoreFailure {
     pub(crate) fn reason(&self, all: &str) -> String {
         let of = self.source.as_deref().unwrap_or(all);
         format!("{of}: {}", self.message)
+    }
+}
+
+impl Fails for RestoreFailure {
+    fn of_the_whole(&self) -> Option<&str> {
+        self.source.is_none().then_some(self.message.as_str())
     }
 }
 

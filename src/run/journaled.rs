@@ -15,7 +15,7 @@ use crate::event::Action;
 use crate::journal::{Entry, JobLine, LeaseError, RunKey, RunLog, RunRecord, give_back};
 use crate::name::{BackupName, Namespace};
 use crate::plan::Target;
-use crate::report::Outcome;
+use crate::report::{Outcome, of_the_whole};
 use crate::resume::{Notes, Past, Pasts};
 use crate::service::{Progress, Service};
 use crate::witness::says_more;
@@ -237,8 +237,9 @@ impl<S: Service> Run<'_, '_, S> {
             },
             run_id: self.report.run_id.clone(),
             outcome: outcome.word().to_owned(),
+            reason: of_the_whole(&self.report.failures),
             opened_at: log.opened_at(),
-            closed_at: self.clock.now(),
+            closed_at: Some(self.clock.now()),
             asked: None,
             jobs: jobs.into_values().collect(),
             deleted: targets.map(|target| target.pruning.deleted).sum(),

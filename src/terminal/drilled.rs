@@ -27,10 +27,16 @@ pub fn write_drill(out: &mut impl Write, report: &DrillReport) -> io::Result<()>
             "drawn from {} with the seed {}",
             report.sources, report.seed
         ),
-        "oldest" => format!("the oldest newest backups of {}", report.sources),
+        "oldest" => format!(
+            "those with the oldest backups, of {} sources",
+            report.sources
+        ),
         _ => "by name".to_owned(),
     };
-    writeln!(out, "  picked: {picked}; compared: {}", report.verify)?;
+    // Before anything is picked there is nothing to draw from.
+    if report.pick == "names" || report.sources > 0 {
+        writeln!(out, "  picked: {picked}; compared: {}", report.verify)?;
+    }
     if counts.proven > 0 {
         writeln!(
             out,

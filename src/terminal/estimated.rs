@@ -235,7 +235,7 @@ fn in_words(tiers: &TiersInRegion) -> String {
     )
 }
 
-fn money(amount: Option<Between>) -> String {
+pub(super) fn money(amount: Option<Between>) -> String {
     amount.map_or_else(|| "unknown".to_owned(), |amount| amount.to_string())
 }
 

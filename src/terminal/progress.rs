@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fmt;
-use std::io::{self, IsTerminal};
+use std::io::{self, IsTerminal, Write};
 use std::time::{Duration, Instant};
 
 use indicatif::{HumanCount, HumanDuration, ProgressBar, ProgressState, ProgressStyle};
@@ -120,6 +120,14 @@ impl Progress {
                 }
             }
         }
+    }
+
+    /// Says something above the bar, or where there is none, by itself.
+    pub fn say(&self, line: &str) {
+        self.bar.suspend(|| {
+            // Nothing can be said when stderr is closed, and nothing depends on it.
+            let _ = writeln!(io::stderr(), "{line}");
+        });
     }
 
     /// Takes the bar off the screen.

@@ -127,7 +127,24 @@ fn write_verified(out: &mut impl Write, report: &Report) -> io::Result<()> {
         let (level, count) = (report.verify, report.verified.len());
         writeln!(out, "  {count} backups compared at the level {level}")?;
     }
-    write_rows_read(out, report.rows_read)
+    write_rows_read(out, report.rows_read)?;
+    if matches!(report.action, Action::Verify | Action::Seal) {
+        write_queried(out, report)?;
+    }
+    Ok(())
+}
+
+/// What all queries cost. What they look through costs a dollar for a million GB (contract section 14).
+fn write_queried(out: &mut impl Write, report: &Report) -> io::Result<()> {
+    let queried = report.queried;
+    writeln!(
+        out,
+        "  {} queries in all, billed with {} sent and {} looked through: {}",
+        queried.queries,
+        bytes(queried.bytes_returned),
+        bytes(queried.bytes_queried),
+        estimated::money(report.queried_costs)
+    )
 }
 
 /// What reading rows cost, if any were read.
@@ -198,7 +215,8 @@ fn write_pruning(out: &mut impl Write, report: &Report) -> io::Result<()> {
     Ok(())
 }
 
-/// One row per backup, oldest first within its source, with every reason.
+/// One row per backup, oldest first within its source, with every reason. Its whole name is what `verify`, `discard` and a
+/// `hold` want, and says the source.
 #[must_use]
 pub fn decisions_table(lines: &[Line]) -> Table {
     let mut by_source: BTreeMap<(&str, &str), Vec<&Line>> = BTreeMap::new();
@@ -206,7 +224,7 @@ pub fn decisions_table(lines: &[Line]) -> Table {
         let key = (line.target.as_str(), line.source.as_str());
         by_source.entry(key).or_default().push(line);
     }
-    let mut table = table(&["target", "source", "slot (UTC)", "sealed", "", "why"]);
+    let mut table = table(&["target", "backup", "slot (UTC)", "sealed", "", "why"]);
     for line in by_source.values().flatten() {
         let sealed = match line.sealed {
             Some(true) => "yes",
@@ -226,7 +244,7 @@ pub fn decisions_table(lines: &[Line]) -> Table {
         let verdict = if line.due { "due" } else { "stays" };
         table.add_row([
             Cell::new(&line.target),
-            Cell::new(&line.source),
+            Cell::new(&line.backup),
             Cell::new(line.slot),
             screen::state(sealed),
             screen::state(verdict),

@@ -81,12 +81,12 @@ impl Table {
         self.drawn.is_empty()
     }
 
-    /// How long the longest word of each column is, and whether it may be broken when there is no room: an instant may not.
-    fn longest_words(&self) -> Vec<(u16, bool)> {
+    /// How long the longest word of each column is, and whether it may be broken when there is no room.
+    fn longest_words(&self) -> Vec<(u16, Breaks)> {
         let header = self.drawn.header().into_iter();
-        let mut longest: Vec<(u16, bool)> = header
+        let mut longest: Vec<(u16, Breaks)> = header
             .flat_map(Row::cell_iter)
-            .map(|title| (0, !title.content().ends_with("(UTC)")))
+            .map(|title| (0, Breaks::of(&title.content())))
             .collect();
         let header = self.drawn.header().into_iter();
         for row in header.chain(self.drawn.row_iter()) {
@@ -103,14 +103,40 @@ impl Table {
     /// How wide each column is to be; `None` where all fits anyway, or nothing helps.
     fn fitted(&self, wanted: &[u16]) -> Option<Vec<u16>> {
         let (width, longest) = (self.width?, self.longest_words());
-        WORDS_UNBROKEN.into_iter().find_map(|most| {
-            let words = longest.iter().map(
-                |(word, may_break)| {
-                    if *may_break { *word.min(&most) } else { *word }
-                },
-            );
+        let whole = WORDS_UNBROKEN.iter().filter(|most| **most >= SHORT_WORD);
+        let whole = whole.map(|most| (most, Breaks::AtLast));
+        let broken = WORDS_UNBROKEN.iter().map(|most| (most, Breaks::Never));
+        whole.chain(broken).find_map(|(most, from)| {
+            let words = longest.iter().map(|(word, breaks)| {
+                if *breaks < from {
+                    *word.min(most)
+                } else {
+                    *word
+                }
+            });
             fitted(wanted, &words.collect::<Vec<_>>(), width)
         })
+    }
+}
+
+/// When a column's words are broken for want of room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Breaks {
+    /// Before anything else.
+    AtOnce,
+    /// When nothing else helps: a name that is to be typed somewhere.
+    AtLast,
+    /// An instant.
+    Never,
+}
+
+impl Breaks {
+    fn of(title: &str) -> Self {
+        match title {
+            "backup" => Self::AtLast,
+            title if title.ends_with("(UTC)") => Self::Never,
+            _ => Self::AtOnce,
+        }
     }
 }
 
@@ -131,6 +157,8 @@ const PADDING: u16 = 2;
 /// Words up to this length are not broken, or as many of these lengths as there is room for. One digest would leave none for
 /// anything else.
 const WORDS_UNBROKEN: [u16; 8] = [64, 48, 32, 24, 16, 12, 8, 4];
+/// Before other words are broken that are as short as this, names are.
+const SHORT_WORD: u16 = 12;
 
 /// How wide each column is, so that no word is broken and those with the longest sentences get what is left; `None` where all
 /// fits anyway, or not even the words do.
@@ -170,7 +198,9 @@ pub(super) fn state(shown: &str) -> Cell {
         "failed" | "over_budget" | "damaged" | "differs" | "NO" | "missing" | "stale"
         | "window_missed" | "copy_missing" => Color::Red,
         "incomplete" | "drifted" | "unproven" | "vanished" | "due" | "no" | "?" | "in_making"
-        | "applied" | "repaired" | "unknown" => Color::Yellow,
+        | "applied" | "repaired" | "unknown" | "open" | "copying" | "comparing" | "waiting" => {
+            Color::Yellow
+        }
         _ => Color::Reset,
     };
     let cell = Cell::new(shown);

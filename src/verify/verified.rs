@@ -229,21 +229,50 @@ impl Verified {
     }
 }
 
+/// A probability as people say it.
+fn probability(of: f64) -> String {
+    match of {
+        0.1.. => format!("{:.0} %", of * 100.0),
+        0.001..0.1 => format!("{:.1} %", of * 100.0),
+        1e-9..0.001 => format!("one in {:.0}", 1.0 / of),
+        _ => "less than one in a billion".to_owned(),
+    }
+}
+
 /// What it means that nothing differs, at each level.
 fn equal(found: &Compared, other: &str) -> String {
     let [_, rows] = found.rows;
     match (found.sample, found.digests) {
         (Some(sample), _) => format!(
-            "schema and count are those of {other}, and so are {} of its {} rows, drawn at random: were one row in {:.0} damaged, that would go unseen with a probability of {:.1e}",
+            "schema and count are those of {other}, and so are {} of its {} rows, drawn at random: were one row in {:.0} damaged, that would go unseen with a probability of {}",
             sample.rows,
             sample.of,
             1.0 / sample.damaged_share,
-            sample.missed_with_probability
+            probability(sample.missed_with_probability)
         ),
         (None, Some(_)) => format!("all its {rows} rows are those of {other}, to the last bit"),
         (None, None) if found.level == Level::Metadata => {
             format!("its schema is that of {other}, and its size is plausible")
         }
         (None, None) => format!("its schema and its {rows} rows, by count, are those of {other}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::probability;
+
+    #[test]
+    fn a_probability_is_said_as_people_say_it() {
+        for (of, said) in [
+            (0.98, "98 %"),
+            (0.1, "10 %"),
+            (0.012_34, "1.2 %"),
+            (4e-5, "one in 25000"),
+            (1e-40, "less than one in a billion"),
+            (0.0, "less than one in a billion"),
+        ] {
+            assert_eq!(probability(of), said);
+        }
     }
 }

@@ -19,7 +19,7 @@ use super::run::{World, run};
 use super::transport::Https;
 use crate::clock::Clock;
 use crate::event::{Action, EventError, Request, nearest};
-use crate::journal::{Entry, JobLine, Journal, JournalError, RunRecord};
+use crate::journal::{Entry, History, JobLine, Journal, JournalError, OpenRuns, RunRecord};
 use crate::name::Class;
 use crate::plan::{ClusterPlan, Settings};
 use crate::preflight::Finding;
@@ -205,21 +205,22 @@ impl Lifeboat {
     }
 
     /// What the journal remembers of these plans' runs, newest first within each.
-    pub(crate) async fn jobs_of_clusters(
-        &self,
-        request: &Request,
-    ) -> Result<Vec<RunRecord>, Refused> {
-        let mut records = Vec::new();
+    pub(crate) async fn jobs_of_clusters(&self, request: &Request) -> Result<History, Refused> {
+        let mut found = History::default();
         let Some(journal) = self.cluster_journal() else {
-            return Ok(records);
+            return Ok(found);
         };
         for plan in &self.settings.clusters {
             if is_meant(request, &plan.name) {
-                records.extend(open_records(&journal, &plan.name).await?);
-                records.extend(journal.history(&plan.name, RUNS_SHOWN).await?);
+                let open = open_records(&journal, &plan.name).await?;
+                let ended = journal.read_history(&plan.name, RUNS_SHOWN).await?;
+                for part in [open, ended] {
+                    found.records.extend(part.records);
+                    found.ignored.extend(part.ignored);
+                }
             }
         }
-        Ok(records)
+        Ok(found)
     }
 
     /// Asks the control plane of every plan that is meant, all at once.
@@ -306,9 +307,10 @@ fn is_meant(request: &Request, plan: &str) -> bool {
 }
 
 /// The open runs of a plan as history will show them, as far as they are: of each cluster the original first.
-async fn open_records(journal: &Journal, plan: &str) -> Result<Vec<RunRecord>, JournalError> {
+async fn open_records(journal: &Journal, plan: &str) -> Result<History, JournalError> {
+    let OpenRuns { runs, ignored } = journal.open_runs().await?;
     let mut records = Vec::new();
-    let open = journal.open_runs().await?.runs.into_iter().rev();
+    let open = runs.into_iter().rev();
     for open in open.filter(|open| open.key.plan == plan) {
         let mut jobs: Vec<JobLine> = Vec::new();
         for entry in journal.entries(&open.key).await? {
@@ -322,18 +324,9 @@ async fn open_records(journal: &Journal, plan: &str) -> Result<Vec<RunRecord>, J
                 None => jobs.push(job),
             }
         }
-        records.push(RunRecord {
-            key: open.key,
-            run_id: String::new(),
-            outcome: "open".to_owned(),
-            opened_at: open.opened_at,
-            closed_at: open.opened_at,
-            asked: None,
-            jobs,
-            deleted: 0,
-        });
+        records.push(RunRecord::of_open(open, jobs));
     }
-    Ok(records)
+    Ok(History { records, ignored })
 }
 
 /// The plan of Zilliz Cloud that is meant: the one that is named, the only plan of all, or the one called `default`.

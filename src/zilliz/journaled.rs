@@ -14,7 +14,7 @@ use crate::journal::{
     Entry, JobLine, Journal, JournalError, Lease, LeaseError, RunKey, RunLog, RunRecord, give_back,
 };
 use crate::name::Class;
-use crate::report::Outcome;
+use crate::report::{Outcome, of_the_whole};
 use crate::slot::Slot;
 
 /// Why the journal is not there for this run.
@@ -144,8 +144,9 @@ impl Journaled {
                     key, // the log's counts
                     run_id: report.run_id.clone(),
                     outcome: outcome.word().to_owned(),
+                    reason: of_the_whole(&report.failures),
                     opened_at: log.opened_at(),
-                    closed_at: now,
+                    closed_at: Some(now),
                     asked: None,
                     jobs: lines,
                     deleted: report.tiers.deleted,

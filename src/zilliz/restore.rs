@@ -140,13 +140,8 @@ pub async fn restore<T: Transport, V: Vault>(
             }
             Opened::Nothing => false,
             Opened::Busy(why) => {
-                let busy = if how == How::OneMoreLook {
-                    "being_restored"
-                } else {
-                    "lease_held"
-                };
-                restore.report.fail(None, busy, why);
-                restore.report.stays_open = how == How::OneMoreLook;
+                restore.report.fail(None, "being_restored", why);
+                restore.report.stays_open = true;
                 true
             }
         };

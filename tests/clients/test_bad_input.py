@@ -54,7 +54,7 @@ MISTAKES: list[tuple[dict[str, Optional[str]], list[str]]] = [
     ({"BACKUP_REGION": "US East"}, ["BACKUP_REGION", "`US East` is no region", "aws-us-east-1"]),
     ({"RETENTION_DAYS": "a week"}, ["RETENTION_DAYS", "`a week` is not a whole number"]),
     ({"RETENTION_DAYS": "-1"}, ["RETENTION_DAYS", "`-1` is not a whole number"]),
-    ({"MIN_BACKUPS": "0"}, ["MIN_BACKUPS", "from 1 to"]),
+    ({"MIN_BACKUPS": "0"}, ["MIN_BACKUPS", "from 1 to", "write one, or unset it for 1"]),
     ({"RETENTION_DAY": "365"}, ["RETENTION_DAY", "did you mean RETENTION_DAYS?"]),
     ({"TURBOPUFFER_BASE_URL": "http://127.0.0.1:1"}, ["TURBOPUFFER_BASE_URL", "no {region} in it"]),
 ]
@@ -171,6 +171,25 @@ def test_a_command_that_makes_no_sense_is_refused_and_nothing_is_sent(
     assert ended.code == 2 and ended.stdout == "" and says in ended.stderr
     assert emulator.summary() == {}
     everything_stands(emulator, before)
+
+
+def test_a_command_with_a_wrong_value_names_the_option_and_what_to_write(emulator: Emulator, lifeboat: Lifeboat) -> None:
+    for arguments, says in (
+        (["restore", "acme-docs", "--at", "2026-11-21"], ["--at", "whole day", '"2026-11-21T23:59:59Z"']),
+        (["restore", "acme-docs", "--at", "yesterday"], ["--at", "with its zone", '"2026-11-21T02:00:00Z"']),
+        (["backup", "--scheduled-time", "2026-11-21"], ["--scheduled-time", "whole day"]),
+        (["restore", "acme-docs", "--verify", "a bit"], ["`--verify` is", "sample:N or full"]),
+        (["restore", "a b"], ["NAME is", "each once"]),
+        (["restore", "acme-docs", "--to-encryption-key", " "], ["`--to-encryption-key` is", "`default`"]),
+        (["drill", "--share", "5"], ["`--share` is", '"5%"']),
+        (["drill", "--pick", "oldest", "--seed", "7"], ["`--seed` is for sources that are picked at random"]),
+    ):
+        ended = lifeboat(*arguments)
+        assert ended.code == 2 and not ended.stdout and "event" not in ended.stderr, ended
+        assert [said for said in says if said not in ended.stderr] == [], ended
+    event = lifeboat.invoke({"action": "restore", "names": ["acme-docs"], "at": "2026-11-21"})
+    assert event.code == 2 and "`at` is" in event.stderr and "whole day" in event.stderr
+    assert emulator.summary() == {}
 
 
 # Keys.

@@ -98,7 +98,7 @@ def test_a_copy_that_differs_fails_the_drill_and_is_named(emulator: Emulator, ke
 @pytest.mark.parametrize("arguments, says", [
     (["--pick", "newest"], "random or oldest"), (["--share", "5"], "5%"), (["--share", "0%"], "5%"),
     (["--count", "0"], "at least 1"), (["--count", "2", "--share", "5%"], "cannot be used with"),
-    (["acme-docs", "--count", "2"], "cannot be used with"), (["--pick", "oldest", "--seed", "1"], "`seed`"),
+    (["acme-docs", "--count", "2"], "cannot be used with"), (["--pick", "oldest", "--seed", "1"], "`--seed`"),
     (["--verify", "metadata"], "count, sample"), (["--to", "Mars!"], "a region"), (["--plan", "weekly"], "weekly"),
     (["--target", "moon"], "no target `moon`"),
 ])

@@ -29,8 +29,9 @@ def shown(text: str) -> list[tuple[str, list[str]]]:
 
 
 def alike(line: str) -> str:
-    """Without what differs from run to run: instants, and how wide a column is."""
-    return " ".join(re.sub(r"\d{4}-\d\d-\d\dT[\d:.]+Z", "TIME", line).split())
+    """Without what differs from run to run: instants, also in the names of backups, and how wide a column is."""
+    line = re.sub(r"\d{4}-\d\d-\d\dT[\d:.]+Z", "TIME", line)
+    return " ".join(re.sub(r"-\d{10}\b", "-SLOT", line).split())
 
 
 def table(text: str, first: str) -> tuple[list[str], list[list[str]]]:

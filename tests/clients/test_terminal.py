@@ -166,7 +166,7 @@ def test_no_bar_or_table_is_wider_than_the_terminal_and_no_word_is_broken_while_
     code, shown = typed(lifeboat, "backup", columns=80)
     bars = [ESCAPE.sub("", line) for line in re.split(r"\x1b\[2K|[\r\n]+", shown) if "copying [" in line]
     assert code == 0 and bars and all(len(bar) <= 80 for bar in bars), shown
-    for command, columns in (("list", 120), ("jobs", 132), ("list", 80), ("jobs", 80)):
+    for command, columns in (("list", 132), ("jobs", 132), ("list", 80), ("jobs", 80)):
         code, shown = typed(lifeboat, command, columns=columns)
         lines = ESCAPE.sub("", shown).split(" plan " if command == "jobs" else " target ")[-1].splitlines()[1:]
         assert code == 0 and len(lines) > 1 and all(len(line) <= columns for line in lines), shown
@@ -175,6 +175,16 @@ def test_no_bar_or_table_is_wider_than_the_terminal_and_no_word_is_broken_while_
     # What is under way for two seconds took two seconds.
     took = lifeboat("jobs", "--json").report["runs"][0]["jobs"][0]
     assert seconds_between(took["started_at"], took["ended_at"]) >= 2
+
+
+def test_tables_show_the_whole_names_that_other_commands_want(emulator: Emulator, lifeboat: Lifeboat) -> None:
+    emulator.write("acme-docs")
+    older, newer = (emulator.make_backup("acme-docs", days_ago(days)) for days in (0.5, 0.2))
+    for command in ("list", "plan"):
+        code, shown = typed(lifeboat, command, columns=100)
+        words = ESCAPE.sub("", shown).split()
+        assert code == 0 and {older, newer} <= set(words), shown
+    assert lifeboat("verify", older, newer).code == 0 and lifeboat("discard", older, "--yes").code == 0
 
 
 def seconds_between(one: str, other: str) -> float:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import struct
 from base64 import b64encode
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -36,6 +38,22 @@ def back_up(lifeboat: Lifeboat, **changes: str) -> tuple[Ended, str]:
     assert ended.code == 0, ended
     (name,) = (line["backup"] for line in lifeboat.list().report["decisions"]["shown"])
     return ended, name
+
+
+def test_what_comparing_costs_is_told_in_money_at_every_level(emulator: Emulator, lifeboat: Lifeboat, tmp_path: Path) -> None:
+    write(emulator, "acme-docs", "uint")
+    back_up(lifeboat)
+    prices = tmp_path / "prices"
+    for level in ("count", "full"):
+        told = lifeboat("verify", "--level", level)
+        (line,) = [line for line in told.stdout.splitlines() if "queries in all" in line]
+        assert re.fullmatch(r"  \d+ queries in all, billed with .* sent and .* looked through: <?\$0.0\d", line), told
+        report = lifeboat("verify", "--level", level, "--json").report
+        assert (report["queried_costs"]["most"] > 0) == (report["queried"]["bytes_returned"] > 0)
+    prices.write_text('as_of = "2026-11-20"\n', encoding="utf-8")
+    assert "looked through: unknown" in lifeboat("verify", LIFEBOAT_PRICES=str(prices)).stdout
+    likely = lifeboat("verify", "--level", "sample:2").stdout
+    assert re.search(r"unseen with a probability of 9\d %", " ".join(likely.split())), likely
 
 
 def change(emulator: Emulator, name: str, row: dict[str, Any]) -> None:

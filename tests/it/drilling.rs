@@ -877,7 +877,7 @@ async fn two_drills_of_a_plan_are_not_at_work_at_once() {
         (Outcome::Succeeded, 2),
         "{first:#?}"
     );
-    assert_eq!(words(&second), ["lease_held"]);
+    assert_eq!(words(&second), ["busy"]);
     assert_eq!((tick.outcome, tick.stays_open), (Outcome::Incomplete, true));
     assert_eq!(world.accepted("start_copy"), 3 * 2 + 2);
 }

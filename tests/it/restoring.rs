@@ -857,7 +857,7 @@ async fn the_same_request_twice_at_once_is_worked_at_once() {
     };
     let (first, (second, tick)) = tokio::join!(world.restore(&asked), others);
     assert_eq!(first.outcome, Outcome::Succeeded, "{first:#?}");
-    assert_eq!(words(&second), ["lease_held"]);
+    assert_eq!(words(&second), ["busy"]);
     assert_eq!(
         (tick.outcome, tick.stays_open),
         (Outcome::Incomplete, true),

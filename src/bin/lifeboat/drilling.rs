@@ -6,9 +6,10 @@ use std::process::ExitCode;
 use clap::Args;
 use lifeboat::event::Request;
 
+use super::interrupting::handle_until_ctrl_c;
 use super::{
-    BadInput, Shown, connect, exit_code, handle_until_ctrl_c, list, print_answer, read, settings,
-    start_logs, text, unwritable,
+    BadInput, Shown, connect, exit_code, list, print_answer, read, settings, start_logs, text,
+    unwritable,
 };
 
 /// Which backups are drilled, and where.
@@ -75,7 +76,8 @@ pub(super) async fn try_out(drill: &Drill) -> Result<ExitCode, BadInput> {
     start_logs()?;
     let request = drill.request()?;
     let lifeboat = connect(settings()?)?;
-    let answer = handle_until_ctrl_c(&lifeboat, &request).await?;
+    let goes_on = "`lifeboat resume` finishes the drill and deletes its scratches";
+    let answer = handle_until_ctrl_c(&lifeboat, &request, goes_on).await?;
     print_answer(&answer, drill.shown.json).map_err(unwritable)?;
     if answer.drills().any(|report| report.stays_open) {
         let _ = writeln!(

@@ -9,7 +9,8 @@ use clap::Args;
 use lifeboat::event::{Action, Picked, Request};
 use lifeboat::verify::Level;
 
-use super::{BadInput, Shown, carry_out};
+use super::interrupting::{Said, said};
+use super::{BadInput, Shown, carry_out, unwritable};
 
 /// Which backups are compared.
 #[derive(Args)]
@@ -96,8 +97,11 @@ pub(super) async fn by_hand(
     let mut trial = request.clone();
     trial.dry_run = true;
     let could = carry_out(trial, false).await?;
-    if could != ExitCode::SUCCESS || !is_meant(action, &listed) {
+    if could != ExitCode::SUCCESS {
         return Ok(ExitCode::FAILURE);
+    }
+    if let Some(no) = is_meant(action, &listed).await?.ends() {
+        return Ok(no);
     }
     let mut request = request;
     request.picked.yes = true;
@@ -105,12 +109,12 @@ pub(super) async fn by_hand(
 }
 
 /// Asks on the terminal; anything but the word of the action is a no.
-pub(super) fn is_meant(action: Action, names: &str) -> bool {
+pub(super) async fn is_meant(action: Action, names: &str) -> Result<Said, BadInput> {
     let word = action.word();
-    let asked = write!(
+    write!(
         io::stderr(),
         "Really {word} {names}? Type `{word}` to do it: "
-    );
-    let mut answer = String::new();
-    asked.is_ok() && io::stdin().read_line(&mut answer).is_ok() && answer.trim() == word
+    )
+    .map_err(unwritable)?;
+    said(|answer| answer == word).await
 }

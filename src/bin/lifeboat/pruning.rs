@@ -39,8 +39,12 @@ pub(super) async fn prune(prune: Prune) -> Result<ExitCode, BadInput> {
     let mut trial = request.clone();
     trial.dry_run = true;
     let could = carry_out(trial, false).await?;
-    if could != ExitCode::SUCCESS || !is_meant(Action::Prune, "what is due above") {
+    if could != ExitCode::SUCCESS {
         return Ok(ExitCode::FAILURE);
+    }
+    let meant = is_meant(Action::Prune, "what is due above").await?;
+    if let Some(no) = meant.ends() {
+        return Ok(no);
     }
     carry_out(request, json).await
 }

@@ -7,16 +7,19 @@ use std::process::ExitCode;
 
 use clap::Args;
 use jiff::Timestamp;
-use lifeboat::event::Request;
+use lifeboat::event::{Request, instant_of};
 use lifeboat::report::Outcome;
+use lifeboat::restore::RestoreReport;
+use lifeboat::terminal::Progress;
 use lifeboat::zilliz::ClusterRestoreReport;
 use lifeboat::zilliz::restore::asked::Asked;
 use lifeboat::{Answer, Lifeboat, terminal};
 use serde_json::Value;
 
+use super::interrupting::{Said, handle_until_ctrl_c, said};
 use super::{
-    BadInput, Shown, connect, exit_code, handle, handle_until_ctrl_c, list, print_answer, read,
-    settings, start_logs, text, unwritable,
+    BadInput, Shown, connect, exit_code, handle, list, print_answer, read, settings, start_logs,
+    text, unwritable,
 };
 
 /// What is to be restored, and as what.
@@ -34,7 +37,7 @@ pub(super) struct Restore {
     all: bool,
     /// The point in time, such as 2026-11-20T00:00:00Z: the newest verified backup of each, no later than this. Without it,
     /// the newest of all.
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", value_parser = instant_of)]
     at: Option<Timestamp>,
     /// What they are called: `{source}` stands for the namespace's own name; `recovered-{source}` unless given.
     #[arg(long = "as", value_name = "TEMPLATE")]
@@ -174,10 +177,12 @@ pub(super) async fn bring_back(restore: &Restore) -> Result<ExitCode, BadInput> 
         ));
     }
     let lifeboat = connect(settings()?)?;
-    if asks && !agreed(&lifeboat, &request).await? {
-        return Ok(ExitCode::FAILURE);
+    if asks && let Some(no) = agreed(&lifeboat, &request).await?.ends() {
+        return Ok(no);
     }
-    let answer = handle_until_ctrl_c(&lifeboat, &request).await?;
+    let command: Vec<String> = std::env::args().map(|word| quoted(&word)).collect();
+    let goes_on = format!("give the same command again: {}", command.join(" "));
+    let answer = handle_until_ctrl_c(&lifeboat, &request, &goes_on).await?;
     print_answer(&answer, restore.shown.json).map_err(unwritable)?;
     if let Answer::ClustersRestored(report) = &answer
         && let Some(told) = &report.one_time
@@ -186,12 +191,7 @@ pub(super) async fn bring_back(restore: &Restore) -> Result<ExitCode, BadInput> 
     }
     let of_clusters = answer.cluster_restores().any(|report| report.stays_open);
     if of_clusters || answer.restores().any(|report| report.stays_open) {
-        let command: Vec<String> = std::env::args().map(|word| quoted(&word)).collect();
-        let _ = writeln!(
-            io::stderr(),
-            "lifeboat: to carry on, give the same command again: {}",
-            command.join(" ")
-        );
+        let _ = writeln!(io::stderr(), "lifeboat: to carry on, {goes_on}");
     }
     Ok(exit_code(&answer))
 }
@@ -207,50 +207,49 @@ fn quoted(word: &str) -> String {
 
 /// Shows what would be restored, and asks. When something is in the way there is nothing to agree to, and when all is
 /// done already nothing to ask.
-async fn agreed(lifeboat: &Lifeboat, request: &Request) -> Result<bool, BadInput> {
+async fn agreed(lifeboat: &Lifeboat, request: &Request) -> Result<Said, BadInput> {
     let dry_run = Request {
         dry_run: true,
         ..request.clone()
     };
-    let answer = handle(lifeboat, &dry_run).await?;
-    if let Answer::ClustersRestored(report) = &answer {
-        return agreed_on_clusters(report);
-    }
-    let Answer::Restored(report) = &answer else {
-        return Ok(false);
+    let answer = handle(lifeboat, &dry_run, &Progress::new()).await?;
+    let asked = match &answer {
+        Answer::Restored(report) => ask_about(report),
+        Answer::ClustersRestored(report) => ask_about_clusters(report),
+        _ => Ok(Some(Said::No)),
     };
-    let mut err = io::stderr().lock();
-    if report.counts.planned == 0 {
-        let done = report.outcome == Outcome::Succeeded;
-        if !done {
-            terminal::write_restore(&mut err, report).map_err(unwritable)?;
-        }
-        return Ok(done);
+    match asked.map_err(unwritable)? {
+        Some(answered) => Ok(answered),
+        None => said(|answer| matches!(answer, "y" | "Y" | "yes")).await,
     }
-    terminal::write_planned_restore(&mut err, report).map_err(unwritable)?;
-    err.flush().map_err(unwritable)?;
-    is_yes()
+}
+
+/// Writes what would be restored; what is answered already, if there is nothing to ask.
+fn ask_about(report: &RestoreReport) -> io::Result<Option<Said>> {
+    let mut err = io::stderr().lock();
+    if report.counts.planned > 0 {
+        terminal::write_planned_restore(&mut err, report)?;
+        err.flush()?;
+        return Ok(None);
+    }
+    if report.outcome == Outcome::Succeeded {
+        return Ok(Some(Said::Yes));
+    }
+    terminal::write_restore(&mut err, report)?;
+    Ok(Some(Said::No))
 }
 
 /// The same for clusters. What was begun or done already needs no agreement.
-fn agreed_on_clusters(report: &ClusterRestoreReport) -> Result<bool, BadInput> {
+fn ask_about_clusters(report: &ClusterRestoreReport) -> io::Result<Option<Said>> {
     let mut err = io::stderr().lock();
     if report.outcome != Outcome::Succeeded {
-        terminal::write_cluster_restore(&mut err, report).map_err(unwritable)?;
-        return Ok(false);
+        terminal::write_cluster_restore(&mut err, report)?;
+        return Ok(Some(Said::No));
     }
     if report.count("planned") == 0 {
-        return Ok(true);
+        return Ok(Some(Said::Yes));
     }
-    terminal::write_planned_cluster_restore(&mut err, report).map_err(unwritable)?;
-    err.flush().map_err(unwritable)?;
-    is_yes()
-}
-
-fn is_yes() -> Result<bool, BadInput> {
-    let mut said = String::new();
-    io::stdin()
-        .read_line(&mut said)
-        .map_err(|error| BadInput(format!("no answer can be read: {error}")))?;
-    Ok(matches!(said.trim(), "y" | "Y" | "yes"))
+    terminal::write_planned_cluster_restore(&mut err, report)?;
+    err.flush()?;
+    Ok(None)
 }

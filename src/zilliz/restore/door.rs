@@ -12,7 +12,7 @@ use super::report::ClusterRestoreReport;
 use super::{World, restore};
 use crate::event::cluster_restore_fields::{not_for_clusters, only_for_clusters};
 use crate::event::{EventError, Request};
-use crate::journal::{Journal, RunKey, RunRecord};
+use crate::journal::{History, Journal, RunKey};
 use crate::plan::ClusterPlan;
 use crate::report::Size;
 use crate::restore::{How, forget, plan_of};
@@ -121,11 +121,8 @@ impl Lifeboat {
     }
 
     /// What the journal remembers of these plans' restores, open ones first within each.
-    pub(crate) async fn restores_of_clusters(
-        &self,
-        request: &Request,
-    ) -> Result<Vec<RunRecord>, Refused> {
-        let mut found = Vec::new();
+    pub(crate) async fn restores_of_clusters(&self, request: &Request) -> Result<History, Refused> {
+        let mut found = History::default();
         let Some(kept) = self.kept() else {
             return Ok(found);
         };
@@ -135,7 +132,9 @@ impl Lifeboat {
                 .as_ref()
                 .is_none_or(|wanted| *wanted == plan.name)
             {
-                found.extend(records(kept.journal, &plan.name, RUNS_SHOWN).await?);
+                let of_plan = records(kept.journal, &plan.name, RUNS_SHOWN).await?;
+                found.records.extend(of_plan.records);
+                found.ignored.extend(of_plan.ignored);
             }
         }
         Ok(found)

@@ -13,10 +13,11 @@ use super::bringing::never_again;
 use super::notes::{Chosen, Past, RESTORED, RestoreNote};
 use super::report::ClusterRestoreReport;
 use crate::journal::{
-    Entry, Hold, JobLine, Journal, JournalError, Lease, LeaseError, RunKey, RunLog, RunRecord,
-    give_back,
+    Entry, History, Hold, JobLine, Journal, JournalError, Lease, LeaseError, OpenRuns, RunKey,
+    RunLog, RunRecord, give_back,
 };
 use crate::name::Class;
+use crate::report::of_the_whole;
 use crate::restore::{How, Kept, plan_of};
 use crate::slot::Slot;
 
@@ -85,7 +86,7 @@ impl Journaled {
         };
         match opened {
             Ok(opened) => opened,
-            Err(held @ LeaseError::Held { .. }) => Opened::Busy(held.to_string()),
+            Err(held @ LeaseError::Held { .. }) => Opened::Busy(held.or_killed("restore")),
             Err(fault) => {
                 error!(error = fault.word(), detail = %fault, "the journal can't be used");
                 report.warn(format!("nothing remembers this restore if it is cut short, and nothing keeps pruning away from its backup: {fault}"));
@@ -215,8 +216,9 @@ impl Journaled {
                     key, // the log's counts
                     run_id: report.run_id.clone(),
                     outcome: report.outcome_so_far().word().to_owned(),
+                    reason: of_the_whole(&report.failures),
                     opened_at: log.opened_at(),
-                    closed_at: now,
+                    closed_at: Some(now),
                     asked: None,
                     jobs: with_earlier(&self.earlier, lines),
                     deleted: 0,
@@ -281,33 +283,27 @@ pub(super) async fn records(
     journal: &Journal,
     plan: &str,
     most: usize,
-) -> Result<Vec<RunRecord>, JournalError> {
+) -> Result<History, JournalError> {
     let journal = of_restores(journal);
-    let mut open = Vec::new();
-    for run in journal.open_runs().await?.runs.into_iter().rev() {
-        if plan_of(&run.key.plan) != plan {
-            continue;
+    let OpenRuns { runs, ignored } = journal.open_runs().await?;
+    let records = Vec::new();
+    let mut found = History { records, ignored };
+    for run in runs.into_iter().rev() {
+        if plan_of(&run.key.plan) == plan {
+            let past = Past::of(&journal.entries(&run.key).await?);
+            found.records.push(RunRecord::of_open(run, past.lines()));
         }
-        let past = Past::of(&journal.entries(&run.key).await?);
-        open.push(RunRecord {
-            run_id: String::new(),
-            outcome: "open".to_owned(),
-            opened_at: run.opened_at,
-            closed_at: run.opened_at,
-            asked: None,
-            jobs: past.lines(),
-            deleted: 0,
-            key: run.key,
-        });
     }
     let mut ended = Vec::new();
     for name in journal.names_in_history().await? {
         if plan_of(&name) == plan {
-            ended.extend(journal.history(&name, most).await?);
+            let history = journal.read_history(&name, most).await?;
+            found.ignored.extend(history.ignored);
+            ended.extend(history.records);
         }
     }
     ended.sort_by_key(|record| std::cmp::Reverse(record.key.slot));
     ended.truncate(most);
-    open.extend(ended);
-    Ok(open)
+    found.records.extend(ended);
+    Ok(found)
 }

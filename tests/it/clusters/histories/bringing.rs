@@ -239,7 +239,7 @@ impl History {
 
     fn check_brought(&mut self, days: &mut Bringing, report: &ClusterRestoreReport) {
         let Some(coming) = &days.coming else { return };
-        let is_busy = |word: &str| matches!(word, "lease_held" | "being_restored");
+        let is_busy = |word: &str| word == "being_restored";
         let mut words = report.failures.shown.iter().map(|failure| failure.error);
         let is_open = report.stays_open || words.any(is_busy);
         let may_be_at_work = report.jobs.shown.iter().any(|line| {

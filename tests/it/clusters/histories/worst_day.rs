@@ -217,7 +217,7 @@ impl History {
         made: &[Value],
         report: &ClusterRestoreReport,
     ) {
-        let is_busy = |word: &str| matches!(word, "lease_held" | "being_restored");
+        let is_busy = |word: &str| word == "being_restored";
         let mut words = report.failures.shown.iter().map(|failure| failure.error);
         if report.stays_open || words.any(is_busy) {
             let held = report.started_at + HOLD_TIME - FORGIVEN;

@@ -309,7 +309,7 @@ async fn two_invocations_of_one_event_make_one_cluster() {
     let (one, other) = tokio::join!(desk.restore(anew()), desk.restore(anew()));
     let mut words = [failures(&one), failures(&other)];
     words.sort();
-    assert_eq!(words, ["", "lease_held"]);
+    assert_eq!(words, ["", "being_restored"]);
     desk.one_is_back(HOME);
 }
 
