@@ -63,7 +63,7 @@ use crate::zilliz::restore::RestoreNote;
 
 pub use comparisons::{Comparison, Reached, Unwritten};
 pub use holds::{HOLD_TIME, Hold, Holds};
-pub(crate) use keeping::{give_back, renew, renew_hold};
+pub(crate) use keeping::{give_back, is_alone, leased, renew, renew_hold};
 pub use lease::{LEASE_TIME, Lease, LeaseError};
 pub use log::RunLog;
 use store::Store;

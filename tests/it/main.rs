@@ -30,5 +30,6 @@ mod restoring;
 mod skipping;
 mod staying_open;
 mod stories;
+mod two_clocks;
 mod verifying;
 mod world;
