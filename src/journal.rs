@@ -187,6 +187,23 @@ impl Journal {
         }
     }
 
+    /// Where it is, as in `LIFEBOAT_JOURNAL`.
+    #[must_use]
+    pub fn place(&self) -> String {
+        self.store.place().to_string()
+    }
+
+    /// Whether it outlives this process.
+    #[must_use]
+    pub fn is_lasting(&self) -> bool {
+        self.store.place().0 != Place::Memory
+    }
+
+    /// Whether its directory will be made with the first use; it is not made now. An error where it can't be.
+    pub fn is_yet_to_be_made(&self) -> Result<bool, JournalError> {
+        self.store.is_yet_to_be_made()
+    }
+
     /// The part of this journal in which restores are remembered, apart from runs.
     #[must_use]
     pub fn of_restores(&self) -> Self {

@@ -222,15 +222,19 @@ impl Lifeboat {
         Ok(records)
     }
 
+    /// The plans of clusters that are meant where all are that nobody named.
+    pub(crate) fn clusters_meant(&self, request: &Request) -> Vec<&ClusterPlan> {
+        let plans = self.settings.clusters.iter();
+        plans.filter(|plan| is_meant(request, &plan.name)).collect()
+    }
+
     /// Asks the control plane of every plan that is meant, all at once.
     pub(crate) async fn check_clusters(
         &self,
         request: &Request,
         time_left: Duration,
     ) -> Vec<Finding> {
-        let plans = self.settings.clusters.iter();
-        let plans = plans.filter(|plan| is_meant(request, &plan.name));
-        let looks = plans.map(|plan| {
+        let looks = self.clusters_meant(request).into_iter().map(|plan| {
             let prices = &self.settings.prices.zilliz;
             let look = look_at(plan, &self.settings.clusters, self.client(plan), prices);
             async move {
