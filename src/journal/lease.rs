@@ -4,10 +4,11 @@
 //! What it must never do: give a lost lease back, or let two holders delete at once. Whether a lease has run out is judged
 //! by the clock of whoever wants it, and a holder renews every 45 seconds and stops believing a minute before the end. So
 //! while two machines' clocks are less than a minute apart, no two ever believe that it is theirs. Where they are further
-//! apart, one that is minutes ahead can take a lease that is alive, and its old holder hears of it with its next renewal:
-//! for up to two minutes both may copy, which names and fences make harmless. Neither deletes then what the other may
-//! touch, whatever the clocks say: [`Lease::from`] and [`Lease::until`] are both compared with the service's clock before
-//! each deletion ([`crate::certificate`]), and what was taken over counts from the end of the earlier lease.
+//! apart, one that is minutes ahead, or so far behind that it takes an honest lease for one of a clock far ahead, can take a
+//! lease that is alive, and its old holder hears of it with its next renewal: for up to two minutes both may copy, which
+//! names and fences make harmless. Never do both delete, whatever the clocks say: before each deletion [`Lease::from`],
+//! which is when the earlier lease ends, and [`Lease::until`] are compared with the service's clock, too
+//! ([`crate::certificate`]).
 
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
