@@ -75,8 +75,8 @@ async fn play(holder: i64, taker: i64, cut: i64, answered: i64) -> (i64, i64) {
     let (own, store) = bucket.process(1);
     let journal = bucket.journal();
     let mut first = Machine::new(holder);
-    let taken = own.acquire("nightly", "first", first.local(0)).await;
-    first.lease = Some(Rc::new(taken.unwrap()));
+    let lease = own.acquire("nightly", "first", first.local(0)).await;
+    first.lease = Some(Rc::new(lease.unwrap()));
     let mut last = -ON_ITS_WAY;
     for second in (0..2_000).step_by(usize::try_from(STEP).unwrap()) {
         if second == cut {
