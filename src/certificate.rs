@@ -91,8 +91,15 @@ pub struct Claim<'a> {
 pub enum Lease {
     /// There is no journal, so there are no leases.
     NoJournal,
-    /// Ours until then, by the local clock.
-    Until(Timestamp),
+    /// It was lost, or its holder knows that it ends within a minute.
+    Lost,
+    /// Ours between these instants, by whatever clock: both the local one and the service's must lie there.
+    Ours {
+        /// When the lease ends that this one took the place of, unless its holder had given it back; else long ago.
+        from: Timestamp,
+        /// When it ends.
+        until: Timestamp,
+    },
 }
 
 /// Why a deletion was refused. The backup stays.
@@ -106,6 +113,11 @@ pub enum Refusal {
     /// Another run of the plan may have begun, or may begin before the deletion has ended.
     #[error("the run's lease has ended, or ends within a minute")]
     LeaseLost,
+    /// The lease was taken over from a run that may, by another clock, still be at work.
+    #[error(
+        "another run had the lease before, and by the service's clock that has not ended yet; the next run decides"
+    )]
+    EarlierLeaseLasts,
     /// Neither a recovery window nor calendar periods: nothing may go.
     #[error("the plan has no rule by which a backup could go")]
     NoRule,
@@ -170,9 +182,7 @@ pub enum Refusal {
 pub fn certify(claim: &Claim<'_>) -> Result<DeletionCertificate, Refusal> {
     let today =
         agreed_time(claim.now, claim.candidate.answered_at).ok_or(Refusal::ClocksDisagree)?;
-    if !lasts(claim.lease, claim.now) {
-        return Err(Refusal::LeaseLost);
-    }
+    alone(claim.lease, claim.now, claim.candidate)?;
     if claim.window_days == 0 && period_counts(claim) == [0; 4] {
         return Err(Refusal::NoRule);
     }
@@ -227,9 +237,7 @@ pub fn certify_discard(claim: &DiscardClaim<'_>) -> Result<DeletionCertificate, 
     if agreed_time(claim.now, candidate.answered_at).is_none() {
         return Err(Refusal::ClocksDisagree);
     }
-    if !lasts(claim.lease, claim.now) {
-        return Err(Refusal::LeaseLost);
-    }
+    alone(claim.lease, claim.now, candidate)?;
     if claim.named != candidate.namespace {
         return Err(Refusal::NotNamed);
     }
@@ -294,9 +302,7 @@ pub enum ScratchWord<'a> {
 pub fn certify_scratch(claim: &ScratchClaim<'_>) -> Result<DeletionCertificate, Refusal> {
     let candidate = claim.candidate;
     let today = agreed_time(claim.now, candidate.answered_at).ok_or(Refusal::ClocksDisagree)?;
-    if !lasts(claim.lease, claim.now) {
-        return Err(Refusal::LeaseLost);
-    }
+    alone(claim.lease, claim.now, candidate)?;
     let (slot, tag) = read_scratch(claim.plan, &candidate.namespace).ok_or(Refusal::NotAScratch)?;
     if !made_for(slot, candidate.created_at) {
         return Err(Refusal::NotOurs);
@@ -398,13 +404,23 @@ fn agreed_time(local: Timestamp, service: Option<Timestamp>) -> Option<Timestamp
     agree.then_some(local.min(service))
 }
 
-fn lasts(lease: Lease, now: Timestamp) -> bool {
-    match lease {
-        Lease::NoJournal => true,
-        Lease::Until(end) => {
-            end.duration_since(now) >= SignedDuration::from_secs(LEASE_LEFT_SECONDS)
-        }
+/// Whether no other run of the plan may delete now. Two machines' clocks may be ten minutes apart, though each agrees with the
+/// service's; so a lease counts by the service's clock too, which is the same for both.
+fn alone(lease: Lease, now: Timestamp, candidate: &Witness) -> Result<(), Refusal> {
+    let (from, until) = match lease {
+        Lease::NoJournal => return Ok(()),
+        Lease::Lost => return Err(Refusal::LeaseLost),
+        Lease::Ours { from, until } => (from, until),
+    };
+    let service = candidate.answered_at.ok_or(Refusal::ClocksDisagree)?;
+    let left = until.duration_since(now.max(service));
+    if left < SignedDuration::from_secs(LEASE_LEFT_SECONDS) {
+        return Err(Refusal::LeaseLost);
     }
+    if from > now.min(service) {
+        return Err(Refusal::EarlierLeaseLasts);
+    }
+    Ok(())
 }
 
 fn outside_window(existed: Timestamp, days: u32, today: Timestamp) -> bool {

@@ -283,6 +283,65 @@ fn held_and_manual_backups_refuse() {
     }
 }
 
+/// A lease that nobody else had before.
+fn until(until: Timestamp) -> Lease {
+    let from = Timestamp::UNIX_EPOCH;
+    Lease::Ours { from, until }
+}
+
+/// The local clock says ten past two, and the service another time; the lease counts by both.
+#[test]
+fn a_lease_counts_by_the_local_clock_and_by_the_services() {
+    for (service, from, end, answer) in [
+        ("02:10:00", "02:10:00", "02:11:00", Ok(())),
+        ("02:14:00", "02:10:00", "02:15:00", Ok(())),
+        ("02:14:00", "02:10:00", "02:14:59", Err(Refusal::LeaseLost)),
+        ("02:06:00", "02:06:00", "02:10:59", Err(Refusal::LeaseLost)),
+        ("02:06:00", "02:06:00", "02:11:00", Ok(())),
+        (
+            "02:06:00",
+            "02:06:01",
+            "02:11:00",
+            Err(Refusal::EarlierLeaseLasts),
+        ),
+        (
+            "02:14:00",
+            "02:10:01",
+            "02:15:00",
+            Err(Refusal::EarlierLeaseLasts),
+        ),
+        // Both clocks agree, and it was taken just as the earlier one ended.
+        (
+            "02:10:00",
+            "02:10:01",
+            "02:13:00",
+            Err(Refusal::EarlierLeaseLasts),
+        ),
+    ] {
+        let day = |time: &str| at(&format!("2026-11-21T{time}Z"));
+        let answered_at = Some(day(service));
+        let candidate = Witness {
+            answered_at,
+            ..old()
+        };
+        let siblings = siblings().into_iter();
+        let siblings: Vec<Witness> = siblings
+            .map(|sibling| Witness {
+                answered_at,
+                ..sibling
+            })
+            .collect();
+        let lease = Lease::Ours {
+            from: day(from),
+            until: day(end),
+        };
+        let certified = check(&candidate, &siblings, |claim| claim.lease = lease);
+        assert_eq!(certified, answer, "{service}: {from} to {end}");
+    }
+    let lost = check(&old(), &siblings(), |claim| claim.lease = Lease::Lost);
+    assert_eq!(lost, Err(Refusal::LeaseLost));
+}
+
 #[test]
 fn a_lease_that_ends_within_a_minute_refuses() {
     for (end, answer) in [
@@ -291,8 +350,8 @@ fn a_lease_that_ends_within_a_minute_refuses() {
         ("2026-11-21T02:10:00Z", Err(Refusal::LeaseLost)),
         ("2026-11-20T02:10:00Z", Err(Refusal::LeaseLost)),
     ] {
-        let until = |claim: &mut Claim<'_>| claim.lease = Lease::Until(at(end));
-        assert_eq!(check(&old(), &siblings(), until), answer, "{end}");
+        let ends = |claim: &mut Claim<'_>| claim.lease = until(at(end));
+        assert_eq!(check(&old(), &siblings(), ends), answer, "{end}");
     }
 }
 
@@ -617,8 +676,7 @@ fn what_was_not_named_is_held_or_is_not_ours_is_never_discarded() {
         check(|claim| claim.now = at("2026-11-21T02:16:00Z")),
         Err(Refusal::ClocksDisagree)
     );
-    let ended =
-        |claim: &mut DiscardClaim<'_>| claim.lease = Lease::Until(at("2026-11-21T02:10:59Z"));
+    let ended = |claim: &mut DiscardClaim<'_>| claim.lease = until(at("2026-11-21T02:10:59Z"));
     assert_eq!(check(ended), Err(Refusal::LeaseLost));
     let of_another_year = Witness {
         created_at: at("2026-11-19T00:00:00Z"),
@@ -693,7 +751,7 @@ fn a_scratch_goes_on_the_word_of_its_drill_and_of_no_other() {
         claim.now += SignedDuration::from_mins(6);
     });
     assert_eq!(late, Err(Refusal::ClocksDisagree));
-    let lost = check_scratch(&scratch, ours, |claim| claim.lease = Lease::Until(at(NOW)));
+    let lost = check_scratch(&scratch, ours, |claim| claim.lease = until(at(NOW)));
     assert_eq!(lost, Err(Refusal::LeaseLost));
 }
 

@@ -164,7 +164,8 @@ pub async fn drill<S: Service>(
     let span = info_span!("drill", run_id, plan = world.plan.name, slot = %slot.instant());
     let work = async {
         if drill.open().boxed_local().await {
-            let renewals = renew(drill.lease.clone(), drill.clock.clone());
+            let clock = drill.clock.clone();
+            let renewals = renew(drill.lease.clone(), move || clock.latest());
             let interrupted = tokio::select! {
                 biased;
                 () = world.stop.notified() => true,

@@ -63,7 +63,7 @@ use crate::zilliz::restore::RestoreNote;
 
 pub use comparisons::{Comparison, Reached, Unwritten};
 pub use holds::{HOLD_TIME, Hold, Holds};
-pub(crate) use keeping::{give_back, renew, renew_hold};
+pub(crate) use keeping::{give_back, is_alone, leased, renew, renew_hold};
 pub use lease::{LEASE_TIME, Lease, LeaseError};
 pub use log::RunLog;
 use store::Store;
@@ -185,6 +185,23 @@ impl Journal {
         Self {
             store: Arc::new(Store::on(objects, root)),
         }
+    }
+
+    /// Where it is, as in `LIFEBOAT_JOURNAL`.
+    #[must_use]
+    pub fn place(&self) -> String {
+        self.store.place().to_string()
+    }
+
+    /// Whether it outlives this process.
+    #[must_use]
+    pub fn is_lasting(&self) -> bool {
+        self.store.place().0 != Place::Memory
+    }
+
+    /// Whether its directory will be made with the first use; it is not made now. An error where it can't be.
+    pub fn is_yet_to_be_made(&self) -> Result<bool, JournalError> {
+        self.store.is_yet_to_be_made()
     }
 
     /// The part of this journal in which restores are remembered, apart from runs.

@@ -73,7 +73,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use futures_util::future::{LocalBoxFuture, join_all};
+use futures_util::future::{LocalBoxFuture, join_all, join3};
 use tokio::sync::Notify;
 use tokio::time::timeout;
 
@@ -84,6 +84,7 @@ use crate::estimate::{Estimated, estimate};
 use crate::event::{Action, EventError, Request};
 use crate::journal::{Journal, JournalUrl};
 use crate::plan::{Plan, Settings};
+use crate::preflight::journal::{WhoseJournal, look_at_journal, out_of_time};
 use crate::preflight::{Finding, look_at, look_at_budget};
 use crate::report::{Report, Size};
 use crate::restore::{How, Kept};
@@ -224,9 +225,14 @@ impl Lifeboat {
                 Ok(Answer::Restored(Box::new(report.await?)))
             }
             Action::Check => {
-                let mut findings = self.check(request, time_left).boxed_local().await?;
-                let of_clusters = self.check_clusters(request, time_left);
-                findings.extend(of_clusters.boxed_local().await);
+                let (of_plans, of_clusters, of_journal) = join3(
+                    self.check(request, time_left).boxed_local(),
+                    self.check_clusters(request, time_left).boxed_local(),
+                    self.check_journal(request, time_left).boxed_local(),
+                )
+                .await;
+                let mut findings = of_plans?;
+                findings.extend(of_clusters.into_iter().chain(of_journal?));
                 Ok(Answer::Checked(Checked {
                     action: Action::Check,
                     run_id,
@@ -328,6 +334,25 @@ impl Lifeboat {
             }
         });
         Ok(join_all(looks).await.into_iter().flatten().collect())
+    }
+
+    /// Looks at the journal that the plans share; without one, at this machine's own, if a plan of clusters uses that.
+    async fn check_journal(
+        &self,
+        request: &Request,
+        time_left: Duration,
+    ) -> Result<Vec<Finding>, Refused> {
+        let clusters = self.clusters_meant(request);
+        let own = self.kept().filter(|_| !clusters.is_empty());
+        let whose = WhoseJournal {
+            journal: self.journal.as_ref().or(own.map(|kept| kept.journal)),
+            configured: self.journal.is_some(),
+            plans: self.chosen(request)?,
+            clusters: &clusters,
+        };
+        let looked = timeout(time_left, look_at_journal(whose, &self.clock));
+        let looked = looked.boxed_local().await;
+        Ok(looked.unwrap_or_else(|_| vec![out_of_time()]))
     }
 
     async fn run(

@@ -1,6 +1,9 @@
-//! Asks every region of a plan, before the first night, whether backups can work: only reads, and changes nothing.
+//! Asks every region of a plan, and the journal, before the first night, whether backups can work: only reads, and changes
+//! nothing.
 //!
 //! What can't be known without writing is said to be unknown, not to be good.
+
+pub mod journal;
 
 use std::fmt;
 

@@ -16,7 +16,7 @@ use tracing::{info, warn};
 
 use crate::certificate::{self, Claim, Refusal, Witness};
 use crate::clock::Clock;
-use crate::journal::{Holds, Journal, JournalError, Lease};
+use crate::journal::{Holds, Journal, JournalError, Lease, leased};
 use crate::listing::{CompleteListing, ReadToTheEnd};
 use crate::name::{BackupName, Namespace};
 use crate::plan::{Plan, Target};
@@ -410,6 +410,8 @@ impl<S: Service> Pruning<'_, S> {
                 .holder(self.service.region(), name.namespace().as_str())
                 .is_some()
         };
+        let (now, latest) = (self.clock.now(), self.clock.latest());
+        let lease = leased(self.lease.as_deref(), now, latest).await;
         let certified = certificate::certify(&Claim {
             candidate: &candidate,
             siblings: &siblings,
@@ -424,7 +426,7 @@ impl<S: Service> Pruning<'_, S> {
             min: policy.min.get(),
             held: &|name| policy.hold.contains(name),
             being_restored: holds.as_ref().map(holder),
-            lease: self.leased(),
+            lease,
             listing: complete,
             now: self.clock.now(),
         });
@@ -447,13 +449,6 @@ impl<S: Service> Pruning<'_, S> {
         } else {
             Deletion::StillThere
         })
-    }
-
-    fn leased(&self) -> certificate::Lease {
-        match &self.lease {
-            Some(lease) => certificate::Lease::Until(lease.until()),
-            None => certificate::Lease::NoJournal,
-        }
     }
 
     async fn witness(&self, namespace: &Namespace) -> Result<Option<Witness>, ServiceError> {

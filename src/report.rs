@@ -44,12 +44,17 @@ pub struct TargetReport {
     pub copied: Volume,
     /// What pruning did.
     pub pruning: PruneCounts,
+    /// Why it was not decided which backups are due, if that is so: then none is counted as due, and no list has a hash.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub undecided: Option<String>,
     /// Why nothing was deleted, if that was so.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub deletion_stopped: Option<String>,
     /// Stands for the list of due backups; `approve` takes it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub deletion_plan: Option<PlanHash>,
+    #[serde(skip)]
+    decided: bool,
 }
 
 impl TargetReport {
@@ -60,14 +65,24 @@ impl TargetReport {
             jobs: JobCounts::default(),
             copied: Volume::default(),
             pruning: PruneCounts::default(),
+            undecided: None,
             deletion_stopped: None,
             deletion_plan: None,
+            decided: false,
         }
     }
 
     /// Says why nothing is deleted here; the first reason stands.
     pub fn stop_deletion(&mut self, why: &str) {
         self.deletion_stopped.get_or_insert_with(|| why.to_owned());
+    }
+
+    /// Says why nothing was decided here, where that is so.
+    fn settle(&mut self) {
+        if !self.decided {
+            let why = self.deletion_stopped.clone();
+            self.undecided = Some(why.unwrap_or_else(|| "the run did not come to it".to_owned()));
+        }
     }
 }
 
@@ -313,7 +328,14 @@ impl Report {
     pub fn finish(&mut self, now: Timestamp) {
         self.finished_at = now;
         self.outcome = self.outcome_so_far();
-        for target in &self.targets {
+        let decides = matches!(
+            self.action,
+            Action::Backup | Action::Resume | Action::Prune | Action::List
+        );
+        for target in &mut self.targets {
+            if decides {
+                target.settle();
+            }
             self.jobs += target.jobs;
             self.copied += target.copied;
             self.pruning += target.pruning;

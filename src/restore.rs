@@ -283,7 +283,8 @@ pub async fn restore<S: Service>(
         info_span!("restore", run_id, plan = world.plan.name, restore = %restore.report.restore);
     let work = async {
         if restore.open().boxed_local().await {
-            let renewals = renew(restore.lease.clone(), restore.clock.clone());
+            let clock = restore.clock.clone();
+            let renewals = renew(restore.lease.clone(), move || clock.latest());
             let interrupted = tokio::select! {
                 biased;
                 () = world.stop.notified() => true,

@@ -735,7 +735,7 @@ fn doubt(
     now: Timestamp,
 ) -> (Refusal, fn(&mut Claim<'_>)) {
     let as_it_is: fn(&mut Claim<'_>) = |_| {};
-    match dice.u8(..9) {
+    match dice.u8(..11) {
         0 => (Refusal::BeingRestored, |claim| {
             claim.being_restored = Some(true);
         }),
@@ -747,12 +747,19 @@ fn doubt(
         4 => (Refusal::NotSelected, |claim| claim.prefix = "backup"), // of "-acme"
         5 => (Refusal::LeaseLost, |claim| {
             let end = ms(claim.now) + 60_000 - 1;
-            claim.lease = Lease::Until(from_ms(end));
+            claim.lease = until(from_ms(end));
         }),
         6 => (Refusal::LeaseLost, |claim| {
-            claim.lease = Lease::Until(from_ms(ms(claim.now) - DAY));
+            claim.lease = until(from_ms(ms(claim.now) - DAY));
         }),
-        7 => {
+        7 => (Refusal::LeaseLost, |claim| claim.lease = Lease::Lost),
+        8 => (Refusal::EarlierLeaseLasts, |claim| {
+            claim.lease = Lease::Ours {
+                from: from_ms(ms(claim.now) + 1),
+                until: from_ms(ms(claim.now) + 180_000),
+            };
+        }),
+        9 => {
             answer.answered_at = None;
             (Refusal::ClocksDisagree, as_it_is)
         }
@@ -763,6 +770,12 @@ fn doubt(
             (Refusal::ClocksDisagree, as_it_is)
         }
     }
+}
+
+/// A lease that nobody else had before.
+fn until(until: Timestamp) -> Lease {
+    let from = Timestamp::UNIX_EPOCH;
+    Lease::Ours { from, until }
 }
 
 /// Design section 13, f and g, and what is being restored: one doubt is enough, whatever else speaks for the deletion.
@@ -781,7 +794,7 @@ fn in_doubt_nothing_is_certified() {
             let siblings: Vec<Witness> = others.iter().map(|other| witness(other, now)).collect();
             let mut candidate = witness(of[0], now);
             let lasts: fn(&mut Claim<'_>) =
-                |claim| claim.lease = Lease::Until(from_ms(ms(claim.now) + 60_000));
+                |claim| claim.lease = until(from_ms(ms(claim.now) + 60_000));
             let certified = certified_but(&policy, &candidate, &siblings, now, lasts);
             assert_eq!(certified, Ok(()), "without a doubt: {candidate:?}");
             let (refusal, differs) = doubt(dice, &mut candidate, now);

@@ -542,6 +542,18 @@ fn a_window_lasts_five_minutes_longer_too() {
     assert_eq!(due("2026-11-18T02:05:00.001Z"), 1);
 }
 
+/// Superseded just as the window begins is inside it still, so there is nothing to ask.
+#[test]
+fn whoever_is_at_the_edge_of_the_window_is_not_asked_about() {
+    let unread = by_name(&nightly(1..=2));
+    for (now, asked) in [("2026-11-03T02:05:00Z", 0), ("2026-11-03T02:05:01Z", 1)] {
+        let decided = plan(&nightly(1..=2), &policy(1, 1), at(now));
+        let due = matches!(decided[0].verdict, Verdict::Due(_));
+        let questions = unasked(&unread, &policy(1, 1), at(now));
+        assert_eq!((questions.len(), due), (asked, asked == 1), "{now}");
+    }
+}
+
 #[test]
 fn a_count_beyond_the_calendar_keeps_the_newest_of_all_its_periods() {
     let backups = every(12, "2026-11-19T02:00:00Z", NOW);

@@ -179,7 +179,8 @@ pub async fn run<S: Service>(
     let span = info_span!("run", run_id, plan = world.plan.name, slot = %slot.instant());
     let work = async {
         if run.open().await {
-            let renewals = renew(run.lease.clone(), run.clock.clone());
+            let clock = run.clock.clone();
+            let renewals = renew(run.lease.clone(), move || clock.latest());
             tokio::select! {
                 biased;
                 () = run.work().boxed_local() => {}

@@ -12,7 +12,7 @@ use tracing::{info, warn};
 
 use crate::certificate::{self, Refusal, ScratchClaim, ScratchWord, Witness};
 use crate::clock::Clock;
-use crate::journal::{Entry, Journal, JournalError, Lease};
+use crate::journal::{Entry, Journal, JournalError, Lease, leased};
 use crate::listing::{self, ListingError};
 use crate::name::{SCRATCH_PREFIX, ScratchName};
 use crate::service::{Patient, Service, ServiceError, decided_anew};
@@ -112,6 +112,8 @@ impl<S: Service> Scratches<'_, S> {
             return Ok(Cleared::Gone);
         };
         self.clock.compare(seen.answered_at);
+        let (now, latest) = (self.clock.now(), self.clock.latest());
+        let lease = leased(self.lease.as_deref(), now, latest).await;
         let certified = certificate::certify_scratch(&ScratchClaim {
             candidate: &Witness {
                 namespace: namespace.to_string(),
@@ -121,10 +123,7 @@ impl<S: Service> Scratches<'_, S> {
             },
             plan: self.plan,
             word,
-            lease: match &self.lease {
-                Some(lease) => certificate::Lease::Until(lease.until()),
-                None => certificate::Lease::NoJournal,
-            },
+            lease,
             now: self.clock.now(),
         });
         let certificate = match certified {

@@ -14,18 +14,53 @@ use tracing::warn;
 use super::JournalError;
 use super::holds::{Hold, RENEW_HOLD_EVERY};
 use super::lease::{Lease, RENEW_EVERY};
-use crate::clock::Clock;
+use crate::certificate;
 
-/// Makes the lease last for as long as this is polled.
-pub(crate) async fn renew(lease: Option<Arc<Lease>>, clock: Clock) -> Infallible {
+/// Makes the lease last for as long as this is polled. `now` is the later of our time and the service's.
+pub(crate) async fn renew(lease: Option<Arc<Lease>>, now: impl Fn() -> Timestamp) -> Infallible {
     let Some(lease) = lease else {
         return pending().await;
     };
     loop {
         sleep(RENEW_EVERY).await;
-        if let Err(error) = lease.renew(clock.now()).await {
-            warn!(error = error.word(), detail = %error, "the lease was not renewed");
-        }
+        renew_once(&lease, now()).await;
+    }
+}
+
+async fn renew_once(lease: &Lease, now: Timestamp) {
+    if let Err(error) = lease.renew(now).await {
+        warn!(error = error.word(), detail = %error, "the lease was not renewed");
+    }
+}
+
+/// What the certificate of a deletion is to know of the lease, by our time and the later of ours and the service's. A clock
+/// of ours that is behind took it as if it were earlier; so it is renewed where only that keeps it from lasting.
+pub(crate) async fn leased(
+    lease: Option<&Lease>,
+    now: Timestamp,
+    latest: Timestamp,
+) -> certificate::Lease {
+    let Some(lease) = lease else {
+        return certificate::Lease::NoJournal;
+    };
+    if lease.is_ours(now) && !lease.is_ours(latest) {
+        renew_once(lease, latest).await;
+    }
+    if !lease.is_ours(latest) {
+        return certificate::Lease::Lost;
+    }
+    certificate::Lease::Ours {
+        from: lease.from(),
+        until: lease.until(),
+    }
+}
+
+/// Whether nobody else may be at work, by our time and by the service's. Without a journal nobody can tell.
+pub(crate) async fn is_alone(lease: Option<&Lease>, now: Timestamp, service: Timestamp) -> bool {
+    match leased(lease, now, now.max(service)).await {
+        certificate::Lease::NoJournal => true,
+        certificate::Lease::Lost => false,
+        certificate::Lease::Ours { from, .. } => from <= now.min(service),
     }
 }
 

@@ -1,8 +1,14 @@
 //! The lease of a plan: at most one run works on a plan at a time, and a dead one holds it for three minutes at most, by
 //! whatever clock.
 //!
-//! What it must never do: let two holders both believe that it is theirs, or give a lost lease back. A holder stops
-//! believing a minute before its lease runs out, which is as far as two machines' clocks may disagree.
+//! What it must never do: give a lost lease back, or let two holders delete at once. Whether a lease has run out is judged
+//! by the clock of whoever wants it, and a holder renews every 45 seconds and stops believing a minute before the end. So
+//! while two machines' clocks are less than a minute apart, no two ever believe that it is theirs. Where they are further
+//! apart, one that is minutes ahead, or so far behind that it takes an honest lease for one of a clock far ahead, can take a
+//! lease that is alive, and its old holder hears of it with its next renewal: for up to two minutes both may copy, which
+//! names and fences make harmless. Never do both delete, whatever the clocks say: before each deletion [`Lease::from`],
+//! which is when the earlier lease ends, and [`Lease::until`] are compared with the service's clock, too
+//! ([`crate::certificate`]).
 
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
@@ -23,7 +29,8 @@ use crate::slot::CLOCK_MARGIN;
 pub const LEASE_TIME: SignedDuration = SignedDuration::from_mins(3);
 /// How often it is to be renewed: two renewals may fail before its holder stops believing.
 pub(super) const RENEW_EVERY: Duration = Duration::from_secs(45);
-/// How far two machines' clocks may disagree, and how long a request decided under the lease may take.
+/// How long a request decided under the lease may take, and how far two machines' clocks may be apart so that never two
+/// believe in it.
 const MARGIN: SignedDuration = SignedDuration::from_secs(60);
 /// In place of an expiry: the lease is lost for ever.
 const LOST: i64 = i64::MIN;
@@ -108,6 +115,8 @@ pub(super) struct Held {
     holder: String,
     fence: u64,
     nonce: u64,
+    /// Until when another holder may believe in the lease that this one took the place of.
+    from: Timestamp,
     /// Milliseconds since 1970, or [`LOST`].
     until: AtomicI64,
     /// One renewal at a time.
@@ -124,17 +133,20 @@ impl Journal {
         holder: &str,
         now: Timestamp,
     ) -> Result<Lease, LeaseError> {
-        let path = self.store.path(["leases", &format!("{plan}.json")]);
+        let path = self.lease_path(plan);
         let object = || self.store.name_of(&path);
         let found = self.store.read(&path).await?;
-        let fence = match &found {
-            None => u64::try_from(now.as_second()).unwrap_or_default(),
+        let (fence, from) = match &found {
+            None => {
+                let first = u64::try_from(now.as_second()).unwrap_or_default();
+                (first, Timestamp::UNIX_EPOCH)
+            }
             Some(found) => {
                 let other = understood(found, plan, object)?;
                 if now < other.expires_at && other.expires_at <= longest(now) {
                     return Err(refused(other, object()));
                 }
-                other.fence.saturating_add(1)
+                (other.fence.saturating_add(1), earlier_end(&other, now))
             }
         };
         let held = Held {
@@ -143,6 +155,7 @@ impl Journal {
             holder: holder.to_owned(),
             fence,
             nonce: RandomState::new().hash_one(holder),
+            from,
             until: AtomicI64::new(LOST),
             renewing: Mutex::new(()),
             path: path.clone(),
@@ -164,6 +177,20 @@ impl Journal {
                 .unreachable(format!("{} was deleted just now", object()))
                 .into()),
         }
+    }
+}
+
+impl Journal {
+    /// Whether the lease of a plan can be read and understood, if there is one. Takes nothing and changes nothing.
+    pub async fn look_at_lease(&self, plan: &str) -> Result<(), LeaseError> {
+        let path = self.lease_path(plan);
+        let found = self.store.read(&path).await?;
+        let object = || self.store.name_of(&path);
+        found.map_or(Ok(()), |found| understood(&found, plan, object).map(drop))
+    }
+
+    fn lease_path(&self, plan: &str) -> Path {
+        self.store.path(["leases", &format!("{plan}.json")])
     }
 }
 
@@ -199,6 +226,13 @@ fn longest(now: Timestamp) -> Timestamp {
     after(now).saturating_add(CLOCK_MARGIN).unwrap_or(now)
 }
 
+/// Until when the holder of a lease that is taken over may believe in it. One that two clocks within the margin of the
+/// service's can't explain counts no longer than those that they can.
+fn earlier_end(other: &Written, now: Timestamp) -> Timestamp {
+    let latest = longest(now).saturating_add(CLOCK_MARGIN).unwrap_or(now);
+    other.expires_at.min(latest)
+}
+
 fn after(now: Timestamp) -> Timestamp {
     now.saturating_add(LEASE_TIME).unwrap_or(now)
 }
@@ -208,6 +242,13 @@ impl Lease {
     #[must_use]
     pub fn is_ours(&self, now: Timestamp) -> bool {
         self.until().duration_since(now) > MARGIN
+    }
+
+    /// When the lease runs out that this one took the place of; far in the past where its holder had given it back, or there
+    /// was none. Before that, by the service's clock, nothing may be deleted.
+    #[must_use]
+    pub fn from(&self) -> Timestamp {
+        self.held.from
     }
 
     /// When it runs out unless renewed; far in the past once it is lost.
@@ -235,7 +276,8 @@ impl Lease {
         &self.held.holder
     }
 
-    /// Makes it last from `now` on, which is the time before this call.
+    /// Makes it last from `now` on, which is the time before this call: the later of our clock and the service's, so that it
+    /// lasts for everybody.
     ///
     /// [`JournalError::LeaseLost`] is for ever: another run has it, or somebody deleted it. After any other error the
     /// lease is what it was, runs out in time, and the next renewal may succeed.
@@ -243,9 +285,10 @@ impl Lease {
         self.held.rewrite(after(now)).await
     }
 
-    /// Lets the next run have it at once. Its object stays, for its fence.
+    /// Lets the next run have it at once, or as soon as the lease has run out that this one took the place of. Its object
+    /// stays, for its fence.
     pub async fn release(self) -> Result<(), JournalError> {
-        self.held.rewrite(Timestamp::UNIX_EPOCH).await
+        self.held.rewrite(self.held.from).await
     }
 
     pub(super) fn held(&self) -> &Arc<Held> {

@@ -288,6 +288,30 @@ impl Store {
         opened.await
     }
 
+    pub(super) fn place(&self) -> &JournalUrl {
+        &self.url
+    }
+
+    /// Whether there is no directory yet where it can be made. It can't where anything else stands in the way.
+    pub(super) fn is_yet_to_be_made(&self) -> Result<bool, JournalError> {
+        let Place::Directory(directory) = &self.url.0 else {
+            return Ok(false);
+        };
+        for (depth, place) in directory.ancestors().enumerate() {
+            match std::fs::metadata(place) {
+                Ok(found) if found.is_dir() => return Ok(depth > 0),
+                Ok(_) => {
+                    return Err(
+                        self.directory_fails(&io::Error::from(io::ErrorKind::NotADirectory))
+                    );
+                }
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(self.directory_fails(&error)),
+            }
+        }
+        Ok(true)
+    }
+
     fn open_directory(&self, directory: &Directory) -> Result<Arc<dyn ObjectStore>, JournalError> {
         std::fs::create_dir_all(directory).map_err(|error| self.directory_fails(&error))?;
         let files = LocalFileSystem::new_with_prefix(directory)

@@ -23,6 +23,7 @@ mod holds;
 mod leases;
 mod logs;
 mod s3;
+mod two_clocks;
 
 const BEGIN: &str = "2026-11-21T02:00:00Z";
 

@@ -109,6 +109,13 @@ impl Report {
         }
     }
 
+    /// Notes that it was decided about every backup in the target at `at` that there was time for.
+    pub fn set_decided(&mut self, at: usize) {
+        if let Some(target) = self.targets.get_mut(at) {
+            target.decided = true;
+        }
+    }
+
     /// Notes the hash of what is due in the target at `at`.
     pub fn set_deletion_plan(&mut self, at: usize, hash: PlanHash) {
         if let Some(target) = self.targets.get_mut(at) {

@@ -58,7 +58,8 @@ impl<'w, S: Service> Run<'_, 'w, S> {
         let Some(approved) = &self.request.approve else {
             return;
         };
-        if left.iter().any(|(leave, _)| *leave == Leave::Delete) {
+        // Where nothing could be decided, the reason has been told.
+        if left.is_empty() || left.iter().any(|(leave, _)| *leave == Leave::Delete) {
             return;
         }
         let now = left
@@ -159,7 +160,7 @@ impl<'w, S: Service> Run<'_, 'w, S> {
         };
         let side = &*side;
         let inventory = side.inventory.as_ref()?;
-        let due = self.decide(side, inventory, live, mode).await;
+        let due = self.decide(side, inventory, live, mode).await?;
         let (leave, hash) = self.judge(side, &due);
         if leave == Leave::Delete && mode == Mode::Delete && self.clock.agrees() {
             self.delete(side, inventory, live, &due).await;
@@ -190,14 +191,14 @@ impl<'w, S: Service> Run<'_, 'w, S> {
         timeout_at(self.until, looks).await.unwrap_or_default()
     }
 
-    /// Decides about every backup of one target, and returns what is due.
+    /// Decides about every backup of one target, and returns what is due; `None` when that can't be decided.
     pub(super) async fn decide(
         &mut self,
         side: &Side<'_, S>,
         inventory: &Inventory,
         live: &Live,
         mode: Mode,
-    ) -> Vec<DueOfSource> {
+    ) -> Option<Vec<DueOfSource>> {
         let hold = |source: &Namespace| hold(side, live, source);
         let pruning = self.pruning(side, &hold, mode);
         let (now, watch) = (self.clock.now(), self.world.watch);
@@ -217,16 +218,20 @@ impl<'w, S: Service> Run<'_, 'w, S> {
                 }
             })
             .await;
-        let due = due.unwrap_or_else(|error| {
-            self.report
-                .fail_target(side.at, error.word(), error.to_string());
-            self.stop_deletion_at(side.at, "what is being restored could not be read");
-            Vec::new()
-        });
+        let due = match due {
+            Ok(due) => due,
+            Err(error) => {
+                self.report
+                    .fail_target(side.at, error.word(), error.to_string());
+                self.stop_deletion_at(side.at, "what is being restored could not be read");
+                return None;
+            }
+        };
+        self.report.set_decided(side.at);
         if not_reached > 0 {
             self.report.fail_target(side.at, "out_of_time", format!("time ran out before the backups of {not_reached} sources were looked at; the next run looks at them"));
         }
-        due
+        Some(due)
     }
 
     /// Whether what is due in one target may be deleted, and the hash that stands for it.
@@ -261,8 +266,14 @@ impl<'w, S: Service> Run<'_, 'w, S> {
                     ));
                 }
             }
+            Leave::NotApproved if names.is_empty() => {}
             Leave::NotApproved => {
-                self.stop_deletion_at(side.at, "another list of deletions was approved");
+                self.stop_deletion_at(
+                    side.at,
+                    &format!(
+                        "the approval is for another list; the hash of what is due here is {hash}"
+                    ),
+                );
             }
         }
         (leave, hash)

@@ -8,7 +8,7 @@ use tracing::info;
 
 use super::{Run, Side};
 use crate::certificate::{self, DeletionCertificate, DiscardClaim, Refusal, Witness};
-use crate::journal::Holds;
+use crate::journal::{Holds, leased};
 use crate::name::{BackupName, Class, Namespace};
 use crate::service::{Service, ServiceError, decided_anew};
 
@@ -129,6 +129,8 @@ impl<S: Service> Run<'_, '_, S> {
             return Ok(Err(Refusal::BeingRestored));
         }
         let held = &side.target.retention.hold;
+        let (now, latest) = (self.clock.now(), self.clock.latest());
+        let lease = leased(self.lease.as_deref(), now, latest).await;
         let certified = certificate::certify_discard(&DiscardClaim {
             named: name.namespace().as_str(),
             candidate: &candidate,
@@ -136,7 +138,7 @@ impl<S: Service> Run<'_, '_, S> {
             prefix: side.target.prefix.as_str(),
             selects: &|source| self.world.plan.source.selectors.selects(source),
             held: &|name| held.contains(name),
-            lease: self.leased(),
+            lease,
             listing: inventory.complete(),
             now: self.clock.now(),
         });
@@ -151,13 +153,6 @@ impl<S: Service> Run<'_, '_, S> {
 
     async fn lives(&self, name: &BackupName) -> Result<bool, ServiceError> {
         Ok(self.world.source.metadata(name.source()).await?.is_some())
-    }
-
-    fn leased(&self) -> certificate::Lease {
-        match &self.lease {
-            Some(lease) => certificate::Lease::Until(lease.until()),
-            None => certificate::Lease::NoJournal,
-        }
     }
 
     async fn witness(

@@ -190,6 +190,15 @@ fn verified_table(verified: &[Verified]) -> Table {
 fn write_pruning(out: &mut impl Write, report: &Report) -> io::Result<()> {
     for target in &report.targets {
         let pruning = target.pruning;
+        let tense = if report.dry_run { "is" } else { "was" };
+        if let Some(why) = &target.undecided {
+            writeln!(
+                out,
+                "  {}: not decided which backups are due, because {why}; nothing {tense} deleted",
+                target.target
+            )?;
+            continue;
+        }
         writeln!(
             out,
             "  {}: {} backups stood, {} due, {} deleted; {} sources keep all of theirs; {} names are no backups",
@@ -201,10 +210,9 @@ fn write_pruning(out: &mut impl Write, report: &Report) -> io::Result<()> {
             pruning.strays
         )?;
         if let Some(why) = &target.deletion_stopped {
-            let tense = if report.dry_run { "is" } else { "was" };
             writeln!(out, "  {}: nothing {tense} deleted: {why}", target.target)?;
         }
-        if let (true, Some(hash)) = (report.dry_run, &target.deletion_plan) {
+        if let (true, Some(hash)) = (report.dry_run && pruning.due > 0, &target.deletion_plan) {
             writeln!(
                 out,
                 "  {}: hash {hash}; `lifeboat prune --plan {} --approve {hash}` deletes exactly what is due here, or nothing",

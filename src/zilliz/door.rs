@@ -223,16 +223,20 @@ impl Lifeboat {
         Ok(found)
     }
 
+    /// The plans of clusters that are meant where all are that nobody named.
+    pub(crate) fn clusters_meant(&self, request: &Request) -> Vec<&ClusterPlan> {
+        let plans = self.settings.clusters.iter();
+        plans.filter(|plan| is_meant(request, &plan.name)).collect()
+    }
+
     /// Asks the control plane of every plan that is meant, all at once.
     pub(crate) async fn check_clusters(
         &self,
         request: &Request,
         time_left: Duration,
     ) -> Vec<Finding> {
-        let plans = self.settings.clusters.iter();
-        let plans = plans.filter(|plan| is_meant(request, &plan.name));
         let journal = self.cluster_journal();
-        let looks = plans.map(|plan| {
+        let looks = self.clusters_meant(request).into_iter().map(|plan| {
             let (client, prices) = (self.client(plan), &self.settings.prices.zilliz);
             let plans = &self.settings.clusters;
             let look = look_at(plan, plans, client, journal.as_ref(), prices);

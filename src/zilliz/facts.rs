@@ -4,7 +4,6 @@
 
 use std::sync::{Mutex, OnceLock, PoisonError};
 
-use jiff::Timestamp;
 use tracing::warn;
 
 use super::journaled::Journaled;
@@ -19,12 +18,12 @@ pub(super) enum Facts<'a> {
     Tier(&'a Record<'a>),
 }
 
-impl Facts<'_> {
-    /// Whether nobody else may be at work now.
-    pub(super) fn is_ours(self, now: Timestamp) -> bool {
+impl<'a> Facts<'a> {
+    /// The plan's lease, if there is one.
+    pub(super) fn lease(self) -> Option<&'a Lease> {
         match self {
-            Self::Run(journaled) => journaled.is_ours(now),
-            Self::Tier(record) => record.lease.is_ours(now),
+            Self::Run(journaled) => journaled.lease.as_deref(),
+            Self::Tier(record) => Some(record.lease),
         }
     }
 

@@ -71,11 +71,6 @@ impl Journaled {
         Ok(())
     }
 
-    /// Whether nobody else may be at work now. Without a journal nobody can tell.
-    pub(super) fn is_ours(&self, now: Timestamp) -> bool {
-        self.lease.as_ref().is_none_or(|lease| lease.is_ours(now))
-    }
-
     /// What this run is of: what its first invocation wrote down. `None` when that died before it wrote anything.
     pub(super) async fn wished(&self, of: ByHand, resumes: bool) -> Option<ByHand> {
         if let Some(wished) = &self.pasts.wished {

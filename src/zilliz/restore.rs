@@ -49,7 +49,7 @@ use super::client::Client;
 use super::timing::services_time;
 use super::transport::Transport;
 use crate::clock::Clock;
-use crate::journal::{JobLine, renew, renew_hold};
+use crate::journal::{JobLine, is_alone, renew, renew_hold};
 use crate::plan::ClusterPlan;
 use crate::report::Size;
 use crate::restore::{How, Kept};
@@ -130,7 +130,7 @@ pub async fn restore<T: Transport, V: Vault>(
         restore.journaled = journaled;
         let is_open = match opened {
             Opened::Yes => {
-                let renewals = renew(restore.journaled.lease.clone(), world.clock.clone());
+                let renewals = renew(restore.journaled.lease.clone(), || world.client.latest());
                 tokio::select! {
                     biased;
                     () = restore.work().boxed_local() => {}
@@ -498,7 +498,7 @@ impl<T: Transport, V: Vault> Restore<'_, '_, T, V> {
     }
 
     /// Whether a request may be sent now: there must be time for its answer, and for the password that comes with it.
-    fn may_send(&self) -> Result<(), String> {
+    async fn may_send(&self) -> Result<(), String> {
         if self.stopped.get() || self.world.stop.notified().now_or_never().is_some() {
             self.stopped.set(true);
             return Err("interrupted before it was begun".to_owned());
@@ -506,7 +506,8 @@ impl<T: Transport, V: Vault> Restore<'_, '_, T, V> {
         if Instant::now() + ROOM_FOR_A_REQUEST > self.ends {
             return Err("time ran out before it was begun".to_owned());
         }
-        if !self.journaled.is_ours(self.world.clock.now()) {
+        let (local, service) = (self.world.clock.now(), self.world.client.now());
+        if !is_alone(self.journaled.lease.as_deref(), local, service).await {
             return Err("another invocation has this restore now".to_owned());
         }
         Ok(())

@@ -98,7 +98,7 @@ pub async fn run<T: Transport>(
     let work = async {
         let mut journaled = Journaled::default();
         if run.open(&mut journaled).await {
-            let renewals = renew(journaled.lease.clone(), world.clock.clone());
+            let renewals = renew(journaled.lease.clone(), || world.client.latest());
             tokio::select! {
                 biased;
                 () = run.work(&journaled).boxed_local() => {}

@@ -171,3 +171,36 @@ def test_a_check_asks_every_region_from_every_door(
     (found,) = [found for found in bad.report["findings"] if found["verdict"] == "bad"]
     assert bad.code == 1 and BACKUP in found["about"]
     assert "write" not in emulator.summary() and "start_copy" not in emulator.summary()
+
+
+@pytest.mark.parametrize("door", [("check", "--online", "--json"), ("invoke", "CHECK.json", "--json")])
+def test_a_check_looks_at_the_journal_from_every_door(
+    emulator: Emulator, lifeboat: Lifeboat, tmp_path: Path, door: tuple[str, ...]
+) -> None:
+    event = tmp_path / "check.json"
+    event.write_text('{"action": "check"}', encoding="utf-8")
+    arguments = [str(event) if word == "CHECK.json" else word for word in door]
+    emulator.write("acme-docs")
+    journal, plain = tmp_path / "journal", tmp_path / "plain"
+    plain.write_text("somebody's", encoding="utf-8")
+    nowhere = {"AWS_ENDPOINT_URL": "http://127.0.0.1:9", "AWS_ACCESS_KEY_ID": "A", "AWS_SECRET_ACCESS_KEY": "S"}
+
+    new = lifeboat(*arguments, LIFEBOAT_JOURNAL=f"file://{journal}")
+    assert new.code == 0 and not journal.exists(), new
+    lifeboat.environment["LIFEBOAT_JOURNAL"] = f"file://{journal}"
+    assert lifeboat.backup().code == 0
+    good = lifeboat(*arguments)
+    (found, _) = [found for found in good.report["findings"] if found["about"] == f"journal file://{journal}"]
+    assert good.code == 0 and found["verdict"] == "good", good
+
+    lease = journal / "leases" / "default.json"
+    lease.write_text("not JSON", encoding="utf-8")
+    for says, changes in (
+        (str(lease), {}),
+        (str(plain), {"LIFEBOAT_JOURNAL": f"file://{plain}"}),
+        ("s3://no-such-bucket/x", {"LIFEBOAT_JOURNAL": "s3://no-such-bucket/x?region=eu-west-1", **nowhere}),
+    ):
+        ended = lifeboat(*arguments, **changes)
+        (found,) = [found for found in ended.report["findings"] if found["verdict"] == "bad"]
+        assert ended.code == 1 and "journal" in found["about"] and says in found["message"], ended
+    assert lease.read_text(encoding="utf-8") == "not JSON"

@@ -1,9 +1,15 @@
 //! What a person decides: the brake and its approval, backups made by hand, and several targets of one plan.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use lifeboat::event::{Action, Request};
+use lifeboat::journal::Journal;
 use lifeboat::report::{Outcome, Report};
+use lifeboat::terminal;
+use object_store::memory::InMemory;
+use object_store::path::Path;
+use object_store::{ObjectStore, ObjectStoreExt};
 use serde_json::json;
 
 use crate::world::{OTHER_TARGET, SOURCE, TARGET, World};
@@ -70,6 +76,115 @@ async fn a_list_out_of_proportion_deletes_nothing_until_exactly_it_is_approved()
         (vec!["not_approved"], 0),
         "an approval is used up with its list"
     );
+}
+
+/// An approval is for one target's list. That the other target waits for its own is told, and is no failure.
+#[tokio::test(start_paused = true)]
+async fn an_approval_for_one_target_deletes_there_and_says_of_the_other_what_it_waits_for() {
+    let mut world = World::new(1, &[("RETENTION_DAYS", "30")]);
+    let mut second = world.plan.targets[0].clone();
+    second.name = "second".into();
+    second.region = OTHER_TARGET.into();
+    world.plan.targets.push(second);
+    for index in 0..3 {
+        world.write_rows(SOURCE, &format!("acme-{index}"), 0..5);
+    }
+    for day in 2..=12 {
+        world.night(&format!("2026-01-{day:02}T02:00:00Z")).await;
+    }
+    for target in &mut world.plan.targets {
+        target.retention.days = std::num::NonZeroU32::new(1);
+    }
+    let shown = prune(&world, true, None).await;
+    let hash = |at: usize| {
+        shown.targets[at]
+            .deletion_plan
+            .as_ref()
+            .unwrap()
+            .to_string()
+    };
+    for (at, other) in [(0, 1), (1, 0)] {
+        let report = prune(&world, false, Some(hash(at))).await;
+        assert_eq!(
+            (report.outcome, errors(&report)),
+            (Outcome::Succeeded, vec![]),
+            "{report:#?}"
+        );
+        let (here, there) = (&report.targets[at], &report.targets[other]);
+        assert_eq!((here.pruning.deleted, &here.deletion_stopped), (24, &None));
+        assert_eq!((there.pruning.deleted, there.undecided.as_ref()), (0, None));
+        let told = (at == 0).then(|| {
+            format!(
+                "the approval is for another list; the hash of what is due here is {}",
+                hash(1)
+            )
+        });
+        assert_eq!(
+            (there.pruning.due, &there.deletion_stopped),
+            (if at == 0 { 24 } else { 0 }, &told),
+            "what is not due waits for nothing"
+        );
+    }
+}
+
+/// What a person reads of a report.
+fn as_text(report: &Report) -> String {
+    let mut text = Vec::new();
+    terminal::write_report(&mut text, report).unwrap();
+    String::from_utf8(text).unwrap()
+}
+
+/// The hash of an empty list would approve nothing; and none due is not what was found.
+#[tokio::test(start_paused = true)]
+async fn where_nothing_could_be_decided_no_list_has_a_hash_and_the_report_says_why() {
+    for (object, dry_run, error, why) in [
+        (
+            "holds/r.json",
+            true,
+            "journal_unreadable",
+            "what is being restored could not be read",
+        ),
+        (
+            "holds/r.json",
+            false,
+            "journal_unreadable",
+            "what is being restored could not be read",
+        ),
+        (
+            "leases/default.json",
+            false,
+            "lease_corrupt",
+            "the journal can't be used",
+        ),
+    ] {
+        let mut world = a_policy_cut_by_mistake().await;
+        let objects = Arc::new(InMemory::new());
+        let store: Arc<dyn ObjectStore> = objects.clone();
+        world.journal = Some(Journal::on(store, Path::from("lifeboat")));
+        let path = Path::from(format!("lifeboat/{object}"));
+        objects.put(&path, "not JSON".into()).await.unwrap();
+        for approve in [None, Some("0123456789abcdef".to_owned())] {
+            if dry_run && approve.is_some() {
+                continue;
+            }
+            let report = prune(&world, dry_run, approve).await;
+            assert_eq!(errors(&report), [error], "{report:#?}");
+            let target = &report.targets[0];
+            assert_eq!(target.deletion_plan, None, "{object}");
+            let json = serde_json::to_value(&report).unwrap();
+            assert_eq!(json["targets"][0]["undecided"], why, "{object}");
+            let text = as_text(&report);
+            assert!(
+                text.contains(&format!("not decided which backups are due, because {why}")),
+                "{text}"
+            );
+            assert!(!text.contains(" 0 due") && !text.contains("hash"), "{text}");
+        }
+        objects.delete(&path).await.unwrap();
+        let report = prune(&world, true, None).await;
+        assert_eq!(report.targets[0].undecided, None);
+        assert!(as_text(&report).contains("55 due"), "{}", as_text(&report));
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -31,5 +31,6 @@ mod skipping;
 mod staying_open;
 mod stories;
 mod testimony;
+mod two_clocks;
 mod verifying;
 mod world;

@@ -1,5 +1,7 @@
 //! What `lifeboat check --online` finds before the first night.
 
+mod journals;
+
 use jiff::SignedDuration;
 use lifeboat::preflight::{Finding, Verdict, look_at};
 use serde_json::json;

@@ -52,7 +52,8 @@ STAND_INS = {
         }""",
     "verify.rs": """use serde::{Deserialize, Serialize};
         #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)] pub struct Milestone {}""",
-    "service.rs": "pub type Region = String;",
+    "service.rs": """pub type Region = String;
+        #[derive(Clone, Copy)] pub struct Metadata { pub created_at: jiff::Timestamp, pub updated_at: jiff::Timestamp }""",
     "zilliz.rs": """pub mod notes { use serde::{Deserialize, Serialize};
         #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)] pub enum Note { Meant } }
         pub mod restore { use serde::{Deserialize, Serialize};

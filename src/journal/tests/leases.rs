@@ -243,6 +243,9 @@ async fn what_is_not_a_lease_is_named_and_never_overwritten() {
             .unwrap_err();
         let said = refused.to_string();
         assert_eq!(refused.word(), "lease_corrupt");
+        let journal = bucket.journal();
+        assert_eq!(journal.look_at_lease("nightly").await, Err(refused));
+        assert_eq!(journal.look_at_lease("weekly").await, Ok(()));
         assert!(
             said.contains(fault)
                 && said.contains("leases/nightly.json")

@@ -7,6 +7,7 @@ use tracing::{info, warn};
 
 use super::{FIRST_LOOK, Hand, LONGEST_WAIT};
 use crate::budget::OverBudget;
+use crate::journal::is_alone;
 use crate::service::Pace;
 use crate::zilliz::client::ZillizError;
 use crate::zilliz::copies::LISTED_WITHIN;
@@ -119,9 +120,13 @@ impl<T: Transport> Hand<'_, T> {
         }
     }
 
+    async fn is_alone(&self) -> bool {
+        is_alone(self.facts.lease(), self.clock.now(), self.client.now()).await
+    }
+
     /// Writes down what is about to be asked for, and asks for it, once.
     async fn send(&self, listed: &[Backup]) -> Sent {
-        if !self.facts.is_ours(self.clock.now()) {
+        if !self.is_alone().await {
             let message = "another invocation has the plan's lease now, so no backup was asked for";
             return Sent::Answered(Asked::Failed("lease_lost", message.into()));
         }
@@ -140,7 +145,7 @@ impl<T: Transport> Hand<'_, T> {
                 ),
             ));
         }
-        if !self.facts.is_ours(self.clock.now()) {
+        if !self.is_alone().await {
             let message = "the plan's lease ran out while the journal was written, so no backup was asked for";
             return Sent::Answered(Asked::Failed("lease_lost", message.into()));
         }

@@ -115,7 +115,7 @@ impl<T: Transport, V: Vault> Restore<'_, '_, T, V> {
         let mut pace = pace();
         let mut requests = 0;
         loop {
-            self.may_send().map_err(Asked::Waits)?;
+            self.may_send().await.map_err(Asked::Waits)?;
             if let Some(fault) = self.journaled.fault() {
                 let message = format!(
                     "not asked for, because the journal could not be written, and nothing else would tell whether it was: {fault}; correct LIFEBOAT_JOURNAL, or unset it to go without"

@@ -148,11 +148,6 @@ impl Journaled {
         earlier.find(|known| is_same(known, line) && is_told_again(known))
     }
 
-    /// Whether nobody else may be at it now. Without a journal nobody can tell.
-    pub(super) fn is_ours(&self, now: Timestamp) -> bool {
-        self.lease.as_ref().is_none_or(|lease| lease.is_ours(now))
-    }
-
     /// What keeps facts from being written down.
     pub(super) fn fault(&self) -> Option<&JournalError> {
         self.fault.get()

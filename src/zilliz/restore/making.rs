@@ -129,7 +129,7 @@ impl<T: Transport, V: Vault> Restore<'_, '_, T, V> {
             {
                 return asked;
             }
-            if let Err(asked) = self.may_ask(wanted, requests) {
+            if let Err(asked) = self.may_ask(wanted, requests).await {
                 return asked;
             }
             requests += 1;
@@ -195,7 +195,7 @@ impl<T: Transport, V: Vault> Restore<'_, '_, T, V> {
     }
 
     /// Whether one more request may be sent now.
-    fn may_ask(&self, wanted: &Wanted<'_>, requests: u32) -> Result<(), Asked> {
+    async fn may_ask(&self, wanted: &Wanted<'_>, requests: u32) -> Result<(), Asked> {
         if self.how == How::OneMoreLook && *wanted.place == Place::Terminal {
             return Err(Asked::Failed("abandoned", "the terminal that was to show the password has gone, and nothing was begun; give its command again".into()));
         }
@@ -205,7 +205,7 @@ impl<T: Transport, V: Vault> Restore<'_, '_, T, V> {
             );
             return Err(Asked::Failed("no_cluster", message));
         }
-        self.may_send().map_err(Asked::Waits)
+        self.may_send().await.map_err(Asked::Waits)
     }
 
     /// Writes down what is about to be asked for, asks for it once, and brings the password to its place.

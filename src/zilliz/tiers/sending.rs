@@ -9,8 +9,7 @@ use tokio::time::timeout;
 use super::certified::{Circumstances, Deletable, Place, Seen, certify};
 use super::decide::copies_of;
 use super::deleting::{Due, Looked, place};
-use crate::certificate::Lease as Leased;
-use crate::journal::{Journal, JournalError, Lease, Owned, Tier, TierState};
+use crate::journal::{Journal, JournalError, Lease, Owned, Tier, TierState, leased};
 use crate::plan::Tiers;
 use crate::service::Region;
 use crate::zilliz::client::ZillizError;
@@ -108,7 +107,7 @@ impl<T: Transport> Run<'_, '_, T> {
             zone: &plan.zone,
             is_of_the_plan: self.has(looked.cluster, place.region),
             being_restored: holds.map(|holds| holds.holder_anywhere(id).is_some()),
-            lease: Leased::Until(lease.until()),
+            lease: leased(Some(lease), now, self.world.client.latest()).await,
             listing: &looked.complete,
             now: self.world.clock.now(),
         };
