@@ -65,6 +65,7 @@ mod cases;
 mod connected;
 #[cfg(feature = "terminal")]
 pub mod demo;
+mod held_in_vain;
 mod resuming;
 #[cfg(feature = "terminal")]
 pub mod terminal;

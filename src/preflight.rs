@@ -12,10 +12,12 @@ use futures_util::future::{join, join_all};
 use serde::Serialize;
 
 use crate::clock::Clock;
+use crate::held_in_vain::held_in_vain;
 use crate::listing::list_prefixes;
 use crate::name::{BackupName, Class, Namespace};
 use crate::plan::{Plan, Source, Target};
 use crate::price::TurbopufferPrices;
+use crate::prune::Inventory;
 use crate::service::{Metadata, Service, ServiceError};
 use crate::slot::Slot;
 
@@ -228,8 +230,32 @@ async fn look_at_target<S: Service>(
         .filter_map(|name| Namespace::parse(name))
         .collect();
     read_one(&mut findings, service, names.iter(), clock).await;
+    look_for_the_held(&mut findings, plan, target, service).await;
     findings.add(Verdict::Note, "whether the key may write, seal and delete can't be tried without writing; the first backup shows it".into());
     findings.all
+}
+
+/// Whether every name in `hold` keeps what it names.
+async fn look_for_the_held<S: Service>(
+    findings: &mut Findings,
+    plan: &Plan,
+    target: &Target,
+    service: &S,
+) {
+    let hold = &target.retention.hold;
+    if hold.is_empty() {
+        return;
+    }
+    let prefixes = plan.backup_prefixes(target, &[Class::Scheduled]);
+    match list_prefixes(service, &prefixes).await {
+        Ok(listing) => {
+            let standing = Inventory::of(plan, target, listing);
+            for message in held_in_vain(hold, &standing) {
+                findings.add(Verdict::Bad, message);
+            }
+        }
+        Err(error) => findings.add(Verdict::Bad, error.to_string()),
+    }
 }
 
 /// Whether metadata can be read, of the first of the names that still exists, and whether the clocks agree.

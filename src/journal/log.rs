@@ -360,7 +360,8 @@ impl Journal {
         plan: &str,
         wanted: impl Fn(&RunKey) -> bool,
     ) -> Result<Option<RunRecord>, JournalError> {
-        for (key, _) in self.filed(plan).await? {
+        let (filed, _) = self.filed(plan).await?;
+        for (key, _) in filed {
             if !wanted(&key) {
                 continue;
             }

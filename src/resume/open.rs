@@ -55,12 +55,12 @@ fn lines_of(entries: &[Entry], plan: &Plan, key: &RunKey) -> Vec<JobLine> {
 /// How far a job is of which nobody wrote down an end.
 fn begun(past: &Past, line: JobLine) -> JobLine {
     let started_at = past.before.as_ref().map(|before| before.looked_at);
-    let compared = past.compared.as_ref().map(|up_to| up_to.rows);
-    let compares = compared.is_some() || past.found_equal;
+    let rows = past.compared.as_ref().map(|up_to| up_to.rows);
+    let compares = rows.is_some() || past.found_equal;
     JobLine {
         state: if compares { COMPARING } else { COPYING }.to_owned(),
         started_at,
-        progress: compared.map(|rows| format!("{rows} rows compared")),
+        progress: rows.map(|rows| format!("{rows} rows compared")),
         ..line
     }
 }

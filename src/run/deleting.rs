@@ -33,6 +33,7 @@ use super::{Run, Step};
 use crate::approval::{DueList, Leave, PlanHash};
 use crate::coverage;
 use crate::event::Action;
+use crate::held_in_vain::held_in_vain;
 use crate::name::{BackupName, Class, Namespace};
 use crate::plan::Target;
 use crate::prune::{DueOfSource, Inventory, Mode, Pruning};
@@ -162,10 +163,25 @@ impl<'w, S: Service> Run<'_, 'w, S> {
         let inventory = side.inventory.as_ref()?;
         let due = self.decide(side, inventory, live, mode).await?;
         let (leave, hash) = self.judge(side, &due);
-        if leave == Leave::Delete && mode == Mode::Delete && self.clock.agrees() {
+        let holds_are_known = self.holds_are_known(side, inventory);
+        if leave == Leave::Delete && holds_are_known && mode == Mode::Delete && self.clock.agrees()
+        {
             self.delete(side, inventory, live, &due).await;
         }
         Some((leave, hash))
+    }
+
+    /// Whether every name in `hold` keeps what it names. Of one that keeps nothing nobody knows which backup it meant.
+    fn holds_are_known(&mut self, side: &Side<'_, S>, inventory: &Inventory) -> bool {
+        let in_vain = held_in_vain(&side.target.retention.hold, inventory);
+        if in_vain.is_empty() {
+            return true;
+        }
+        self.stop_deletion_at(side.at, "what `hold` names is not known");
+        for message in in_vain {
+            self.report.fail_target(side.at, "hold_unknown", message);
+        }
+        false
     }
 
     /// Sources that a run would not copy, because they did not change. One that can't be asked would be copied.

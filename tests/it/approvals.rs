@@ -42,6 +42,39 @@ fn errors(report: &Report) -> Vec<&str> {
     failures.map(|failure| failure.error).collect()
 }
 
+/// Which backup it was to keep, nobody knows: it may be any that is due.
+#[tokio::test(start_paused = true)]
+async fn a_mistyped_hold_stops_deletion_and_the_nearest_name_is_told() {
+    let mut world = World::new(1, &[("RETENTION_DAYS", "1")]);
+    world.write_rows(SOURCE, "acme-orders", 0..5);
+    for day in 2..=5 {
+        world.night(&format!("2026-01-{day:02}T02:00:00Z")).await;
+    }
+    let oldest = world.standing(TARGET).into_keys().next().unwrap();
+    let mistyped = oldest.replace("orders", "ordesr");
+    world.plan.targets[0]
+        .retention
+        .hold
+        .insert(mistyped.clone());
+    let report = world.night("2026-01-06T02:00:00Z").await;
+    assert_eq!(
+        (errors(&report), report.jobs.sealed, report.pruning.deleted),
+        (vec!["hold_unknown"], 1, 0),
+        "{report:#?}"
+    );
+    let message = &report.failures.shown[0].message;
+    assert!(
+        message.contains(&format!("`{mistyped}`")) && message.contains(&format!("`{oldest}`")),
+        "{message}"
+    );
+    assert!(world.standing(TARGET).contains_key(&oldest));
+
+    world.plan.targets[0].retention.hold = [oldest.clone()].into();
+    let report = world.night("2026-01-07T02:00:00Z").await;
+    assert!(report.pruning.deleted > 0, "{report:#?}");
+    assert!(world.standing(TARGET).contains_key(&oldest));
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_list_out_of_proportion_deletes_nothing_until_exactly_it_is_approved() {
     let world = a_policy_cut_by_mistake().await;

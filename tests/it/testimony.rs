@@ -83,8 +83,8 @@ async fn what_was_changed_after_it_was_sealed_is_not_handed_over() {
         assert_eq!(report.outcome, Outcome::Failed, "{report:#?}");
         let line = &report.restored.shown[0];
         assert_eq!((line.state, line.rows), (RestoreState::Differs, 27));
-        let (word, message) = failures(&report)[0];
-        assert_eq!(word, "changed_since_sealed");
+        let (error, message) = failures(&report)[0];
+        assert_eq!(error, "changed_since_sealed");
         for part in [
             "30 rows",
             "27",
@@ -278,8 +278,8 @@ async fn what_its_own_run_found_incomplete_comes_back_with_that_said() {
             let line = &report.restored.shown[0];
             assert_eq!((line.state, line.verified), (state, false), "{report:#?}");
             assert_eq!(report.outcome, Outcome::Failed);
-            let (word, message) = failures(&report)[0];
-            assert_eq!(word, "known_bad");
+            let (error, message) = failures(&report)[0];
+            assert_eq!(error, "known_bad");
             assert!(
                 message.contains(&name) && message.contains("unchanged meanwhile, has 50"),
                 "{message}"

@@ -48,10 +48,10 @@ async fn a_source_that_never_had_a_backup_makes_a_restore_of_all_partial() {
             assert_eq!(report.outcome, Outcome::Failed, "{which}: {report:#?}");
             let counts = report.counts;
             assert_eq!((counts.planned + counts.restored, counts.missing), (2, 1));
-            let [(source, word, message)] = failed(&report)[..] else {
+            let [(source, error, message)] = failed(&report)[..] else {
                 panic!("{report:#?}")
             };
-            assert_eq!((source, word), ("acme-sick", "no_backup"));
+            assert_eq!((source, error), ("acme-sick", "no_backup"));
             assert!(
                 message.contains("2026-01-05T02:00:00Z"),
                 "the run says why: {message}"
@@ -79,10 +79,10 @@ async fn backups_that_the_last_run_sealed_and_that_are_gone_are_missed() {
     }
     world.delete(SOURCE, "acme-users");
     let report = world.restore(&all()).await;
-    let [(source, word, message)] = failed(&report)[..] else {
+    let [(source, error, message)] = failed(&report)[..] else {
         panic!("{report:#?}")
     };
-    assert_eq!((source, word), ("acme-users", "no_backup"));
+    assert_eq!((source, error), ("acme-users", "no_backup"));
     assert!(message.contains("deleted since"), "{message}");
     assert_eq!(report.counts.restored, 1);
 }
@@ -98,10 +98,10 @@ async fn what_lives_and_has_no_backup_is_missed_though_no_run_knows_it() {
         world.write_rows(SOURCE, "acme-new", 0..7);
         world.write_rows(SOURCE, "others", 0..7);
         let report = world.restore(&all()).await;
-        let [(source, word, message)] = failed(&report)[..] else {
+        let [(source, error, message)] = failed(&report)[..] else {
             panic!("{report:#?}")
         };
-        assert_eq!((source, word), ("acme-new", "no_backup"));
+        assert_eq!((source, error), ("acme-new", "no_backup"));
         assert!(message.contains(SOURCE), "{message}");
         assert_eq!(report.counts.restored, 2);
     }
@@ -199,10 +199,10 @@ async fn whoever_gives_a_backups_name_is_told_what_to_ask_for() {
     for class in ["", "manual-"] {
         let name = format!("{class}backup-acme-docs-1767405600");
         let report = world.restore(&named(&[&name])).await;
-        let [(source, word, message)] = failed(&report)[..] else {
+        let [(source, error, message)] = failed(&report)[..] else {
             panic!("{report:#?}")
         };
-        assert_eq!((source, word), (name.as_str(), "no_backup"));
+        assert_eq!((source, error), (name.as_str(), "no_backup"));
         assert!(
             message.contains("lifeboat restore acme-docs --at 2026-01-03T02:00:00Z"),
             "{message}"
