@@ -125,6 +125,7 @@ async fn invoke(world: &World, run: (u64, Start, Option<FaultyStore>)) -> Ended 
         invocation,
         journal: journal.as_ref(),
         skew: start.skew,
+        requests: Arc::default(),
     };
     let run = world.run_in(&process, start.request.clone(), start.time_left);
     let killed = async {
