@@ -38,7 +38,8 @@ impl Given<'_> {
 
 impl Lifeboat {
     /// Goes on with all that is open, one after the other. Idle, it asks the journal three questions, and two more if
-    /// there are plans of Zilliz Cloud.
+    /// there are plans of Zilliz Cloud: each kind has a folder of its own, so that none can meet another's lease or log, and
+    /// a single listing over all of them would page through every history there is.
     pub(crate) async fn resume(
         &self,
         request: &Request,

@@ -1,9 +1,10 @@
 //! What an estimate foretells, against what the nights then do.
 
+use std::ops::Range;
+
 use jiff::{SignedDuration, Timestamp};
-use lifeboat::estimate::{NIGHTS, PlanEstimate, estimate};
+use lifeboat::estimate::{Month, NIGHTS, PlanEstimate, estimate};
 use lifeboat::price::Prices;
-use lifeboat::report::Report;
 use lifeboat::service::Patient;
 use lifeboat::slot::Slot;
 use serde_json::json;
@@ -13,9 +14,13 @@ use crate::world::{SOURCE, TARGET, World};
 
 const DAY: SignedDuration = SignedDuration::from_hours(24);
 
+/// What things cost in these tests.
+const PRICES: &str = "as_of = \"2026-11-20\"\n[turbopuffer]\n\
+    copied_gb = \"1.00\"\nreturned_gb = \"0.50\"\nstored_gb_month = \"2.00\"";
+
 async fn foretold(world: &World, tonight: Timestamp) -> PlanEstimate {
     let patient = |region| Patient::new(world.region(region), world.plan.concurrency);
-    let prices = Prices::built_in().unwrap();
+    let prices = Prices::parse(PRICES).unwrap();
     let slot = Slot::of(tonight).unwrap();
     let (source, targets) = (patient(SOURCE), [patient(TARGET)]);
     estimate(&world.plan, &source, &targets, &prices, slot)
@@ -23,23 +28,14 @@ async fn foretold(world: &World, tonight: Timestamp) -> PlanEstimate {
         .unwrap()
 }
 
-/// One day: a value changes in one of the sources, and everything is backed up.
-async fn day(world: &World, slot: Timestamp) -> Report {
-    world
-        .sleep_until(slot - SignedDuration::from_hours(1))
-        .await;
-    world.call(
-        lifeboat_emulator::Method::Post,
-        SOURCE,
-        "/v2/namespaces/acme-users",
-        &json!({"patch_rows": [{"id": 7, "title": "another"}]}),
-    );
-    world.sleep_until(slot).await;
-    world.back_up(slot).await
+fn night(number: u64) -> Timestamp {
+    let first: Timestamp = NIGHT.parse().unwrap();
+    first + DAY * i32::try_from(number).unwrap()
 }
 
-fn stands(world: &World) -> u64 {
-    let standing = world.standing(TARGET);
+/// Bytes that stand in a region.
+fn stands(world: &World, region: &str) -> u64 {
+    let standing = world.standing(region);
     let bytes = standing
         .values()
         .map(|shown| shown["approx_logical_bytes"].as_u64().unwrap());
@@ -50,81 +46,6 @@ fn within_a_tenth(foretold: u64, came: u64, what: &str) {
     assert!(
         foretold.abs_diff(came) * 10 <= came,
         "{what}: foretold {foretold}, came {came}"
-    );
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_month_comes_as_it_was_foretold() {
-    for variables in [
-        &[("RETENTION_DAYS", "7")][..],
-        &[("RETENTION_DAYS", "7"), ("MAX_AGE_DAYS", "10")],
-        &[("RETENTION_DAYS", "0")],
-    ] {
-        let world = two_sources(variables);
-        world.write_rows(SOURCE, "acme-images", 0..400);
-        let mut slot: Timestamp = NIGHT.parse().unwrap();
-        for _ in 0..12 {
-            day(&world, slot).await;
-            slot += DAY;
-        }
-        let told = foretold(&world, slot).await.targets.remove(0);
-        assert!(told.month.total.is_some());
-        let (mut copies, mut written, mut stored) = (0, 0, 0);
-        for _ in 0..NIGHTS {
-            let report = day(&world, slot).await;
-            copies += report.jobs.sealed;
-            written += report.copied.bytes_written;
-            stored += stands(&world);
-            slot += DAY;
-        }
-        within_a_tenth(told.month.copies, copies, "copies");
-        // The emulator bills half of what a copy writes, which is the upper price; batches might halve it once more.
-        within_a_tenth(told.month.copied_bytes, 2 * written, "bytes copied");
-        within_a_tenth(
-            told.month.stored_bytes,
-            stored / u64::from(NIGHTS),
-            "bytes kept",
-        );
-        assert_eq!(told.month.sent_bytes, told.month.copied_bytes);
-    }
-}
-
-/// Twenty sources, of which each changes on one of twenty days and grows by then.
-#[tokio::test(start_paused = true)]
-async fn growth_and_churn_are_foretold_from_the_last_weeks() {
-    let world = two_sources(&[("RETENTION_DAYS", "21"), ("MAX_AGE_DAYS", "15")]);
-    for source in 0..20 {
-        world.write_rows(SOURCE, &format!("acme-s{source:02}"), 0..300);
-    }
-    let first: Timestamp = NIGHT.parse().unwrap();
-    let night = |number: u64| first + DAY * i32::try_from(number).unwrap();
-    let day = async |number: u64| {
-        let source = format!("acme-s{:02}", (number * 7) % 20);
-        let rows = 300 + number * 10..310 + number * 10;
-        world
-            .sleep_until(night(number) - SignedDuration::from_hours(1))
-            .await;
-        world.write_rows(SOURCE, &source, rows);
-        world.sleep_until(night(number)).await;
-        world.back_up(night(number)).await
-    };
-    for number in 0..40 {
-        day(number).await;
-    }
-    let told = foretold(&world, night(40)).await.targets.remove(0);
-    let (mut copies, mut written, mut stored) = (0, 0, 0);
-    for number in 40..70 {
-        let report = day(number).await;
-        copies += report.jobs.sealed;
-        written += report.copied.bytes_written;
-        stored += stands(&world);
-    }
-    within_a_tenth(told.month.copies, copies, "copies");
-    within_a_tenth(told.month.copied_bytes, 2 * written, "bytes copied");
-    within_a_tenth(
-        told.month.stored_bytes,
-        stored / u64::from(NIGHTS),
-        "bytes kept",
     );
 }
 
@@ -141,70 +62,121 @@ fn billed(world: &World) -> [u128; 3] {
     ["bytes_written", "bytes_returned", "storage_byte_seconds"].map(sum)
 }
 
-/// Thirty nights with growth and skipped copies, at each level of comparing: the money that was foretold is what the
-/// emulator's bill comes to, at the same prices.
+/// What nights came to.
+#[derive(Default)]
+struct Came {
+    copies: u64,
+    written: u64,
+    /// Bytes that stood in the target, added up night by night.
+    stood: u64,
+    /// By the emulator's bill, at the prices of these tests.
+    money: u64,
+}
+
+/// Nights, each an hour after somebody has changed something. Their own rows and the storage of these are on the same bill.
+async fn nights(world: &World, numbers: Range<u64>, change: impl Fn(u64)) -> Came {
+    let mut came = Came::default();
+    let (mut written, mut returned, mut of_sources) = (0, 0, 0);
+    let kept = billed(world)[2];
+    for number in numbers {
+        let an_hour_before = night(number) - SignedDuration::from_hours(1);
+        world.sleep_until(an_hour_before).await;
+        change(number);
+        world.sleep_until(night(number)).await;
+        let before = billed(world);
+        let report = world.back_up(night(number)).await;
+        let after = billed(world);
+        written += after[0] - before[0];
+        returned += after[1] - before[1];
+        of_sources += u128::from(stands(world, SOURCE)) * 86_400;
+        came.copies += report.jobs.sealed;
+        came.written += report.copied.bytes_written;
+        came.stood += stands(world, TARGET);
+    }
+    let stored = (billed(world)[2] - kept).saturating_sub(of_sources);
+    let month = u128::from(NIGHTS) * 86_400;
+    // A copy is billed with half of what it writes, at twice the price.
+    let cost = |bytes: u128, cents: u128| bytes * cents / 100_000;
+    let money = cost(2 * written, 100) + cost(returned, 50) + cost(stored / month, 200);
+    came.money = u64::try_from(money).unwrap();
+    came
+}
+
+/// A month of nights comes to what was foretold before the first of them. Gives what was foretold.
+async fn come_as_foretold(world: &World, from: u64, how: &str, change: impl Fn(u64)) -> Month {
+    let told = foretold(world, night(from)).await.targets.remove(0).month;
+    let came = nights(world, from..from + u64::from(NIGHTS), change).await;
+    within_a_tenth(told.copies, came.copies, &format!("{how}: copies"));
+    // The emulator bills half of what a copy writes, which is the upper price; batches might halve it once more.
+    let copied = &format!("{how}: bytes copied");
+    within_a_tenth(told.copied_bytes, 2 * came.written, copied);
+    let kept = &format!("{how}: bytes kept");
+    within_a_tenth(told.stored_bytes, came.stood / u64::from(NIGHTS), kept);
+    let money = told.total.unwrap().most.0;
+    within_a_tenth(money, came.money, &format!("{how}: money"));
+    told
+}
+
+/// A value changes in one of the sources.
+fn another_title(world: &World) {
+    world.call(
+        lifeboat_emulator::Method::Post,
+        SOURCE,
+        "/v2/namespaces/acme-users",
+        &json!({"patch_rows": [{"id": 7, "title": "another"}]}),
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_month_comes_as_it_was_foretold() {
+    for variables in [
+        &[("RETENTION_DAYS", "7")][..],
+        &[("RETENTION_DAYS", "7"), ("MAX_AGE_DAYS", "10")],
+        &[("RETENTION_DAYS", "0")],
+    ] {
+        let world = two_sources(variables);
+        world.write_rows(SOURCE, "acme-images", 0..400);
+        nights(&world, 0..12, |_| another_title(&world)).await;
+        let how = format!("{variables:?}");
+        let told = come_as_foretold(&world, 12, &how, |_| another_title(&world)).await;
+        assert_eq!(told.sent_bytes, told.copied_bytes);
+    }
+}
+
+/// Twenty sources, of which each changes on one of twenty days and grows by then; the unchanged ones copied, and not.
+#[tokio::test(start_paused = true)]
+async fn growth_and_churn_are_foretold_from_the_last_weeks() {
+    for variables in [
+        &[("RETENTION_DAYS", "21"), ("MAX_AGE_DAYS", "15")][..],
+        &[("RETENTION_DAYS", "21")],
+    ] {
+        let world = two_sources(variables);
+        for source in 0..20 {
+            world.write_rows(SOURCE, &format!("acme-s{source:02}"), 0..300);
+        }
+        let change = |number: u64| {
+            let source = format!("acme-s{:02}", (number * 7) % 20);
+            let rows = 300 + number * 10..310 + number * 10;
+            world.write_rows(SOURCE, &source, rows);
+        };
+        nights(&world, 0..40, change).await;
+        come_as_foretold(&world, 40, &format!("{variables:?}"), change).await;
+    }
+}
+
+/// A source that grows, at each level of comparing.
 #[tokio::test(start_paused = true)]
 async fn the_money_of_a_month_is_what_the_bill_then_comes_to() {
-    let prices = "as_of = \"2026-11-20\"\n[turbopuffer]\n\
-        copied_gb = \"1.00\"\nreturned_gb = \"0.50\"\nstored_gb_month = \"2.00\"";
-    let prices = Prices::parse(prices).unwrap();
-    let month = u128::from(NIGHTS) * 86_400;
     let mut compared = Vec::new();
     for level in ["count", "sample:100", "full"] {
         let world = two_sources(&[("RETENTION_DAYS", "7"), ("VERIFY_LEVEL", level)]);
         world.write_rows(SOURCE, "acme-images", 0..400);
-        let night = |number: u64| {
-            let first: Timestamp = NIGHT.parse().unwrap();
-            first + DAY * i32::try_from(number).unwrap()
-        };
-        // Somebody's own rows and their storage are on the same bill.
-        let of_sources = |world: &World| {
-            let standing = world.standing(SOURCE);
-            let bytes = standing
-                .values()
-                .map(|shown| shown["approx_logical_bytes"].as_u64().unwrap());
-            u128::from(bytes.sum::<u64>())
-        };
-        let day = async |number: u64| {
-            world
-                .sleep_until(night(number) - SignedDuration::from_hours(1))
-                .await;
+        let grow = |number: u64| {
             let rows = 400 + number * 3..403 + number * 3;
             world.write_rows(SOURCE, "acme-images", rows);
-            world.sleep_until(night(number)).await;
-            let before = billed(&world);
-            assert!(world.back_up(night(number)).await.jobs.sealed > 0);
-            let after = billed(&world);
-            (after[0] - before[0], after[1] - before[1])
         };
-        for number in 0..12 {
-            day(number).await;
-        }
-        let patient = |region| Patient::new(world.region(region), world.plan.concurrency);
-        let (source, targets) = (patient(SOURCE), [patient(TARGET)]);
-        let slot = Slot::of(night(12)).unwrap();
-        let told = estimate(&world.plan, &source, &targets, &prices, slot)
-            .await
-            .unwrap();
-        let told = &told.targets[0].month;
-        let kept = billed(&world)[2];
-        let (mut written, mut returned, mut sources) = (0, 0, 0);
-        for number in 12..12 + u64::from(NIGHTS) {
-            let (more_written, more_returned) = day(number).await;
-            written += more_written;
-            returned += more_returned;
-            sources += of_sources(&world) * 86_400;
-        }
-        let stored = billed(&world)[2] - kept - sources;
-        // A copy is billed with half of what it writes, at twice the price.
-        let cost = |bytes: u128, cents: u128| bytes * cents / 100_000;
-        let bill = cost(2 * written, 100) + cost(returned, 50) + cost(stored / month, 200);
-        let total = told.total.unwrap().most;
-        within_a_tenth(
-            total.0,
-            u64::try_from(bill).unwrap(),
-            &format!("{level}: money"),
-        );
+        nights(&world, 0..12, grow).await;
+        let told = come_as_foretold(&world, 12, level, grow).await;
         compared.push(told.compared_bytes);
     }
     assert!(
@@ -216,13 +188,12 @@ async fn the_money_of_a_month_is_what_the_bill_then_comes_to() {
 #[tokio::test(start_paused = true)]
 async fn an_estimate_changes_nothing_and_counts_what_is_lost() {
     let world = two_sources(&[]);
-    let slot: Timestamp = NIGHT.parse().unwrap();
-    day(&world, slot).await;
-    let both = foretold(&world, slot + DAY).await;
+    nights(&world, 0..1, |_| another_title(&world)).await;
+    let both = foretold(&world, night(1)).await;
     assert_eq!((both.sources, both.targets[0].backups), (2, 2));
     let before = (world.standing(TARGET), world.standing(SOURCE));
     world.delete(SOURCE, "acme-orders");
-    let one = foretold(&world, slot + DAY).await;
+    let one = foretold(&world, night(1)).await;
     assert_eq!((one.sources, one.targets[0].backups), (1, 2));
     assert_eq!(one.targets[0].tonight.copies, 1);
     assert!(one.targets[0].month.stored_bytes > 0);

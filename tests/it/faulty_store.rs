@@ -1,7 +1,7 @@
 //! An object store that fails as real ones do: before the commit, after it, late, never; by chance from a seed, or as told.
 //!
 //! Only writes (one put, or one object's deletion) have a fate of their own; reads and lists fail by chance, or with the
-//! whole process.
+//! whole process. [`Requests`] count whatever a process sends, here and elsewhere, and may end it at any of them.
 #![allow(
     dead_code,
     reason = "the journal's own tests and the simulation each use a part of it"
@@ -9,6 +9,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -67,12 +68,79 @@ pub(crate) struct Counts {
     pub(crate) writes: u64,
 }
 
+/// When a process dies, by the request that it sends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum DiesAt {
+    /// The request is never carried out.
+    Before(usize),
+    /// It is carried out, and nobody hears of it.
+    After(usize),
+}
+
+/// All requests of one process, in the order in which they were sent.
+#[derive(Debug, Default)]
+pub(crate) struct Requests {
+    sent: AtomicUsize,
+    changes: Mutex<Vec<usize>>,
+    dies: Option<DiesAt>,
+    dead: AtomicBool,
+    died: Notify,
+}
+
+impl Requests {
+    pub(crate) fn until(dies: DiesAt) -> Self {
+        Self {
+            dies: Some(dies),
+            ..Self::default()
+        }
+    }
+
+    pub(crate) fn sent(&self) -> usize {
+        self.sent.load(Ordering::Relaxed)
+    }
+
+    /// Those that may have changed something. Whoever dies after any other dies before the next.
+    pub(crate) fn changes(&self) -> Vec<usize> {
+        self.changes.lock().unwrap().clone()
+    }
+
+    /// Returns when the process has died.
+    pub(crate) async fn died(&self) {
+        self.died.notified().await;
+    }
+
+    /// Before a request is carried out: gives its number. Never returns in a process that is dead, or dies of it.
+    pub(crate) async fn sends(&self) -> usize {
+        if self.dead.load(Ordering::Relaxed) {
+            std::future::pending::<()>().await;
+        }
+        let number = self.sent.fetch_add(1, Ordering::Relaxed);
+        self.dies_at(DiesAt::Before(number)).await;
+        number
+    }
+
+    /// Right after one that may have changed something.
+    pub(crate) async fn changed(&self, number: usize) {
+        self.changes.lock().unwrap().push(number);
+        self.dies_at(DiesAt::After(number)).await;
+    }
+
+    async fn dies_at(&self, here: DiesAt) {
+        if self.dies == Some(here) {
+            self.dead.store(true, Ordering::Relaxed);
+            self.died.notify_one();
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
 /// The store. A clone is the same one.
 #[derive(Clone, Debug)]
 pub(crate) struct FaultyStore {
     objects: Arc<InMemory>,
     state: Arc<Mutex<State>>,
     killed: Arc<Notify>,
+    requests: Arc<Requests>,
 }
 
 #[derive(Debug)]
@@ -103,7 +171,14 @@ impl FaultyStore {
                 met: BTreeMap::new(),
             })),
             killed: Arc::default(),
+            requests: Arc::default(),
         }
+    }
+
+    /// As one process uses it, with whatever else that sends.
+    pub(crate) fn used_by(mut self, requests: &Arc<Requests>) -> Self {
+        self.requests = Arc::clone(requests);
+        self
     }
 
     /// From now on this may happen to every request.
@@ -217,12 +292,14 @@ impl FaultyStore {
     }
 
     async fn delete_one(self, location: Path) -> Result<Path> {
+        let number = self.requests.sends().await;
         self.if_not_refused(true)?;
         let fate = self.fate(true, |counts| counts.writes += 1).await;
         if fate == Fate::FailsBefore {
             return Err(failure("the connection was refused"));
         }
         let outcome = self.objects.delete(&location).await;
+        self.requests.changed(number).await;
         self.answer(fate, outcome.map(|()| location)).await
     }
 }
@@ -268,6 +345,7 @@ impl ObjectStore for FaultyStore {
         payload: PutPayload,
         options: PutOptions,
     ) -> Result<PutResult> {
+        let number = self.requests.sends().await;
         self.if_not_refused(true)?;
         let fate = self.fate(true, |counts| counts.writes += 1).await;
         if fate == Fate::ComesLate {
@@ -279,10 +357,12 @@ impl ObjectStore for FaultyStore {
         }
         self.carry_out_late_puts().await;
         let outcome = self.objects.put_opts(location, payload, options).await;
+        self.requests.changed(number).await;
         self.answer(fate, outcome).await
     }
 
     async fn get_opts(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
+        self.requests.sends().await;
         self.if_not_refused(false)?;
         match self.fate(false, |counts| counts.gets += 1).await {
             Fate::Passes => self.objects.get_opts(location, options).await,
@@ -303,6 +383,7 @@ impl ObjectStore for FaultyStore {
     fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
         let (store, prefix) = (self.clone(), prefix.cloned());
         let listed = async move {
+            store.requests.sends().await;
             store.if_not_refused(false)?;
             match store.fate(false, |counts| counts.lists += 1).await {
                 Fate::Passes => Ok(store.objects.list(prefix.as_ref())),

@@ -146,17 +146,23 @@ fn no_history_loses_what_the_policy_needs() {
             "one bad source",
             "slots refused",
             "journal wiped",
-            "fault: clock_skew_seconds 900",
-            "fault: delete_lies",
-            "journal fault: KilledBefore",
-            "journal fault: WipedFirst",
+            "local clock wrong",
+            "services' clock wrong",
+            "nights without a key",
+            "backups held",
+            "journal fault: FailsBefore",
+            "journal fault: FailsAfter",
             "journal fault: ComesLate",
+            "journal fault: WipedFirst",
+            "journal fault: KilledBefore",
+            "journal fault: KilledAfter",
             "restores killed",
             "restores left open and held",
             "namespaces restored",
         ] {
             assert!(tally.of(what) > 0, "{what}: {tally}");
         }
+        tally.has_applied_all(&history::faults());
     }
 }
 

@@ -34,6 +34,8 @@ use serde_json::{Value, json};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+use crate::faulty_store::Requests;
+
 pub(crate) const SOURCE: &str = "aws-us-east-1";
 pub(crate) const TARGET: &str = "aws-eu-west-1";
 /// A second target, for plans that have one.
@@ -51,6 +53,7 @@ pub(crate) struct Region {
     service_ahead: Arc<AtomicI64>,
     page_size: u32,
     invocation: u64,
+    requests: Arc<Requests>,
     asked: Arc<Mutex<Vec<Asked>>>,
 }
 
@@ -77,11 +80,12 @@ pub(crate) struct Asked {
     pub(crate) standing: Vec<Standing>,
 }
 
-/// What is different in each process: its number, its journal's client, and how wrong its clock is.
+/// What is different in each process: its number, its journal's client, how wrong its clock is, and what it sends.
 pub(crate) struct Process<'a> {
     pub(crate) invocation: u64,
     pub(crate) journal: Option<&'a Journal>,
     pub(crate) skew: SignedDuration,
+    pub(crate) requests: Arc<Requests>,
 }
 
 /// Everything a test needs: the emulator, the plan, and a clock.
@@ -154,10 +158,10 @@ impl World {
     }
 
     pub(crate) fn region(&self, name: &'static str) -> Region {
-        self.region_of(name, 0)
+        self.region_of(name, 0, &Arc::default())
     }
 
-    fn region_of(&self, name: &'static str, invocation: u64) -> Region {
+    fn region_of(&self, name: &'static str, invocation: u64, requests: &Arc<Requests>) -> Region {
         Region {
             name,
             source: self.source,
@@ -166,6 +170,7 @@ impl World {
             service_ahead: Arc::clone(&self.service_ahead),
             page_size: self.page_size,
             invocation,
+            requests: Arc::clone(requests),
             asked: Arc::clone(&self.asked),
         }
     }
@@ -190,6 +195,7 @@ impl World {
             invocation: 0,
             journal: self.journal.as_ref(),
             skew: self.skew,
+            requests: Arc::default(),
         };
         self.run_in(&process, request, time_left).await
     }
@@ -203,13 +209,14 @@ impl World {
     ) -> Result<Report, Refused> {
         let clock = self.clock_off_by(process.skew);
         let invocation = process.invocation;
-        let source = Patient::new(
-            self.region_of(self.source, invocation),
-            self.plan.concurrency,
-        );
+        let region = |name| {
+            let region = self.region_of(name, invocation, &process.requests);
+            Patient::new(region, self.plan.concurrency)
+        };
+        let source = region(self.source);
         let targets = self.plan.targets.iter().map(|target| {
-            let region = REGIONS.iter().find(|name| **name == target.region).unwrap();
-            Patient::new(self.region_of(region, invocation), self.plan.concurrency)
+            let name = REGIONS.iter().find(|name| **name == target.region);
+            region(name.unwrap())
         });
         let targets: Vec<_> = targets.collect();
         let world = run::World {
@@ -481,13 +488,19 @@ impl Region {
         query: String,
         body: Vec<u8>,
     ) -> Result<(T, Option<Timestamp>), ServiceError> {
-        let answer = {
+        let number = self.requests.sends().await;
+        let (answer, only_looks) = {
             let elapsed = SignedDuration::try_from(self.begin.0.elapsed()).unwrap();
             let now = self.begin.1 + elapsed;
             tick(&self.emulator, now, &self.service_ahead);
             let path = format!("/{}{path}", self.name);
-            self.emulator.call(call_of(method, path, query, body))
+            let only_looks = method == Method::Get || path.ends_with("/query");
+            let answer = self.emulator.call(call_of(method, path, query, body));
+            (answer, only_looks)
         };
+        if !only_looks {
+            self.requests.changed(number).await;
+        }
         let Answer { delay, delivery } = answer;
         tokio::time::sleep(delay.max(Duration::from_millis(5))).await;
         let region = || self.name.to_owned();

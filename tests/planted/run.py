@@ -7,7 +7,8 @@
 
 Each `NN-name.patch` says in its header which lesson of other tools it plants again. It is applied to a copy of the work
 tree under `target/planted`, built in the same target directory (so that only this crate is built again), and found when a
-test fails: a history of `tests/it/histories.rs`, told by its seed, another story of `tests/it`, or a test of the library.
+test fails: a history of `tests/it/histories.rs` or `tests/it/clusters/histories.rs`, told by its seed, another story of
+`tests/it`, or a test of the library. A bug in `src/zilliz` is looked for in the histories of clusters first.
 Exits with 1 when one of them survives.
 """
 
@@ -31,6 +32,7 @@ class Bug:
         self.path, self.name = path, path.stem
         self.lesson = re.search(r"^# Lesson: (.+)$", text, re.M).group(1)
         self.planted = re.search(r"^# Planted: (.+)\.$", text, re.M).group(1)
+        self.is_of_clusters = "--- a/src/zilliz/" in text
 
 
 def all_bugs():
@@ -91,22 +93,23 @@ def reason(output):
 # Most bugs are found within a few seeds, so building is what takes long: little is optimised, and no terminal is built.
 QUICK = ["--config", "profile.dev.package.lifeboat.opt-level=1", "test", "-p", "lifeboat"]
 IT = [*QUICK, "--no-default-features", "--test", "it"]
-STAGES = [
-    ("histories", [*IT, "--", "histories::no_history"]),
-    ("stories", [*IT, "--", "--skip", "histories::"]),
-    ("library", [*QUICK, "--lib"]),
-]
+NAMESPACES = ("histories", [*IT, "--", "histories::no_history"])
+# Half as many are played as are asked for.
+CLUSTERS = ("histories of clusters", [*IT, "--", "clusters::histories::"])
+REST = [("stories", [*IT, "--", "--skip", "histories::"]), ("library", [*QUICK, "--lib"])]
 
 
-def hunt(tree, seeds):
+def hunt(tree, seeds, of_clusters=False):
     """How the planted bug is found: the test, the seeds it took, and what was said; or None."""
     began = time.monotonic()
     code, output = cargo(tree, [*IT, "--no-run"], {}, 60)
     if code:
         sys.exit("it does not build:\n" + output[-3000:])
     print(f"built in {time.monotonic() - began:.0f} s", flush=True)
-    for name, arguments in STAGES:
-        variables = {"LIFEBOAT_HISTORIES": str(seeds)} if name == "histories" else {}
+    histories = [CLUSTERS, NAMESPACES] if of_clusters else [NAMESPACES, CLUSTERS]
+    played = {"histories": seeds, "histories of clusters": 2 * seeds}
+    for name, arguments in [*histories, *REST]:
+        variables = {"LIFEBOAT_HISTORIES": str(played[name])} if name in played else {}
         code, output = cargo(tree, arguments, variables, 30)
         if "could not compile" in output:
             sys.exit("it does not build:\n" + output[-3000:])
@@ -144,7 +147,7 @@ def main():
         outside = {**os.environ, "GIT_CEILING_DIRECTORIES": str(tree.parent)}
         subprocess.run(["git", "apply", bug.path], cwd=tree, env=outside, check=True)
         began = time.monotonic()
-        found = hunt(tree, options.seeds)
+        found = hunt(tree, options.seeds, bug.is_of_clusters)
         survivors += found is None
         test, after, said = found or ("NOT FOUND", "-", "")
         rows.append((bug.name, bug.lesson, test, after))

@@ -52,29 +52,50 @@ def table(head, rows):
     return ["", f"| {head[0]} | {head[1]} |", "|---|--:|", *(f"| {name} | {value} |" for name, value in rows)]
 
 
+def fault_rows(counts):
+    """How often each kind of fault was applied, by those of the services and those of the journal, and all together."""
+    kinds = [(name, count) for name, count in counts.items() if "fault: " in name]
+    rows = [(f"`{name.split('fault: ')[1]}`" + (", journal" if name.startswith("journal") else ""), f"{count:,}") for name, count in kinds]
+    return [*rows, ("all", f"{sum(count for _, count in kinds):,}")]
+
+
 def summary(options, runs):
     """What a reader wants to know first, of runs that all passed: each rule is an assertion, so none was broken."""
-    said = [line for run in runs for line in run[3]]
-    counts = counts_of(said)
-    number = lambda name: f"{counts.get(name, 0):,}"
-    find = lambda pattern: next((found[1] for line in said if (found := re.search(pattern, line))), "unknown")
+    _, kills, namespaces, clusters = (run[3] for run in runs)
+    find = lambda said, pattern: next((found[1] for line in said if (found := re.search(pattern, line))), "unknown")
+    ours, theirs = counts_of(namespaces), counts_of(clusters)
+    number = lambda counts, name: f"{counts.get(name, 0):,}"
+    of = lambda counts, *names: ", ".join(number(counts, name) for name in names)
     rows = [
-        ("wrong deletions", f"0 of {number('deletions asked for')} that were asked for"),
-        ("lost copies", f"0 of {number('copies that had to stand at the end, and do')} that had to stand at the end"),
-        ("near misses stopped by the certificate", number("near misses stopped by the certificate")),
-        ("slowest convergence after the last fault", find(r"slowest convergence after the last fault: (.*)")),
-        ("histories, and their seeds", f"{number('histories')}, from 1 to {options.histories:,}"),
-        ("events, ticks, kills, races", ", ".join(number(name) for name in ("events", "ticks", "kills", "races"))),
-        ("backups sealed, deleted", f"{number('sealed')}, {number('backups deleted')}"),
-        ("lost answers, each adopted with one copy", find(r"(\d+) lost answers adopted")),
-        ("repeated events that made nothing new", find(r"(\d+) duplicate events")),
-        ("runs killed at every await and journal write", find(r"every journal write \((\d+) kills\)")),
+        ("wrong deletions", f"0 of {number(ours, 'deletions asked for')} that were asked for"),
+        ("lost copies", f"0 of {number(ours, 'copies that had to stand at the end, and do')} that had to stand at the end"),
+        ("near misses stopped by the certificate", number(ours, "near misses stopped by the certificate")),
+        ("slowest convergence after the last fault", find(namespaces, r"slowest convergence after the last fault: (.*)")),
+        ("histories, and their seeds", f"{number(ours, 'histories')}, from 1 to {options.histories:,}"),
+        ("events, ticks, kills, races", of(ours, "events", "ticks", "kills", "races")),
+        ("backups sealed, deleted", of(ours, "sealed", "backups deleted")),
+        ("lost answers, each adopted with one copy", find(kills, r"(\d+) lost answers adopted")),
+        ("repeated events that made nothing new", find(kills, r"(\d+) duplicate events")),
+        ("runs killed at every await", find(kills, r"every one of (\d+) awaits")),
+        ("runs killed before and after every request", find(kills, r"every request \((\d+) kills\)")),
         ("cases of each property of planner and certificate", f"{options.cases:,}"),
     ]
-    kinds = [(name, count) for name, count in counts.items() if "fault: " in name]
-    faults = [(f"`{name.split('fault: ')[1]}`" + (", journal" if name.startswith("journal") else ""), f"{count:,}") for name, count in kinds]
-    total = sum(count for _, count in kinds)
-    return [*table(("", ""), rows), "", "## Faults injected, by kind", *table(("fault", "times"), [*faults, ("all", f"{total:,}")])]
+    of_clusters = [
+        ("wrong deletions", f"0 of {number(theirs, 'deleted')} tiers that are gone"),
+        ("lost backups by hand", f"0 of {number(theirs, 'by hand made and copied')} that had to stand with their copies at the end"),
+        ("lost nights that nobody told of", f"0 of {number(theirs, 'nights lost and told')}"),
+        ("histories, and their seeds", f"{number(theirs, 'histories')}, from 0 to {options.histories // 2 - 1:,}"),
+        ("events by hand, ticks, kills, races", of(theirs, "by hand", "ticks", "kills", "races")),
+        ("lost answers adopted", number(theirs, "lost answers adopted")),
+        ("repeated events that made nothing new", number(theirs, "duplicates")),
+        ("clusters restored, collections restored", of(theirs, "clusters restored", "collections restored")),
+    ]
+    return [
+        *table(("", ""), rows),
+        *("", "## Of clusters on Zilliz Cloud", *table(("", ""), of_clusters)),
+        *("", "## Faults of namespaces injected, by kind", *table(("fault", "times"), fault_rows(ours))),
+        *("", "## Faults of clusters injected, by kind", *table(("fault", "times"), fault_rows(theirs))),
+    ]
 
 
 def written(options, runs, passed):
@@ -107,7 +128,7 @@ def main():
             {"LIFEBOAT_CASES": str(options.cases)},
         ),
         play(
-            "killed at every await and journal write; lost answers; duplicates",
+            "killed at every await and request; lost answers; duplicates",
             [*it, "histories::every_await"],
             {"LIFEBOAT_REPEATS": str(options.repeats)},
         ),

@@ -3,7 +3,9 @@
 //! Half as many as `LIFEBOAT_HISTORIES` says; a failure prints its seed, and `LIFEBOAT_SEED` plays that one alone.
 
 mod bringing;
+mod by_hand;
 mod lost_nights;
+mod trouble;
 mod worst_day;
 
 use std::cell::LazyCell;
@@ -23,6 +25,7 @@ use lifeboat::zilliz::ClusterReport;
 use serde_json::{Value, json};
 
 use self::bringing::Bringing;
+use self::by_hand::ByHand;
 use self::lost_nights::LostNights;
 use self::worst_day::WorstDays;
 use super::tiers::{by_somebody_else, delete, family, kept, tiered};
@@ -38,8 +41,9 @@ struct History {
     tally: Tally,
     account: Account,
     random: Rng,
-    /// Slots of backups by hand that were ever asked for.
-    asked: BTreeSet<Timestamp>,
+    /// The faults of the moment.
+    rules: Vec<Value>,
+    by_hand: ByHand,
     /// Originals that somebody else had made.
     theirs: BTreeSet<String>,
     /// Tiers that ever were the plan's own: by cluster and region, their days and ids.
@@ -72,8 +76,7 @@ fn weeks_of_trouble_make_one_of_each_and_leave_no_region_silently_unprotected() 
     let (tally, count) = play_all(first, count, |seed| {
         play(seed, async { History::new(seed).play().await })
     });
-    // In one line: `simulate.py` adds up what the other histories count in lines of their own.
-    println!("{count} histories: {tally:?}");
+    println!("{count} histories of clusters, seeds from {first}:\n{tally}");
     // A simulation in which nothing happens proves nothing.
     if count >= 50 {
         for what in [
@@ -82,7 +85,9 @@ fn weeks_of_trouble_make_one_of_each_and_leave_no_region_silently_unprotected() 
             "ticks",
             "drifts",
             "by hand",
-            "faults",
+            "by hand made and copied",
+            "duplicates",
+            "faults drawn",
             "theirs",
             "deleted",
             "nights lost and told",
@@ -101,6 +106,10 @@ fn weeks_of_trouble_make_one_of_each_and_leave_no_region_silently_unprotected() 
         ] {
             assert!(tally.of(what) > 0, "{what}: {tally}");
         }
+        tally.has_applied_all(&trouble::faults());
+        tally.has_applied_all(&trouble::rare().map(|(_, _, _, fault)| fault));
+        tally.has_applied_all(&worst_day::faults());
+        tally.has_applied_all(&bringing::faults());
     }
 }
 
@@ -116,7 +125,8 @@ impl History {
             tally: Tally::default(),
             account,
             random: Rng::with_seed(seed),
-            asked: BTreeSet::new(),
+            rules: Vec::new(),
+            by_hand: ByHand::default(),
             theirs: BTreeSet::new(),
             owned: BTreeMap::new(),
             adopted: BTreeSet::new(),
@@ -129,7 +139,7 @@ impl History {
         for day in 0..12 {
             self.day(day).await;
         }
-        self.account.faults(json!([]));
+        self.faults(json!([]));
         self.end_worst_days().await;
         self.end_bringing().await;
         self.carry_on_to_the_end().await;
@@ -152,6 +162,7 @@ impl History {
         self.one_of_each().await;
         let lost = self.lost_nights.all_were_told();
         self.tally.add("nights lost and told", lost);
+        self.tally.add("histories", 1);
         self.tally
     }
 
@@ -169,7 +180,7 @@ impl History {
             self.somebody_drifts();
         }
         if self.random.u8(..3) == 0 {
-            self.account.faults(json!([]));
+            self.faults(json!([]));
             if let Some(begun) = by_somebody_else(&self.account) {
                 self.tally.add("theirs", 1);
                 self.theirs.insert(begun);
@@ -180,9 +191,10 @@ impl History {
         if day % 3 == 1 {
             let slot = self.account.wire.now();
             let slot = Timestamp::from_second(slot.as_second()).unwrap();
-            for _ in 0..self.random.u8(1..4) {
+            for again in 0..self.random.u8(1..4) {
                 self.trouble();
-                self.asked.insert(slot);
+                self.tally.add("duplicates", u64::from(again > 0));
+                self.by_hand.asked.insert(slot);
                 self.event(Some(slot)).await;
                 tokio::time::sleep(Duration::from_mins(self.random.u64(..8))).await;
             }
@@ -193,7 +205,7 @@ impl History {
             self.tick().await;
         }
         if self.random.bool() {
-            self.account.faults(json!([]));
+            self.faults(json!([]));
         }
         self.worst_day().await;
         self.account.sleep(24).await;
@@ -237,6 +249,7 @@ impl History {
         };
         self.only_what_is_due_is_gone().await;
         for report in [Some(first), second].into_iter().flatten() {
+            self.by_hand.read(&report, &self.account.known("backups"));
             self.lost_nights.read(&report);
             if !report.regions.is_empty() && report.outcome == Outcome::Succeeded {
                 self.nothing_is_unprotected(&report);
@@ -267,61 +280,6 @@ impl History {
             self.tick().await;
         }
         panic!("runs stay open for ever");
-    }
-
-    /// What goes wrong from now on.
-    fn trouble(&mut self) {
-        let any = [
-            "create_backup",
-            "set_policy",
-            "list_backups",
-            "describe_backup",
-            "describe_policy",
-            "list_clusters",
-            "describe_job",
-            "delete_backup",
-        ];
-        let mut rules = Vec::new();
-        for _ in 0..self.random.u8(..4) {
-            self.tally.add("faults", 1);
-            let operation = format!("zilliz.{}", any[self.random.usize(..any.len())]);
-            let fault = match self.random.u8(..7) {
-                0 => json!({"status": 503, "commit": "after"}),
-                1 => json!({"reset": "after"}),
-                2 => json!({"truncate": true}),
-                3 => json!({"status": 429}),
-                4 => json!({"reset": "before"}),
-                5 => json!({"latency_ms": 45_000}),
-                _ => json!({"latency_ms": 700}),
-            };
-            rules.push(json!({"match": {"operation": operation}, "fault": fault, "times": self.random.u8(1..9)}));
-        }
-        if self.random.u8(..5) == 0 {
-            rules.push(json!({"match": {"operation": "zilliz.copy", "region": FAR}, "fault": {"fail_operation": true}, "times": 1}));
-        }
-        if self.random.u8(..5) == 0 {
-            rules.push(json!({"match": {"operation": "zilliz.delete_backup"}, "fault": {"delete_lies": true}, "times": 2}));
-        }
-        if self.random.u8(..8) == 0 {
-            rules.push(json!({"match": {"operation": "zilliz.automatic_backup"}, "fault": {"fail_operation": true}, "times": 1}));
-        }
-        self.account.faults(json!(rules));
-    }
-
-    fn somebody_drifts(&mut self) {
-        self.tally.add("drifts", 1);
-        self.account.faults(json!([]));
-        let policy = match self.random.u8(..3) {
-            0 => json!({"enabled": false, "crossRegionCopies": []}),
-            1 => {
-                json!({"enabled": true, "frequency": "1", "startTime": "20:00-22:00", "retentionDays": 7, "crossRegionCopies": []})
-            }
-            _ => {
-                json!({"enabled": true, "frequency": "1,2,3,4,5,6,7", "startTime": "02:00-04:00", "retentionDays": 7,
-                "crossRegionCopies": [{"regionId": NEAR, "retentionDays": 30}]})
-            }
-        };
-        self.account.set_policy(CLUSTER, &policy);
     }
 
     /// A report that says that all is well says it of backups that stand.
@@ -436,44 +394,6 @@ impl History {
             assert_eq!(standing, kept, "{place:?} {today}");
             let gone = u64::try_from(made.len() - standing.len()).unwrap();
             self.tally.add("deleted", gone);
-        }
-    }
-
-    /// For each slot and cluster one original at most, and of every original that history tells of, it and the copies that
-    /// it tells of; and nothing else was ever begun by hand.
-    async fn one_of_each(&self) {
-        let history = self
-            .account
-            .journal
-            .as_ref()
-            .unwrap()
-            .history("prod", 100)
-            .await
-            .unwrap();
-        let owned = self.owned.values().flat_map(BTreeMap::values);
-        let mut told: BTreeSet<String> = owned.cloned().collect();
-        let theirs = self.theirs.iter();
-        let theirs = theirs.flat_map(|original| family(&self.account, original));
-        // After silence, a backup by hand may take somebody else's for its own, which is never deleted, either.
-        let of_nobody: BTreeSet<String> = theirs.chain(self.adopted.iter().cloned()).collect();
-        for run in history.iter().filter(|run| run.key.class == Class::Manual) {
-            assert!(self.asked.contains(&run.key.slot.instant()));
-            for job in &run.jobs {
-                let mut backup = job.backup.iter();
-                let is_new = backup.all(|id| of_nobody.contains(id) || told.insert(id.clone()));
-                assert!(is_new, "{job:?} is told twice");
-            }
-            let originals = run.jobs.iter().filter(|job| job.region == HOME);
-            let clusters: Vec<&str> = originals.map(|job| job.source.as_str()).collect();
-            let distinct: BTreeSet<&str> = clusters.iter().copied().collect();
-            assert_eq!(clusters.len(), distinct.len(), "{clusters:?}");
-        }
-        told.extend(of_nobody);
-        for backup in self.account.known("backups") {
-            if backup["method"] == "MANUAL" && backup["status"] == "AVAILABLE" {
-                let is_told = told.contains(backup["id"].as_str().unwrap());
-                assert!(is_told, "nobody tells of {backup}: {history:#?}");
-            }
         }
     }
 }

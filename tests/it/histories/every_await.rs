@@ -1,9 +1,10 @@
-//! A run killed at every await and at every write of its journal; answers lost and events repeated by the thousand.
+//! A run killed at every await, and before and after every request that it sends; answers lost and events repeated by the
+//! thousand.
 
 use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::future::Future;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -19,7 +20,7 @@ use serde_json::json;
 
 use super::rules::{Policy, Scene};
 use super::{Tally, number, play, play_all};
-use crate::faulty_store::{Fate, FaultyStore};
+use crate::faulty_store::{DiesAt, FaultyStore, Requests};
 use crate::world::{Asks, OTHER_TARGET, Process, SOURCE, TARGET, World};
 
 const FOURTEEN_MINUTES: Duration = Duration::from_mins(14);
@@ -82,29 +83,32 @@ impl Bench {
         store: &FaultyStore,
         request: Request,
         polls: (usize, &Cell<usize>),
+        requests: &Arc<Requests>,
     ) -> Option<Result<Report, Refused>> {
+        let store = store.clone().used_by(requests);
         let journal = Journal::on(Arc::new(store.clone()) as _, Path::from("lifeboat"));
         let process = Process {
             invocation: 1,
             journal: Some(&journal),
             skew: SignedDuration::ZERO,
+            requests: Arc::clone(requests),
         };
         let run = Polled {
             inner: Box::pin(self.world.run_in(&process, request, FOURTEEN_MINUTES)),
             left: polls.0,
             polls: polls.1,
         };
-        let mut died = pin!(store.died());
         tokio::select! {
             biased;
             answer = run => answer,
-            () = &mut died => None,
+            () = requests.died() => None,
         }
     }
 
     async fn whole(&self, request: Request) -> Report {
         let polls = (usize::MAX, &Cell::new(0));
-        let answer = self.run(&self.store(), request, polls).await;
+        let (store, requests) = (self.store(), Arc::default());
+        let answer = self.run(&store, request, polls, &requests).await;
         answer.unwrap().unwrap()
     }
 
@@ -189,29 +193,44 @@ impl Bench {
 #[derive(Clone, Copy, Debug)]
 enum Kill {
     AfterPolls(usize),
-    AtWrite(usize, Fate),
+    /// Those to the journal are requests, too.
+    AtRequest(DiesAt),
     Never,
 }
 
-/// Plays the nights before, a night that is killed, what carries on, and one more night. Gives the polls and the journal
-/// writes that the killed run came to.
-async fn killed(sources: usize, kill: Kill) -> (usize, usize) {
+/// What the killed run came to.
+struct Came {
+    polls: usize,
+    requests: Arc<Requests>,
+}
+
+impl Came {
+    /// Every kill of a run that was not killed.
+    fn kills(&self) -> Vec<Kill> {
+        let polls = (0..self.polls - 1).map(Kill::AfterPolls);
+        let before = (0..self.requests.sent()).map(DiesAt::Before);
+        let after = self.requests.changes().into_iter().map(DiesAt::After);
+        polls
+            .chain(before.chain(after).map(Kill::AtRequest))
+            .collect()
+    }
+}
+
+/// Plays the nights before, a night that is killed, what carries on, and one more night.
+async fn killed(sources: usize, kill: Kill) -> Came {
     let mut bench = Bench::new(7, sources);
     bench.nights_before().await;
     let request = bench.wait_for(BEFORE).await;
-    let (store, polls) = (bench.store(), Cell::new(0));
-    let most = match kill {
-        Kill::AfterPolls(most) => most,
-        Kill::AtWrite(write, fate) => {
-            store.next_writes(vec![Fate::Passes; write]);
-            store.next_writes([fate]);
-            usize::MAX
-        }
-        Kill::Never => usize::MAX,
-    };
-    let answer = bench.run(&store, request.clone(), (most, &polls)).await;
-    assert_eq!(answer.is_some(), matches!(kill, Kill::Never), "{kill:?}");
-    let writes = usize::try_from(store.counts().writes).unwrap();
+    let (store, polls, mut requests) = (bench.store(), Cell::new(0), Requests::default());
+    let mut most = usize::MAX;
+    match kill {
+        Kill::AfterPolls(polls) => most = polls,
+        Kill::AtRequest(dies) => requests = Requests::until(dies),
+        Kill::Never => {}
+    }
+    let requests = Arc::new(requests);
+    let run = bench.run(&store, request.clone(), (most, &polls), &requests);
+    assert_eq!(run.await.is_some(), matches!(kill, Kill::Never), "{kill:?}");
     bench.carry_on(&request).await;
     let how = format!("{sources} sources, {kill:?}");
     assert_eq!(bench.open_runs().await, [], "{how}");
@@ -219,30 +238,31 @@ async fn killed(sources: usize, kill: Kill) -> (usize, usize) {
     let next = bench.wait_for(BEFORE + 1).await;
     bench.whole(next.clone()).await;
     bench.check(&next, &how);
-    (polls.get(), writes)
+    Came {
+        polls: polls.get(),
+        requests,
+    }
 }
 
 #[test]
-fn a_kill_at_any_await_or_journal_write_costs_nothing() {
-    let mut total = (0, 0);
+fn a_kill_at_any_await_or_request_costs_nothing() {
+    let (mut awaits, mut requests) = (0, 0);
     for sources in 1..=4 {
-        let (polls, writes) = play(7, killed(sources, Kill::Never));
-        let mut kills: Vec<Kill> = (0..polls - 1).map(Kill::AfterPolls).collect();
-        for write in 0..writes {
-            kills.push(Kill::AtWrite(write, Fate::KilledBefore));
-            kills.push(Kill::AtWrite(write, Fate::KilledAfter));
-        }
+        let kills = play(7, killed(sources, Kill::Never)).kills();
+        let at_requests = kills
+            .iter()
+            .filter(|kill| matches!(kill, Kill::AtRequest(_)));
+        let at_requests = at_requests.count();
+        (awaits, requests) = (awaits + kills.len() - at_requests, requests + at_requests);
         let count = u64::try_from(kills.len()).unwrap();
         let _ = play_all(0, count, |kill| {
             let kill = kills[usize::try_from(kill).unwrap()];
             play(7, killed(sources, kill));
             Tally::default()
         });
-        total = (total.0 + polls - 1, total.1 + 2 * writes);
     }
     println!(
-        "killed at every one of {} awaits, and before and after every journal write ({} kills)",
-        total.0, total.1
+        "killed at every one of {awaits} awaits, and before and after every request ({requests} kills)"
     );
 }
 

@@ -30,6 +30,7 @@ use super::tally::{Tally, Trace};
 use super::{HOLDS_AND_PERIODS, NIGHTS};
 use crate::faulty_store::{Chances, Fate, FaultyStore};
 use crate::world::{BEGIN, OTHER_TARGET, TARGET, World};
+pub(super) use trouble::faults;
 use worst_day::WorstDays;
 
 const FOURTEEN_MINUTES: Duration = Duration::from_mins(14);

@@ -5,6 +5,7 @@ use std::fmt;
 use std::hash::{DefaultHasher, Hasher};
 
 use jiff::SignedDuration;
+use serde_json::Value;
 
 /// Counts of everything by name, and the slowest convergence.
 #[derive(Clone, Debug, Default)]
@@ -25,6 +26,21 @@ impl Tally {
         self.counts.get(what).copied().unwrap_or(0)
     }
 
+    /// How often the emulator has applied each of these rules, by what they do.
+    pub(crate) fn add_faults(&mut self, rules: &[Value], fired: &[u64]) {
+        for (rule, count) in rules.iter().zip(fired) {
+            self.add(&format!("fault: {}", kind_of(&rule["fault"])), *count);
+        }
+    }
+
+    /// Each of these was applied at some time: what can be drawn and never comes to pass proves nothing.
+    pub(crate) fn has_applied_all(&self, faults: &[Value]) {
+        for fault in faults {
+            let what = format!("fault: {}", kind_of(fault));
+            assert!(self.of(&what) > 0, "{what}: {self}");
+        }
+    }
+
     pub(crate) fn converged(&mut self, seed: u64, after: SignedDuration) {
         if after > self.slowest {
             (self.slowest, self.slowest_seed) = (after, seed);
@@ -39,10 +55,23 @@ impl Tally {
     }
 }
 
+/// What a fault is called in the tally.
+fn kind_of(fault: &Value) -> String {
+    let (kind, value) = fault.as_object().unwrap().iter().next().unwrap();
+    match fault.get("commit") {
+        Some(_) => "status 503 after commit".to_owned(),
+        None if value.is_boolean() => kind.clone(),
+        None => format!("{kind} {value}"),
+    }
+}
+
 impl fmt::Display for Tally {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (what, count) in &self.counts {
             writeln!(f, "  {what:<44} {count:>12}")?;
+        }
+        if self.slowest.is_zero() {
+            return Ok(());
         }
         writeln!(
             f,

@@ -30,6 +30,19 @@ const TIME_LEFT: Duration = Duration::from_mins(4);
 /// How much earlier than it says a hold may be taken for over: by as much as clocks may differ, twice.
 const FORGIVEN: SignedDuration = SignedDuration::from_mins(10);
 
+/// Whatever the service may do to a request.
+pub(super) fn faults() -> [Value; 7] {
+    [
+        json!({"status": 503, "commit": "after"}),
+        json!({"reset": "after"}),
+        json!({"truncate": true}),
+        json!({"status": 429}),
+        json!({"reset": "before"}),
+        json!({"lose_token": true}),
+        json!({"latency_ms": 5_000}),
+    ]
+}
+
 /// Collections that were asked for.
 struct Coming {
     asked: Asked,
@@ -108,17 +121,10 @@ impl Bringing {
             "list_backups",
             "describe_backup",
         ];
+        let faults = faults();
         let rules = (0..self.dice.u8(..3)).map(|_| {
             let operation = format!("zilliz.{}", any[self.dice.usize(..any.len())]);
-            let fault = match self.dice.u8(..7) {
-                0 => json!({"status": 503, "commit": "after"}),
-                1 => json!({"reset": "after"}),
-                2 => json!({"truncate": true}),
-                3 => json!({"status": 429}),
-                4 => json!({"reset": "before"}),
-                5 => json!({"lose_token": true}),
-                _ => json!({"latency_ms": 5_000}),
-            };
+            let fault = &faults[usize::from(self.dice.u8(..7))];
             json!({"match": {"operation": operation}, "fault": fault, "times": self.dice.u8(1..4)})
         });
         rules.collect()
@@ -159,7 +165,7 @@ impl History {
     }
 
     fn begin_to_bring(&mut self, days: &mut Bringing) {
-        self.account.faults(json!([]));
+        self.faults(json!([]));
         let mut standing = self.account.known("backups");
         standing.retain(|backup| {
             backup["status"] == "AVAILABLE"
@@ -200,12 +206,12 @@ impl History {
         };
         if may_be_killed {
             let trouble = days.trouble();
-            self.account.faults(trouble);
+            self.faults(trouble);
         }
         let (safe, stop) = (&days.safe, &days.stop);
         let invocation = invoke(&self.account, safe, stop, &asked, how, TIME_LEFT);
         let report = tokio::time::timeout(lives, invocation).await.ok();
-        self.account.faults(json!([]));
+        self.faults(json!([]));
         self.one_after_the_other();
         match report {
             Some(report) => self.check_brought(days, &report),

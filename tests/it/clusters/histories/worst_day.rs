@@ -29,6 +29,18 @@ const TIME_LEFT: Duration = Duration::from_mins(4);
 /// How much earlier than it says a hold may be taken for over: by as much as clocks may differ, twice.
 const FORGIVEN: SignedDuration = SignedDuration::from_mins(10);
 
+/// Whatever the service may do to a request.
+pub(super) fn faults() -> [Value; 6] {
+    [
+        json!({"status": 503, "commit": "after"}),
+        json!({"reset": "after"}),
+        json!({"truncate": true}),
+        json!({"status": 429}),
+        json!({"reset": "before"}),
+        json!({"latency_ms": 5_000}),
+    ]
+}
+
 /// A restore that was asked for and has not ended.
 struct Coming {
     asked: Asked,
@@ -89,16 +101,10 @@ impl WorstDays {
             "list_backups",
             "describe_backup",
         ];
+        let faults = faults();
         let rules = (0..self.dice.u8(..3)).map(|_| {
             let operation = format!("zilliz.{}", any[self.dice.usize(..any.len())]);
-            let fault = match self.dice.u8(..6) {
-                0 => json!({"status": 503, "commit": "after"}),
-                1 => json!({"reset": "after"}),
-                2 => json!({"truncate": true}),
-                3 => json!({"status": 429}),
-                4 => json!({"reset": "before"}),
-                _ => json!({"latency_ms": 5_000}),
-            };
+            let fault = &faults[usize::from(self.dice.u8(..6))];
             json!({"match": {"operation": operation}, "fault": fault, "times": self.dice.u8(1..4)})
         });
         rules.collect()
@@ -139,7 +145,7 @@ impl History {
     }
 
     fn begin(&mut self, days: &mut WorstDays) {
-        self.account.faults(json!([]));
+        self.faults(json!([]));
         let mut standing = self.account.known("backups");
         standing.retain(|backup| backup["status"] == "AVAILABLE");
         if standing.is_empty() {
@@ -174,7 +180,7 @@ impl History {
         };
         if may_be_killed {
             let trouble = days.trouble();
-            self.account.faults(trouble);
+            self.faults(trouble);
         }
         let invocation = invoke(
             &self.account,
@@ -185,7 +191,7 @@ impl History {
             TIME_LEFT,
         );
         let report = tokio::time::timeout(lives, invocation).await.ok();
-        self.account.faults(json!([]));
+        self.faults(json!([]));
         let made = self.made(days);
         assert!(made.len() <= 1, "made twice: {made:?}");
         match report {

@@ -98,16 +98,7 @@ impl History {
 
     fn count_faults(&mut self, stores: &[FaultyStore]) {
         let fired = self.world.emulator.faults_fired();
-        for (rule, count) in self.tonight.iter().zip(fired) {
-            let fault = rule["fault"].as_object().unwrap();
-            let (kind, value) = fault.iter().next().unwrap();
-            let kind = match fault.get("commit") {
-                Some(_) => "status 503 after commit".to_owned(),
-                None if value.is_boolean() => kind.clone(),
-                None => format!("{kind} {value}"),
-            };
-            self.tally.add(&format!("fault: {kind}"), count);
-        }
+        self.tally.add_faults(&self.tonight, &fired);
         for (fate, count) in stores.iter().flat_map(FaultyStore::met) {
             if fate == Fate::WipedFirst && count > 0 {
                 self.journal_is_lost();
@@ -134,6 +125,7 @@ async fn invoke(world: &World, run: (u64, Start, Option<FaultyStore>)) -> Ended 
         invocation,
         journal: journal.as_ref(),
         skew: start.skew,
+        requests: Arc::default(),
     };
     let run = world.run_in(&process, start.request.clone(), start.time_left);
     let killed = async {

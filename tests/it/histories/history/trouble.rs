@@ -8,6 +8,36 @@ use super::History;
 use crate::faulty_store::Chances;
 use crate::world::{OTHER_TARGET, SOURCE, TARGET};
 
+/// Whatever the services may do to a request.
+pub(in crate::histories) fn faults() -> [Value; 24] {
+    [
+        json!({"status": 500}),
+        json!({"status": 503, "commit": "after"}),
+        json!({"status": 429}),
+        json!({"status": 429, "retry_after": 3}),
+        json!({"status": 429, "retry_after": 60}),
+        json!({"status": 502, "body": "<html>bad gateway</html>", "content_type": "text/html"}),
+        json!({"reset": "before"}),
+        json!({"reset": "after"}),
+        json!({"truncate": true}),
+        json!({"latency_ms": 4_000}),
+        json!({"status": 403}),
+        json!({"lose_token": true}),
+        json!({"fail_operation": true}),
+        json!({"corrupt_copy": "drop_rows"}),
+        json!({"corrupt_copy": "drop_attribute"}),
+        json!({"corrupt_copy": "flip_vector_bit"}),
+        json!({"stall_operation": true}),
+        json!({"delete_lies": true}),
+        json!({"clock_skew_seconds": 900}),
+        json!({"clock_skew_seconds": -900}),
+        json!({"drop_page": true}),
+        json!({"repeat_page": true}),
+        json!({"loop_cursor": true}),
+        json!({"revoke_key": true}),
+    ]
+}
+
 impl History {
     pub(super) fn copies_take(&mut self, night: i64) {
         let milliseconds = match self.dice.u32(0..16) {
@@ -32,32 +62,7 @@ impl History {
             "delete",
             "any",
         ];
-        let faults = [
-            json!({"status": 500}),
-            json!({"status": 503, "commit": "after"}),
-            json!({"status": 429}),
-            json!({"status": 429, "retry_after": 3}),
-            json!({"status": 429, "retry_after": 60}),
-            json!({"status": 502, "body": "<html>bad gateway</html>", "content_type": "text/html"}),
-            json!({"reset": "before"}),
-            json!({"reset": "after"}),
-            json!({"truncate": true}),
-            json!({"latency_ms": 4_000}),
-            json!({"status": 403}),
-            json!({"lose_token": true}),
-            json!({"fail_operation": true}),
-            json!({"corrupt_copy": "drop_rows"}),
-            json!({"corrupt_copy": "drop_attribute"}),
-            json!({"corrupt_copy": "flip_vector_bit"}),
-            json!({"stall_operation": true}),
-            json!({"delete_lies": true}),
-            json!({"clock_skew_seconds": 900}),
-            json!({"clock_skew_seconds": -900}),
-            json!({"drop_page": true}),
-            json!({"repeat_page": true}),
-            json!({"loop_cursor": true}),
-            json!({"revoke_key": true}),
-        ];
+        let faults = faults();
         let rules = (0..self.dice.usize(0..5)).map(|_| {
             let fault = &faults[self.dice.usize(0..faults.len())];
             let named = fault.as_object().unwrap().keys().next().unwrap().clone();
