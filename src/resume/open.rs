@@ -56,9 +56,9 @@ fn lines_of(entries: &[Entry], plan: &Plan, key: &RunKey) -> Vec<JobLine> {
 fn begun(past: &Past, line: JobLine) -> JobLine {
     let started_at = past.before.as_ref().map(|before| before.looked_at);
     let compared = past.compared.as_ref().map(|up_to| up_to.rows);
-    let compares = compared.is_some() || past.found_equal;
+    let is_there = compared.is_some() || past.found_equal;
     JobLine {
-        state: if compares { COMPARING } else { COPYING }.to_owned(),
+        state: if is_there { COMPARING } else { COPYING }.to_owned(),
         started_at,
         progress: compared.map(|rows| format!("{rows} rows compared")),
         ..line
