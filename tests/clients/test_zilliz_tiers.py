@@ -124,11 +124,11 @@ def test_an_id_that_holds_nothing_is_found_beforehand_and_deletes_nothing(accoun
 
     held(in_far)
     asked = nights.keeper("check", "--online")
-    assert asked.code == 0 and "hold" not in asked.stdout, asked
+    assert asked.code == 0 and "`hold` names" not in asked.stdout, asked
     held(in_far[:-1])
     asked = nights.keeper("check", "--online")
     assert asked.code == 1, asked
-    (finding,) = (line for line in asked.stdout.splitlines() if "`hold` names" in line)
+    (finding,) = (line.strip() for line in asked.stdout.splitlines() if "`hold` names" in line)
     assert finding.startswith("FAIL  prod, tiers: ") and finding.endswith(f"`{in_far}`")
 
     dry = nights.keeper("backup", "--dry-run")
