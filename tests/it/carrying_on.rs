@@ -5,14 +5,15 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use lifeboat::event::{Action, Request};
-use lifeboat::journal::Journal;
+use lifeboat::journal::{Entry, Journal};
 use lifeboat::report::{Outcome, Report};
 use object_store::memory::InMemory;
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt, PutPayload};
 use serde_json::json;
 
-use crate::world::{SOURCE, TARGET, World};
+use crate::faulty_store::{DiesAt, FaultyStore, Requests};
+use crate::world::{Process, SOURCE, TARGET, World};
 
 pub(crate) const NIGHT: &str = "2026-01-02T02:00:00Z";
 const TICK: SignedDuration = SignedDuration::from_mins(5);
@@ -121,29 +122,93 @@ async fn a_source_written_during_a_copy_of_hours_is_compared_with_what_it_was() 
     );
 }
 
-#[tokio::test(start_paused = true)]
-async fn twenty_kills_cost_no_second_copy() {
-    let (world, _) = with_a_copy_of(11);
+/// Whether a process was killed at one of its requests, and did not come to its end before.
+async fn is_cut_off(
+    world: &World,
+    objects: &Arc<InMemory>,
+    request: Request,
+    dies: DiesAt,
+) -> bool {
+    let requests = Arc::new(Requests::until(dies));
+    let store = FaultyStore::over(objects, 1).used_by(&requests);
+    let journal = Journal::on(Arc::new(store), Path::from("lifeboat"));
+    let process = Process {
+        invocation: 0,
+        journal: Some(&journal),
+        skew: SignedDuration::ZERO,
+        requests: Arc::clone(&requests),
+    };
+    tokio::select! {
+        biased;
+        report = world.run_in(&process, request, Duration::from_mins(14)) => {
+            report.unwrap();
+            false
+        }
+        () = requests.died() => true,
+    }
+}
+
+/// Whether the open run's journal has the token of its copy.
+async fn knows_the_token(world: &World) -> bool {
+    let journal = world.journal.as_ref().unwrap();
+    let open = journal.open_runs().await.unwrap();
+    let entries = journal.entries(&open.runs[0].key).await.unwrap();
+    let mut entries = entries.iter();
+    entries.any(|entry| matches!(entry, Entry::Started { .. }))
+}
+
+/// Each process dies three requests later than the one before, and at one of its first if it comes to its end by then.
+/// Gives whether the copy's token was written down in time.
+async fn killed_twenty_times(first: usize) -> bool {
+    let (world, objects) = with_a_copy_of(11);
     world.sleep_until(at(NIGHT)).await;
     let event = Request {
         scheduled_time: Some(at(NIGHT)),
         ..Request::default()
     };
-    for kill in 0..20_u64 {
-        let request = if kill == 0 {
-            event.clone()
-        } else {
+    let (mut killed, mut during_the_copy, mut number) = (0, 0, first);
+    let mut began = None;
+    while killed < 20 {
+        let is_open = !open_slots(&world).await.is_empty();
+        let request = if is_open {
             resume(NIGHT)
+        } else {
+            event.clone()
         };
-        let killed = Duration::from_millis(700 * kill + 40);
-        let run = world.run(request, Duration::from_mins(14));
-        let _ = tokio::time::timeout(killed, run).await;
-        tokio::time::sleep(Duration::from_mins(5)).await;
+        let (now, is_copying) = (world.now(), began.is_some());
+        if is_cut_off(&world, &objects, request, DiesAt::Before(number)).await {
+            during_the_copy += u64::from(is_copying);
+            (killed, number) = (killed + 1, number + 3);
+        } else {
+            number = killed % 3;
+        }
+        if world.accepted("start_copy") > 0 {
+            began.get_or_insert(now);
+        }
+        tokio::time::sleep(TICK.try_into().unwrap()).await;
     }
-    let (reports, _) = tick_until_done(&world, 200).await;
+    assert!(during_the_copy > 5, "{during_the_copy}");
+    let knows_the_token = knows_the_token(&world).await;
+    let (reports, done) = tick_until_done(&world, 200).await;
     assert_eq!(reports.last().unwrap().outcome, Outcome::Succeeded);
-    assert_eq!(world.calls("start_copy"), 1);
+    assert_eq!(world.accepted("start_copy"), 1);
+    // Whoever has no token asks for the copy again, and is refused as long as it goes on.
+    let asked_once = world.calls("start_copy") == 1;
+    assert!(asked_once || !knows_the_token, "asked again");
     assert_eq!(world.standing(TARGET).len(), 1);
+    let took = done.duration_since(began.unwrap());
+    let most = SignedDuration::from_hours(11) * 101 / 100;
+    assert!(took <= most, "{took:#} for a copy of 11 hours");
+    knows_the_token
+}
+
+#[tokio::test(start_paused = true)]
+async fn twenty_kills_cost_no_second_copy_and_no_more_than_a_hundredth() {
+    let mut with_a_token = 0;
+    for first in 0..3 {
+        with_a_token += u64::from(killed_twenty_times(first).await);
+    }
+    assert!(with_a_token > 0, "every token was lost");
 }
 
 #[tokio::test(start_paused = true)]

@@ -249,7 +249,7 @@ impl History {
         };
         self.only_what_is_due_is_gone().await;
         for report in [Some(first), second].into_iter().flatten() {
-            self.by_hand.read(&report, &self.account.known("backups"));
+            self.by_hand.read(&report, &self.account);
             self.lost_nights.read(&report);
             if !report.regions.is_empty() && report.outcome == Outcome::Succeeded {
                 self.nothing_is_unprotected(&report);

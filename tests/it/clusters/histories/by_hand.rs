@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use super::{History, SECOND};
 use crate::clusters::tiers::family;
-use crate::clusters::{CLUSTER, FAR, HOME, NEAR};
+use crate::clusters::{Account, CLUSTER, FAR, HOME, NEAR};
 
 #[derive(Default)]
 pub(super) struct ByHand {
@@ -23,13 +23,13 @@ pub(super) struct ByHand {
 
 impl ByHand {
     /// Takes in what a run by hand has told.
-    pub(super) fn read(&mut self, report: &ClusterReport, backups: &[Value]) {
+    pub(super) fn read(&mut self, report: &ClusterReport, account: &Account) {
         if !report.manual {
             return;
         }
-        let lines = &report.jobs.shown;
+        let (lines, backups) = (&report.jobs.shown, account.known("backups"));
         for line in lines {
-            stands_if_told(line, backups);
+            stands_if_told(line, &backups);
         }
         if report.outcome == Outcome::Succeeded {
             self.succeeded.insert(report.slot);
