@@ -2,11 +2,15 @@
 //!
 //! Once tokio listens to Ctrl-C, nothing else ends by it any more. So whoever waits here for anything listens, too.
 
+use std::future::poll_fn;
 use std::io::{self, Write};
 use std::pin::pin;
 use std::process::{self, ExitCode};
+use std::task::Poll;
 use std::thread;
 
+use futures_util::FutureExt;
+use futures_util::future::LocalBoxFuture;
 use lifeboat::event::{Action, Request};
 use lifeboat::terminal::Progress;
 use lifeboat::{Answer, Lifeboat};
@@ -39,8 +43,24 @@ impl Said {
     }
 }
 
+/// Listens to Ctrl-C from now on, and ends when it comes. To be called before a question is asked, which may be answered
+/// by it at once.
+pub(super) async fn listening() -> LocalBoxFuture<'static, ()> {
+    let mut interrupted = ctrl_c().map(drop).fuse().boxed_local();
+    // Only what was polled listens.
+    poll_fn(|context| {
+        let _ = interrupted.poll_unpin(context);
+        Poll::Ready(())
+    })
+    .await;
+    interrupted
+}
+
 /// Reads the answer to a question that was asked on stderr.
-pub(super) async fn said(agrees: impl Fn(&str) -> bool) -> Result<Said, BadInput> {
+pub(super) async fn said(
+    interrupted: LocalBoxFuture<'static, ()>,
+    agrees: impl Fn(&str) -> bool,
+) -> Result<Said, BadInput> {
     let (tell, told) = oneshot::channel();
     // Nobody can stop a read, and the runtime would wait for a thread of its own before the process ends.
     thread::spawn(move || {
@@ -55,7 +75,7 @@ pub(super) async fn said(agrees: impl Fn(&str) -> bool) -> Result<Said, BadInput
             Ok(Err(error)) => Err(BadInput(format!("no answer can be read: {error}"))),
             Ok(Ok(_)) | Err(_) => Ok(Said::No),
         },
-        _ = ctrl_c() => {
+        () = interrupted => {
             tell_stderr("\nlifeboat: interrupted; nothing was changed");
             Ok(Said::Nothing)
         }

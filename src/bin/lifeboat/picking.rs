@@ -9,7 +9,7 @@ use clap::Args;
 use lifeboat::event::{Action, Picked, Request};
 use lifeboat::verify::Level;
 
-use super::interrupting::{Said, said};
+use super::interrupting::{Said, listening, said};
 use super::{BadInput, Shown, carry_out, unwritable};
 
 /// Which backups are compared.
@@ -111,10 +111,11 @@ pub(super) async fn by_hand(
 /// Asks on the terminal; anything but the word of the action is a no.
 pub(super) async fn is_meant(action: Action, names: &str) -> Result<Said, BadInput> {
     let word = action.word();
+    let interrupted = listening().await;
     write!(
         io::stderr(),
         "Really {word} {names}? Type `{word}` to do it: "
     )
     .map_err(unwritable)?;
-    said(|answer| answer == word).await
+    said(interrupted, |answer| answer == word).await
 }

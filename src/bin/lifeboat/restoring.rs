@@ -16,7 +16,7 @@ use lifeboat::zilliz::restore::asked::Asked;
 use lifeboat::{Answer, Lifeboat, terminal};
 use serde_json::Value;
 
-use super::interrupting::{Said, handle_until_ctrl_c, said};
+use super::interrupting::{Said, handle_until_ctrl_c, listening, said};
 use super::{
     BadInput, Shown, connect, exit_code, handle, list, print_answer, read, settings, start_logs,
     text, unwritable,
@@ -213,6 +213,7 @@ async fn agreed(lifeboat: &Lifeboat, request: &Request) -> Result<Said, BadInput
         ..request.clone()
     };
     let answer = handle(lifeboat, &dry_run, &Progress::new()).await?;
+    let interrupted = listening().await;
     let asked = match &answer {
         Answer::Restored(report) => ask_about(report),
         Answer::ClustersRestored(report) => ask_about_clusters(report),
@@ -220,7 +221,7 @@ async fn agreed(lifeboat: &Lifeboat, request: &Request) -> Result<Said, BadInput
     };
     match asked.map_err(unwritable)? {
         Some(answered) => Ok(answered),
-        None => said(|answer| matches!(answer, "y" | "Y" | "yes")).await,
+        None => said(interrupted, |answer| matches!(answer, "y" | "Y" | "yes")).await,
     }
 }
 
