@@ -6,6 +6,7 @@ use std::time::Duration;
 use lifeboat::event::{Action, Request};
 use lifeboat::journal::Journal;
 use lifeboat::report::{Outcome, Report};
+#[cfg(feature = "terminal")]
 use lifeboat::terminal;
 use object_store::memory::InMemory;
 use object_store::path::Path;
@@ -161,6 +162,7 @@ async fn an_approval_for_one_target_deletes_there_and_says_of_the_other_what_it_
 }
 
 /// What a person reads of a report.
+#[cfg(feature = "terminal")]
 fn as_text(report: &Report) -> String {
     let mut text = Vec::new();
     terminal::write_report(&mut text, report).unwrap();
@@ -168,6 +170,7 @@ fn as_text(report: &Report) -> String {
 }
 
 /// The hash of an empty list would approve nothing; and none due is not what was found.
+#[cfg(feature = "terminal")]
 #[tokio::test(start_paused = true)]
 async fn where_nothing_could_be_decided_no_list_has_a_hash_and_the_report_says_why() {
     for (object, dry_run, error, why) in [
