@@ -394,8 +394,8 @@ impl<S: Service> Jobs<'_, S> {
         };
         if let Some(covering) = self.covering(&now, known, past).await? {
             if now.metadata.read_only {
-                let true_one = &covering.name;
-                record.unsealed = self.unseal_what_differs(true_one, known, &now).await?;
+                let differing = self.unseal_what_differs(&covering.name, known, &now);
+                record.unsealed = differing.await?;
             }
             record.backup = Some(covering.name);
             record.evidence = Some(covering.evidence);

@@ -16,8 +16,9 @@
 //!    pretend to have made it.
 //! 7. No restore holds it (`prune.rs`).
 //! 8. The list of all that is due in the target is in proportion, or a person approved exactly it ([`crate::approval`]).
-//! 9. Read anew a moment before: the backup, those that make it superfluous, and the holds (`prune.rs`).
-//! 10. The certificate agrees, from these answers alone ([`crate::certificate::certify`]), and the clocks still do.
+//! 9. Every name in the target's `hold` is a backup's there (`holds_are_known`): which one a mistyped name meant, nobody knows.
+//! 10. Read anew a moment before: the backup, those that make it superfluous, and the holds (`prune.rs`).
+//! 11. The certificate agrees, from these answers alone ([`crate::certificate::certify`]), and the clocks still do.
 //!
 //! Then the DELETE is sent, and the backup is looked for once more. README.md, "How deletion is decided", is the same for users.
 

@@ -15,6 +15,7 @@ mod following;
 mod telling;
 
 use std::collections::BTreeSet;
+use std::mem::take;
 use std::time::Duration;
 
 use futures_util::FutureExt;
@@ -48,10 +49,16 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 /// How far the time of an intent and that of what came of it may lie apart the wrong way: the service's are whole seconds.
 const SECONDS_APART: SignedDuration = SignedDuration::from_secs(5);
 
+/// What failed: of a region or of the cluster, the word for it, and the message.
+pub(super) type Failed = (Option<Region>, &'static str, String);
+
 /// What one cluster came to.
+#[derive(Default)]
 pub(super) struct Made {
     pub(super) lines: Vec<JobLine>,
-    pub(super) failures: Vec<(Option<Region>, &'static str, String)>,
+    pub(super) failures: Vec<Failed>,
+    /// What an earlier invocation wrote down as failed. It need not have lived to tell.
+    pub(super) failed_before: Vec<Failed>,
     pub(super) warnings: Vec<String>,
 }
 
@@ -111,9 +118,9 @@ impl<T: Transport> Run<'_, '_, T> {
             async move {
                 if past.begun.is_none() && past.intent.is_none() && !refused.is_empty() {
                     let made = Made {
-                        lines: Vec::new(),
                         failures: refused,
                         warnings: notes,
+                        ..Made::default()
                     };
                     return (cluster, made);
                 }
@@ -124,8 +131,17 @@ impl<T: Transport> Run<'_, '_, T> {
             .boxed_local()
         });
         let made: Vec<_> = stream::iter(work).buffered(AT_ONCE).collect().await;
-        for (cluster, made) in made {
+        let mut failed_before = Vec::new();
+        for (cluster, mut made) in made {
+            failed_before.push((cluster, take(&mut made.failed_before)));
             self.add_made(cluster, made);
+        }
+        // Nobody is woken every five minutes by the same failure, but the run's last word tells all of them: whoever saw one
+        // first may have died before it told.
+        if !self.report.waits() {
+            for (cluster, failures) in failed_before {
+                self.add_failures(cluster, failures);
+            }
         }
     }
 
@@ -133,14 +149,18 @@ impl<T: Transport> Run<'_, '_, T> {
         for warning in made.warnings {
             self.report.warn(format!("{}: {warning}", cluster.shown()));
         }
-        for (region, word, message) in made.failures {
-            self.report
-                .fail(Some(&cluster.cluster_id), region.as_deref(), word, message);
-        }
+        self.add_failures(cluster, made.failures);
         for line in made.lines {
             self.report.counts.made += u64::from(line.state == "available");
             self.lines.push(line.clone());
             self.report.jobs.push(line);
+        }
+    }
+
+    fn add_failures(&mut self, cluster: &Cluster, failures: Vec<Failed>) {
+        let id = Some(cluster.cluster_id.as_str());
+        for (region, word, message) in failures {
+            self.report.fail(id, region.as_deref(), word, message);
         }
     }
 }
@@ -213,20 +233,18 @@ impl<T: Transport> Hand<'_, T> {
         let waiting = |word, message: String| Made {
             lines: vec![self.line_before(&message)],
             failures: vec![(None, word, message)],
-            warnings: Vec::new(),
+            ..Made::default()
         };
         let mut made = match asked {
             Asked::Begun(begun) => self.follow(begun, &past).boxed_local().await,
             Asked::Waits(why) => waiting("being_made", why),
             Asked::Planned(what) => Made {
                 lines: self.planned(&what),
-                failures: Vec::new(),
-                warnings: Vec::new(),
+                ..Made::default()
             },
             Asked::Failed(word, message) => Made {
-                lines: Vec::new(),
                 failures: vec![(None, word, message)],
-                warnings: Vec::new(),
+                ..Made::default()
             },
         };
         made.warnings.append(&mut warnings);

@@ -32,5 +32,7 @@ mod staying_open;
 mod stories;
 mod testimony;
 mod two_clocks;
+#[cfg(feature = "terminal")]
+mod undecided;
 mod verifying;
 mod world;

@@ -129,6 +129,27 @@ async fn a_key_that_may_not_list_or_read_is_told_in_the_services_words() {
     }
 }
 
+/// As each night would find it: deletion stops in a target whose `hold` names nothing.
+#[tokio::test(start_paused = true)]
+async fn a_name_in_hold_that_no_backup_has_is_bad_and_the_nearest_is_told() {
+    let mut world = two_sources(&[]);
+    world.night(NIGHT).await;
+    let oldest = world.standing(TARGET).into_keys().next().unwrap();
+    world.plan.targets[0].retention.hold = [oldest.clone()].into();
+    assert_eq!(bad(&look(&world).await), [""; 0]);
+
+    let mistyped = oldest.replace("orders", "ordesr");
+    assert_ne!(mistyped, oldest);
+    world.plan.targets[0].retention.hold = [mistyped.clone()].into();
+    let found = look(&world).await;
+    let [message] = bad(&found)[..] else {
+        panic!("{}", lines(&found))
+    };
+    for name in [mistyped, oldest] {
+        assert!(message.contains(&format!("`{name}`")), "{message}");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_listing_that_loops_is_bad() {
     let world = two_sources(&[]);

@@ -1,6 +1,6 @@
 //! Follows a backup and its copies to their end, across invocations, and writes down what is new.
 //!
-//! What it must never do: forget what was begun, or tell the same failure every five minutes.
+//! What it must never do: forget what was begun, tell the same failure every five minutes, or end without having told it.
 
 use std::collections::BTreeMap;
 
@@ -67,9 +67,8 @@ impl<T: Transport> Hand<'_, T> {
                         seen.begun.backup
                     );
                     return Made {
-                        lines: Vec::new(),
                         failures: vec![(None, error.word(), message), (None, "being_made", open)],
-                        warnings: Vec::new(),
+                        ..Made::default()
                     };
                 }
             };
@@ -224,8 +223,7 @@ impl<T: Transport> Hand<'_, T> {
                 .iter()
                 .map(|record| self.line(&seen.begun, record, now))
                 .collect(),
-            failures: Vec::new(),
-            warnings: Vec::new(),
+            ..Made::default()
         };
         if let Some(line) = made
             .lines
@@ -256,9 +254,15 @@ impl<T: Transport> Hand<'_, T> {
                     "being_made",
                     format!("not done yet ({shown}); `resume` looks again"),
                 )),
-                // An invocation that carries on tells a failure once, so that nobody is woken every five minutes.
-                State::Failed(..) if self.resumes && !is_last_look && had_failed(past, record) => {}
-                State::Failed(word, message) => made.failures.push((region, word, message.clone())),
+                State::Failed(word, message) => {
+                    let is_told = self.resumes && !is_last_look && had_failed(past, record);
+                    let failures = if is_told {
+                        &mut made.failed_before
+                    } else {
+                        &mut made.failures
+                    };
+                    failures.push((region, word, message.clone()));
+                }
             }
         }
         made

@@ -282,6 +282,8 @@ impl<'a, 'c, T: Transport> Making<'a, 'c, T> {
         let Made {
             lines,
             failures,
+            // The last look at a tier tells all that failed of it among its failures.
+            failed_before: _,
             warnings,
         } = made;
         tended.lines.extend(lines);

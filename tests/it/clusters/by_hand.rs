@@ -365,6 +365,37 @@ async fn a_failed_copy_is_told_with_its_reason_where_the_service_tells_it_and_no
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_failed_copy_is_told_when_it_is_seen_and_in_the_last_word_of_its_run() {
+    let account = Account::new().with_journal();
+    account.add_cluster(CLUSTER, "orders-prod", &json!({}));
+    account.add_cluster(
+        "in01-slow",
+        "audit-prod",
+        &json!({"bytes": 2_100_000_000_000_u64}),
+    );
+    account.wire.emulator.update_settings(|settings| {
+        settings.zilliz.copy_bytes_per_second = 400_000_000;
+        settings.zilliz.jobs_can_be_listed = true;
+    });
+    account.faults(json!([{"match": {"operation": "zilliz.copy", "region": FAR}, "fault": {"fail_operation": true, "reason": "quota"}, "times": 1}]));
+    let report = account.run(by_hand()).await;
+    let mut told = vec![(report.stays_open, failures(&report).contains("copy_failed"))];
+    while told.last().unwrap().0 {
+        tokio::time::sleep(Duration::from_mins(5)).await;
+        let report = account.resume().await;
+        let tells = failures(&report).contains("copy_failed");
+        told.push((report.stays_open, tells));
+        if !report.stays_open {
+            assert_eq!(report.outcome, Outcome::Failed, "{report:#?}");
+        }
+    }
+    let while_open = told.iter().filter(|(is_open, tells)| *is_open && *tells);
+    assert_eq!(while_open.count(), 1, "{told:?}");
+    assert_eq!(told.last(), Some(&(false, true)), "{told:?}");
+    assert!(told.len() > 10, "{told:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_job_that_the_service_forgot_is_followed_by_the_list() {
     let account = Account::new().with_journal();
     account.faults(
