@@ -134,15 +134,19 @@ impl History {
         life.is_some_and(|life| !life.may_have_had(seen.rows, *from, *to + 2 * DAY))
     }
 
-    /// Whether the plan copies no unchanged source, and the newest good backup has what this one has.
+    /// Whether the plan copies no unchanged source, and the newest good backup has what this one has. A stray that is dated
+    /// ahead is none: a listing may have left it out.
     pub(super) fn covers(&self, source: &str, standing: &[Standing]) -> bool {
         if self.world.plan.skip_unchanged.is_none() {
             return false;
         }
-        let of_source = standing.iter().filter(|seen| {
-            seen.read_only && rules::read(&seen.name).is_some_and(|(of, _)| of == source)
-        });
-        let newest = of_source.max_by_key(|seen| rules::read(&seen.name).map(|(_, slot)| slot));
+        let slot_of = |seen: &&Standing| {
+            let of_source = rules::read(&seen.name).filter(|(of, _)| *of == source);
+            of_source.map(|(_, slot)| slot)
+        };
+        let is_one = |seen: &&Standing| slot_of(seen).is_some_and(|slot| slot <= self.second());
+        let sealed = standing.iter().filter(|seen| seen.read_only);
+        let newest = sealed.filter(is_one).max_by_key(slot_of);
         let life = self.sources.get(source);
         newest.is_some_and(|newest| life.is_some_and(|life| life.rows() == newest.rows))
     }
