@@ -3,7 +3,7 @@
 //! Pure, over what was read. The service says when a backup is made (its job), and nothing of copies but that they appear
 //! in the list; so whatever is not there in time, or is there no more, is a failure.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -28,6 +28,8 @@ pub struct Looks<'a> {
     pub job: Option<&'a Job>,
     /// Since when the backup is known to be there, if an earlier look saw it.
     pub available_since: Option<Timestamp>,
+    /// Whether copies bear their original's name, as far as the whole list tells ([`copies_bear_names`]).
+    pub copies_bear_names: bool,
     /// Copies that earlier looks have seen, by region.
     pub seen: &'a BTreeMap<Region, String>,
     /// Why copies failed, by region, as far as the service tells.
@@ -109,9 +111,11 @@ impl Looks<'_> {
 
     fn copy(&self, region: &str, original: &State) -> Record {
         let seen = self.seen.get(region);
-        let listed = match seen {
-            Some(id) => self.listed(id),
-            None => self.copy_in(region),
+        let listed = match (seen, original) {
+            (Some(id), _) => self.listed(id),
+            (None, State::Available) => self.copy_in(region),
+            // Nothing can be a copy of what is not there; what looks like one is another one's.
+            (None, _) => None,
         };
         let reason = self.failed.get(region);
         let state = match (listed, original) {
@@ -184,41 +188,38 @@ impl Looks<'_> {
     /// The copy in a region.
     ///
     /// Unknown (contract section 3): what a copy looks like in the list. Inferred: a record of its own, of the same cluster
-    /// and kind, made no earlier than its original, that lies in the target; with its original's name or with none that
-    /// belongs to another one's.
+    /// and kind, made no earlier than its original, that lies in the target; with its original's name, or, while nothing
+    /// in the list shows that copies bear it, the first of any name.
     fn copy_in(&self, region: &str) -> Option<&Backup> {
-        let original = self.listed(&self.begun.backup);
-        let made_at = original
-            .and_then(|original| original.create_time)
-            .unwrap_or(self.begun.at);
-        let name = original.and_then(|original| original.backup_name.as_deref());
-        let kind = original.and_then(|original| original.backup_type.as_deref());
+        let original = self.listed(&self.begun.backup)?;
+        let name = original.backup_name.as_deref();
+        let kind = original.backup_type.as_deref();
         let is_it = |copy: &&Backup| {
             copy.region_id.as_deref() == Some(region)
                 && copy.creation_method.as_deref() == Some("MANUAL")
                 && (kind.is_none() || copy.backup_type.as_deref() == kind)
-                && copy.create_time.is_some_and(|at| at >= made_at)
+                && copy
+                    .create_time
+                    .is_some_and(|at| at >= original.create_time.unwrap_or(self.begun.at))
         };
         let candidates = || self.listed.iter().filter(is_it);
-        let ours = candidates().find(|copy| name.is_some() && copy.backup_name.as_deref() == name);
-        let is_anothers = |copy: &Backup| {
-            let mut others = self
-                .listed
-                .iter()
-                .filter(|other| other.region_id.as_deref() == Some(self.home));
-            others.any(|other| {
-                other.backup_id != self.begun.backup
-                    && other.backup_name.is_some()
-                    && other.backup_name == copy.backup_name
-            })
+        let bears_it = |copy: &&Backup| name.is_some() && copy.backup_name.as_deref() == name;
+        let of_any_name = || {
+            let first = candidates().min_by_key(|copy| copy.create_time);
+            first.filter(|_| !self.copies_bear_names)
         };
-        let unclaimed = || {
-            candidates()
-                .filter(|copy| !is_anothers(copy))
-                .min_by_key(|copy| copy.create_time)
-        };
-        ours.or_else(unclaimed)
+        candidates().find(bears_it).or_else(of_any_name)
     }
+}
+
+/// Whether copies bear their original's name: as soon as any two of a cluster's backups share one, for the service makes
+/// names up. `listed` must be all of them: a copy's original may be much older than the copy.
+pub(super) fn copies_bear_names(listed: &[Backup]) -> bool {
+    let mut names = BTreeSet::new();
+    let mut named = listed
+        .iter()
+        .filter_map(|backup| backup.backup_name.as_ref());
+    named.any(|name| !names.insert(name))
 }
 
 #[cfg(test)]
@@ -276,6 +277,7 @@ mod tests {
             job: job.as_ref(),
             available_since: available_minutes
                 .map(|minutes| now() - SignedDuration::from_mins(minutes)),
+            copies_bear_names: copies_bear_names(&listed),
             seen: &seen.collect(),
             failed: &BTreeMap::new(),
             grace: SignedDuration::from_hours(6),
@@ -301,7 +303,7 @@ mod tests {
         &'static str,
     );
 
-    const TOLD: [Told; 13] = [
+    const TOLD: [Told; 16] = [
         (
             &["b home 60 CREATING x_1"],
             Some("IN_PROGRESS"),
@@ -388,6 +390,29 @@ mod tests {
             &[],
             Some(50),
             "b, not begun yet, not begun yet",
+        ),
+        // Copies of an older backup that is gone, begun in the second in which this one was.
+        (
+            &[MADE, "n near 60 AVAILABLE x_0", "f far 60 CREATING x_0"],
+            None,
+            &[],
+            Some(1),
+            "b, not begun yet, not begun yet",
+        ),
+        // What is there before its original is, is another one's, whatever its name says.
+        (
+            &["b home 60 CREATING x_1", "n near 60 AVAILABLE x_0"],
+            Some("IN_PROGRESS"),
+            &[],
+            None,
+            "60 %, waits for the original, waits for the original",
+        ),
+        (
+            &["n near 60 AVAILABLE x_0"],
+            Some("SUCCESSFUL"),
+            &[],
+            None,
+            "vanished, no_original, no_original",
         ),
         // Names that say nothing: the first that was made since.
         (

@@ -11,7 +11,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::{FIRST_LOOK, Hand, LONGEST_WAIT, Made, SECONDS_APART};
 use crate::service::{Pace, Region};
 use crate::zilliz::client::ZillizError;
-use crate::zilliz::copies::{Looks, Record, State};
+use crate::zilliz::copies::{Looks, Record, State, copies_bear_names};
 use crate::zilliz::facts::Facts;
 use crate::zilliz::notes::{Begun, Note, Past};
 use crate::zilliz::run::describe;
@@ -96,6 +96,7 @@ impl<T: Transport> Hand<'_, T> {
     async fn look(&self, seen: &mut Seen) -> Result<Vec<Record>, ZillizError> {
         let id = &self.cluster.cluster_id;
         let mut listed = self.client.backups(id).await?;
+        let copies_bear_names = copies_bear_names(&listed);
         let begun_at = seen.begun.at;
         // What is older has nothing to do with it, and a cluster may have many.
         listed.retain(|backup| {
@@ -139,6 +140,7 @@ impl<T: Transport> Hand<'_, T> {
             listed: &listed,
             job: job.as_ref(),
             available_since: seen.available_since,
+            copies_bear_names,
             seen: &seen.copies,
             failed: &failed,
             grace: SignedDuration::from_hours(self.plan.grace_hours.into()),

@@ -12,7 +12,7 @@ use lifeboat_emulator::Method;
 use serde_json::json;
 
 use super::by_hand::{ALL, by_hand, exactly_one_of_each, jobs, made};
-use super::tiers::{by_somebody_else, tiered};
+use super::tiers::{by_somebody_else, family, tiered};
 use super::{Account, CLUSTER, HOME, KEY, PLAN, failures};
 
 /// Lambda repeats an event whose run failed, a minute and two minutes later, with the request id that it had.
@@ -150,7 +150,7 @@ async fn a_new_original_has_none_of_the_old_ones_copies() {
         .collect();
     let new = ended.jobs.shown[0].backup.clone().unwrap();
     assert_ne!(new, old);
-    assert_eq!(told, super::tiers::family(&account, &new));
+    assert_eq!(told, family(&account, &new));
 }
 
 /// Without the journal of the nightly runs, nobody knows whether what is found after silence is one of their tiers.
@@ -236,4 +236,28 @@ async fn what_is_found_after_silence_is_in_doubt_on_a_laptop_while_its_run_is_op
         "{}",
         line.why
     );
+}
+
+/// Copies of somebody else's backup begin in the very second in which ours is asked for.
+#[tokio::test(start_paused = true)]
+async fn copies_of_the_backup_before_are_not_taken_for_its_own() {
+    let account = Account::new().with_journal();
+    account.add_cluster(
+        CLUSTER,
+        "orders-prod",
+        &json!({"bytes": 70_000_000_000_u64}),
+    );
+    account.wire.emulator.update_settings(|settings| {
+        settings.zilliz.copy_bytes_per_second = 5_000_000_000;
+    });
+    let theirs = by_somebody_else(&account).unwrap();
+    while family(&account, &theirs).len() < 3 {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    let report = account.run(by_hand()).await;
+    let jobs = report.jobs.shown.iter();
+    let told: BTreeSet<String> = jobs.filter_map(|job| job.backup.clone()).collect();
+    let ours = report.jobs.shown[0].backup.as_ref().unwrap();
+    assert_eq!(told, family(&account, ours), "{report:#?}");
+    assert!(!told.contains(&theirs));
 }
