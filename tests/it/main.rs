@@ -11,6 +11,10 @@
     reason = "in tests a panic is the assertion"
 )]
 
+/// The histories allocate much and die soon; with this one they are played a quarter faster, those of clusters two fifths.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 mod approvals;
 mod attacks;
 mod budgets;
