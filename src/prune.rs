@@ -109,6 +109,12 @@ impl Inventory {
         }
     }
 
+    /// How many backups a dry run pretends to have made.
+    #[must_use]
+    pub fn planned(&self) -> u64 {
+        u64::try_from(self.planned.len()).unwrap_or(u64::MAX)
+    }
+
     /// Adds a backup that was sealed after the listing, or what its job saw of it.
     pub fn add_sealed(&mut self, name: &BackupName, evidence: Evidence) {
         let backups = self.sources.entry(name.source().clone()).or_default();

@@ -163,7 +163,7 @@ impl<'w, S: Service> Run<'_, 'w, S> {
         let side = &*side;
         let inventory = side.inventory.as_ref()?;
         let due = self.decide(side, inventory, live, mode).await?;
-        let (leave, hash) = self.judge(side, &due);
+        let (leave, hash) = self.judge(side, &due, inventory.planned());
         let holds_are_known = self.holds_are_known(side, inventory);
         if leave == Leave::Delete && holds_are_known && mode == Mode::Delete && self.clock.agrees()
         {
@@ -251,8 +251,14 @@ impl<'w, S: Service> Run<'_, 'w, S> {
         Some(due)
     }
 
-    /// Whether what is due in one target may be deleted, and the hash that stands for it.
-    fn judge(&mut self, side: &Side<'_, S>, due: &[DueOfSource]) -> (Leave, PlanHash) {
+    /// Whether what is due in one target may be deleted, and the hash that stands for it. What a dry run would make counts as
+    /// made: whoever reads that the brake holds must not find the list deleted in the morning.
+    fn judge(
+        &mut self,
+        side: &Side<'_, S>,
+        due: &[DueOfSource],
+        planned: u64,
+    ) -> (Leave, PlanHash) {
         let names: Vec<&str> = due
             .iter()
             .flat_map(|source| &source.due)
@@ -264,8 +270,8 @@ impl<'w, S: Service> Run<'_, 'w, S> {
             target: &side.target.name,
             region: &side.target.region,
             due: &names,
-            backups,
-            sealed,
+            backups: backups + planned,
+            sealed: sealed + planned,
         };
         let (leave, hash) = (list.leave(self.request.approve.as_deref()), list.hash());
         self.report.set_deletion_plan(side.at, hash.clone());

@@ -105,6 +105,30 @@ async fn a_list_out_of_proportion_deletes_nothing_until_exactly_it_is_approved()
     );
 }
 
+/// Who reads that nothing would be deleted must not find twenty gone in the morning.
+#[tokio::test(start_paused = true)]
+async fn a_dry_run_brakes_only_where_the_run_itself_would() {
+    let mut world = a_policy_cut_by_mistake().await;
+    world.plan.targets[0].retention.days = std::num::NonZeroU32::new(9);
+    let slot = "2026-01-16T02:00:00Z".parse().unwrap();
+    world.sleep_until(slot).await;
+    let request = |dry_run| Request {
+        scheduled_time: Some(slot),
+        dry_run,
+        ..Request::default()
+    };
+    let said = world.run(request(true), Duration::from_mins(14)).await;
+    let did = world.run(request(false), Duration::from_mins(14)).await;
+    let (said, did) = (said.unwrap(), did.unwrap());
+    assert_eq!((said.pruning.due, did.pruning.deleted), (20, 20));
+    let (said, did) = (&said.targets[0], &did.targets[0]);
+    assert_eq!(said.deletion_plan, did.deletion_plan);
+    assert_eq!(
+        (&said.deletion_stopped, &did.deletion_stopped),
+        (&None, &None)
+    );
+}
+
 /// An approval is for one target's list. That the other target waits for its own is told, and is no failure.
 #[tokio::test(start_paused = true)]
 async fn an_approval_for_one_target_deletes_there_and_says_of_the_other_what_it_waits_for() {

@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use lifeboat::event::{Action, Request};
 use lifeboat::report::Report;
 use lifeboat::run::Refused;
-use lifeboat_emulator::Key;
+use lifeboat_emulator::{Key, Standing};
 use serde_json::json;
 
 use super::{Ended, FOURTEEN_MINUTES, History, Start};
@@ -16,6 +16,12 @@ use crate::faulty_store::{Chances, Fate, FaultyStore};
 use crate::histories::HOLDS_AND_PERIODS;
 use crate::histories::rules::{Policy, Scene};
 use crate::world::TARGET;
+
+/// When a dry run began, and what stood in each target then.
+struct Before {
+    second: i64,
+    standing: Vec<Vec<Standing>>,
+}
 
 impl History {
     pub(super) fn backup(&mut self, slot: Timestamp) -> Start {
@@ -115,10 +121,10 @@ impl History {
             self.tonight.clear();
         }
         let (dry, real) = (dry_run(Action::Backup, slot), self.backup(slot));
-        let began = self.second();
+        let before = self.before();
         let said = self.event(vec![dry]).await;
         let did = self.event(vec![real]).await;
-        self.compare_hashes(&said, &did, began, true);
+        self.compare_hashes(&said, &did, &before, true);
     }
 
     async fn pruned_only(&mut self) {
@@ -126,13 +132,21 @@ impl History {
         let dry = dry_run(Action::Prune, slot);
         let mut real = dry.clone();
         real.request.dry_run = false;
-        let began = self.second();
+        let before = self.before();
         let said = self.event(vec![dry]).await;
         let did = self.event(vec![real]).await;
-        self.compare_hashes(&said, &did, began, false);
+        self.compare_hashes(&said, &did, &before, false);
     }
 
-    fn compare_hashes(&mut self, said: &[Ended], did: &[Ended], began: i64, copies: bool) {
+    fn before(&self) -> Before {
+        let targets = self.targets().into_iter();
+        Before {
+            second: self.second(),
+            standing: targets.map(|region| self.world.seen(region)).collect(),
+        }
+    }
+
+    fn compare_hashes(&mut self, said: &[Ended], did: &[Ended], before: &Before, copies: bool) {
         let (Some(said), Some(did)) = (said[0].report(), did[0].report()) else {
             return;
         };
@@ -143,20 +157,27 @@ impl History {
         }
         for (at, region) in self.targets().into_iter().enumerate() {
             let policy = Policy::of(&self.world.plan.targets[at]);
-            let standing = self.world.seen(region);
+            // What fell due meanwhile may be gone by now, and so may what superseded it.
+            let mut standing = before.standing[at].clone();
+            standing.extend(self.world.seen(region));
             let scene = Scene {
                 standing: &standing,
                 policy: &policy,
                 lies: &|_| false,
                 now: self.second(),
             };
-            if scene.something_falls_due(began, self.second()) {
+            if scene.something_falls_due(before.second, self.second()) {
                 continue;
             }
             let (said, did) = (&said.targets[at], &did.targets[at]);
+            let stopped = (&said.deletion_stopped, &did.deletion_stopped);
             if let (Some(said), Some(did)) = (&said.deletion_plan, &did.deletion_plan) {
                 // What was deleted a moment ago is what was due, so the hashes are of the same list.
                 assert_eq!(said, did, "a dry run's hash is not the run's");
+                assert_eq!(
+                    stopped.0, stopped.1,
+                    "a dry run does not foretell what stops deletion"
+                );
                 self.tally.add("dry runs that foretold the run", 1);
             }
         }
