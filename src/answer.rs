@@ -270,21 +270,7 @@ mod tests {
 
     #[test]
     fn an_answer_of_many_jobs_is_cut_and_says_so() {
-        let line = JobLine {
-            target: "t".into(),
-            region: "r".into(),
-            source: "s".into(),
-            backup: None,
-            state: "sealed".into(),
-            rows: 1,
-            bytes_written: 1,
-            bytes_returned: 1,
-            started_at: None,
-            ended_at: None,
-            progress: None,
-            error: None,
-            message: None,
-        };
+        let line = JobLine::of("t", "r", "s", "sealed");
         let run = |jobs: usize| RunRecord {
             key: RunKey {
                 plan: "p".into(),

@@ -505,6 +505,28 @@ pub struct JobLine {
     pub message: Option<String>,
 }
 
+impl JobLine {
+    /// A job of which nothing is known but what it is of, and how it stands.
+    #[must_use]
+    pub fn of(target: &str, region: &str, source: &str, state: &str) -> Self {
+        Self {
+            target: target.to_owned(),
+            region: region.to_owned(),
+            source: source.to_owned(),
+            backup: None,
+            state: state.to_owned(),
+            rows: 0,
+            bytes_written: 0,
+            bytes_returned: 0,
+            started_at: None,
+            ended_at: None,
+            progress: None,
+            error: None,
+            message: None,
+        }
+    }
+}
+
 /// What [`Journal::read_history`] found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct History {

@@ -149,18 +149,10 @@ impl<S: Service> Drill<'_, '_, S> {
 /// How a source of a killed drill ended.
 fn killed(target: &str, region: &str, backup: String, source: &str, now: Timestamp) -> JobLine {
     JobLine {
-        target: target.to_owned(),
-        region: region.to_owned(),
-        source: source.to_owned(),
         backup: Some(backup),
-        state: "failed".to_owned(),
-        rows: 0,
-        bytes_written: 0,
-        bytes_returned: 0,
-        started_at: None,
         ended_at: Some(now),
-        progress: None,
         error: Some("killed".to_owned()),
         message: Some("its invocation was killed; a later one deleted the scratch".to_owned()),
+        ..JobLine::of(target, region, source, "failed")
     }
 }

@@ -106,19 +106,8 @@ impl<'a> Choice<'a> {
         let of_a_run = || backup_of(known?, source, key);
         let region = self.to.or(known.map(|known| &known.region));
         JobLine {
-            target: target.clone(),
-            region: region.cloned().unwrap_or_default(),
-            source: source.clone(),
             backup: chosen.map(|chosen| chosen.backup.clone()).or_else(of_a_run),
-            state: WAITING.to_owned(),
-            rows: 0,
-            bytes_written: 0,
-            bytes_returned: 0,
-            started_at: None,
-            ended_at: None,
-            progress: None,
-            error: None,
-            message: None,
+            ..JobLine::of(target, region.map_or("", String::as_str), source, WAITING)
         }
     }
 }

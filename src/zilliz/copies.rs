@@ -215,11 +215,11 @@ impl Looks<'_> {
 /// Whether copies bear their original's name: as soon as any two of a cluster's backups share one, for the service makes
 /// names up. `listed` must be all of them: a copy's original may be much older than the copy.
 pub(super) fn copies_bear_names(listed: &[Backup]) -> bool {
-    let mut names = BTreeSet::new();
-    let mut named = listed
+    let mut seen = BTreeSet::new();
+    let mut names = listed
         .iter()
         .filter_map(|backup| backup.backup_name.as_ref());
-    named.any(|name| !names.insert(name))
+    names.any(|name| !seen.insert(name))
 }
 
 #[cfg(test)]

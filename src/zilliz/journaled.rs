@@ -160,18 +160,9 @@ impl Journaled {
 /// What stands in a region, as `jobs` shows it.
 pub(super) fn line(line: &RegionLine) -> JobLine {
     JobLine {
-        target: line.region.clone(),
-        region: line.region.clone(),
-        source: line.cluster.clone(),
         backup: line.backup.clone(),
-        state: line.state.word().to_owned(),
-        rows: 0,
-        bytes_written: 0,
-        bytes_returned: 0,
         started_at: line.recovery_point,
-        ended_at: None,
         progress: line.recovery_point.map(|at| format!("recovery point {at}")),
-        error: None,
-        message: None,
+        ..JobLine::of(&line.region, &line.region, &line.cluster, line.state.word())
     }
 }

@@ -252,19 +252,9 @@ mod tests {
 
     fn line(region: &str, backup: &str, state: &str) -> JobLine {
         JobLine {
-            target: region.into(),
-            region: region.into(),
-            source: CLUSTER.into(),
             backup: Some(backup.into()),
-            state: state.into(),
-            rows: 0,
-            bytes_written: 0,
-            bytes_returned: 0,
             started_at: Some(at()),
-            ended_at: None,
-            progress: None,
-            error: None,
-            message: None,
+            ..JobLine::of(region, region, CLUSTER, state)
         }
     }
 

@@ -34,14 +34,8 @@ impl<T: Transport> Hand<'_, T> {
             State::Failed(word, message) => ("failed", None, Some((*word, message.clone()))),
         };
         JobLine {
-            target: record.region.clone(),
-            region: record.region.clone(),
-            source: self.cluster.cluster_id.clone(),
             backup: record.backup.clone(),
-            state: state.to_owned(),
-            rows: 0,
             bytes_written: record.size.unwrap_or(0),
-            bytes_returned: 0,
             started_at: Some(begun.at),
             ended_at: (state != "incomplete").then_some(now),
             progress,
@@ -49,6 +43,7 @@ impl<T: Transport> Hand<'_, T> {
             message: error
                 .map(|(_, message)| message)
                 .or_else(|| begun.adopted.then(|| ADOPTED.to_owned())),
+            ..self.blank(&record.region, state)
         }
     }
 
@@ -61,10 +56,8 @@ impl<T: Transport> Hand<'_, T> {
             .map(|target| target.region.as_str());
         let regions = std::iter::once(self.home()).chain(targets);
         let planned = regions.map(|region| JobLine {
-            target: region.to_owned(),
-            region: region.to_owned(),
-            state: "planned".into(),
-            ..self.line_before(what)
+            progress: Some(what.to_owned()),
+            ..self.blank(region, "planned")
         });
         planned.collect()
     }
@@ -72,19 +65,12 @@ impl<T: Transport> Hand<'_, T> {
     /// The original's line while there is no backup yet.
     pub(super) fn line_before(&self, why: &str) -> JobLine {
         JobLine {
-            target: self.home().to_owned(),
-            region: self.home().to_owned(),
-            source: self.cluster.cluster_id.clone(),
-            backup: None,
-            state: "incomplete".into(),
-            rows: 0,
-            bytes_written: 0,
-            bytes_returned: 0,
-            started_at: None,
-            ended_at: None,
             progress: Some(why.to_owned()),
-            error: None,
-            message: None,
+            ..self.blank(self.home(), "incomplete")
         }
+    }
+
+    fn blank(&self, region: &str, state: &str) -> JobLine {
+        JobLine::of(region, region, &self.cluster.cluster_id, state)
     }
 }

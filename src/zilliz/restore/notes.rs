@@ -188,19 +188,8 @@ impl Chosen {
             (Way::Into { cluster, .. }, _) => ("all collections".to_owned(), cluster.clone()),
         };
         JobLine {
-            target,
-            region: self.backup.region.clone(),
-            source,
             backup: Some(self.backup.id.clone()),
-            state: "planned".to_owned(),
-            rows: 0,
-            bytes_written: 0,
-            bytes_returned: 0,
-            started_at: None,
-            ended_at: None,
-            progress: None,
-            error: None,
-            message: None,
+            ..JobLine::of(&target, &self.backup.region, &source, "planned")
         }
     }
 }

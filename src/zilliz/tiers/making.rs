@@ -129,20 +129,17 @@ impl Tended<'_> {
         let Some(tier) = of_slot else {
             return Vec::new();
         };
-        let line = |region: &str, backup: Option<&String>, why: Option<&String>| JobLine {
-            target: region.to_owned(),
-            region: region.to_owned(),
-            source: tier.cluster.clone(),
-            backup: backup.cloned(),
-            state: if why.is_some() { "failed" } else { "available" }.to_owned(),
-            rows: 0,
-            bytes_written: self.bytes_of(backup),
-            bytes_returned: 0,
-            started_at: Some(slot.instant()),
-            ended_at: None,
-            progress: Some("a tier".into()),
-            error: why.map(|_| "no_tier".to_owned()),
-            message: why.cloned(),
+        let line = |region: &str, backup: Option<&String>, why: Option<&String>| {
+            let state = if why.is_some() { "failed" } else { "available" };
+            JobLine {
+                backup: backup.cloned(),
+                bytes_written: self.bytes_of(backup),
+                started_at: Some(slot.instant()),
+                progress: Some("a tier".into()),
+                error: why.map(|_| "no_tier".to_owned()),
+                message: why.cloned(),
+                ..JobLine::of(region, region, &tier.cluster, state)
+            }
         };
         let home = self.cluster.region_id.clone().unwrap_or_default();
         match &tier.state {
