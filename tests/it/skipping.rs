@@ -222,6 +222,8 @@ async fn a_dry_run_foretells_what_is_covered() {
 /// What happens between two nights, and how many seconds before the second.
 enum Happens {
     Write(usize),
+    /// Deleted, and made anew with as many rows.
+    MadeAnew(usize),
     /// The service's clock steps, and is so many seconds ahead from then on.
     ServiceClock(i64),
     LocalClock(i64),
@@ -241,7 +243,11 @@ fn happens(dice: &mut fastrand::Rng, sources: usize) -> Vec<(i64, Happens)> {
             1 => DAY - dice.i64(0..1_200),
             _ => dice.i64(0..DAY),
         };
-        happens.push((before, Happens::Write(source)));
+        let happening = match dice.u8(0..10) {
+            0 => Happens::MadeAnew(source),
+            _ => Happens::Write(source),
+        };
+        happens.push((before, happening));
     }
     // The service's clock steps by up to twenty minutes soon after a night, and by little before the next, but one in a hundred.
     if dice.bool() {
@@ -272,7 +278,8 @@ async fn no_change_is_missed_and_nine_copies_in_ten_are_saved() {
         .seed_namespaces(SOURCE, names.iter().cloned(), 10, 1_000);
     let mut dice = fastrand::Rng::with_seed(1);
     let mut written: BTreeMap<&str, Timestamp> = BTreeMap::new();
-    let (mut copies, mut covered, mut missed, mut steps) = (0, 0, Vec::new(), 0);
+    let (mut copies, mut covered, mut missed) = (0, 0, Vec::new());
+    let (mut anew, mut steps) = (0, 0);
     let first: Timestamp = NIGHT.parse().unwrap();
     for day in 0..days {
         let slot = first + SignedDuration::from_hours(24 * day);
@@ -292,6 +299,13 @@ async fn no_change_is_missed_and_nine_copies_in_ten_are_saved() {
                     let row = json!({"upsert_rows": [{"id": dice.u64(0..10), "title": title}]});
                     let path = format!("/v2/namespaces/{name}");
                     world.call(lifeboat_emulator::Method::Post, SOURCE, &path, &row);
+                    written.insert(name, world.now());
+                }
+                Happens::MadeAnew(source) => {
+                    anew += 1;
+                    let name = names[source].as_str();
+                    world.delete(SOURCE, name);
+                    world.write_rows(SOURCE, name, 0..10);
                     written.insert(name, world.now());
                 }
                 Happens::ServiceClock(ahead) => {
@@ -319,8 +333,9 @@ async fn no_change_is_missed_and_nine_copies_in_ten_are_saved() {
             .extend(not_copied_since(&world, &written).map(|name| format!("{name} on day {day}")));
     }
     println!(
-        "{copies} copies, {covered} covered, in {source_days} source-days with {steps} steps of the service's clock"
+        "{copies} copies, {covered} covered, in {source_days} source-days with {steps} steps of the service's clock, {anew} sources made anew"
     );
+    assert!(anew > 0, "no source was made anew");
     assert!(missed.is_empty(), "{} missed: {missed:?}", missed.len());
     assert!(
         copies * 10 <= copies + covered,
