@@ -15,6 +15,8 @@ mod sample;
 mod verified;
 mod walk;
 
+use std::fmt;
+
 use jiff::{SignedDuration, Timestamp};
 
 pub use compare::{Compared, End, Terms, compare, seed};
@@ -61,13 +63,10 @@ pub struct Drift {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Mismatch {
     /// The copy is not there.
-    #[error("the copy is not there")]
     Missing,
     /// Attributes, types or indexes differ.
-    #[error("the copy's schema differs from the source's: {0}")]
     Schema(String),
     /// The source stood still, and yet the counts differ.
-    #[error("the copy has {copied} rows and the source, unchanged meanwhile, has {expected}")]
     Rows {
         /// Rows at the source.
         expected: u64,
@@ -75,9 +74,6 @@ pub enum Mismatch {
         copied: u64,
     },
     /// By the service's estimates, one is much larger than the other.
-    #[error(
-        "the copy has about {copied_rows} rows and {copied_bytes} bytes, and the source about {rows} rows and {bytes} bytes: more than a quarter apart"
-    )]
     Size {
         /// Rows at the source, estimated.
         rows: u64,
@@ -89,10 +85,8 @@ pub enum Mismatch {
         copied_bytes: u64,
     },
     /// The source stood still, and yet rows differ.
-    #[error("the copy's rows are not the source's: {0}")]
     Content(Differences),
     /// What was read is equal, and yet not all that was counted.
-    #[error("{counted} rows were counted on either side, and {read} came when all were read")]
     Unread {
         /// Rows, counted.
         counted: u64,
@@ -100,9 +94,6 @@ pub enum Mismatch {
         read: u64,
     },
     /// The source was written, but not by that much.
-    #[error(
-        "the copy has {copied} rows, while the source, written meanwhile, had {fewest} at the least and {most} at the most"
-    )]
     OutsideDrift {
         /// Fewest rows seen at the source.
         fewest: u64,
@@ -112,9 +103,6 @@ pub enum Mismatch {
         copied: u64,
     },
     /// The copy's end was not seen, and it may be a part of what the source was.
-    #[error(
-        "the copy has {copied} rows and its end was not seen; the source, written meanwhile, had {fewest} at the least and {most} at the most, so this may be half of it; it stays unsealed, and the next run makes another"
-    )]
     Unproven {
         /// Fewest rows seen at the source.
         fewest: u64,
@@ -124,15 +112,69 @@ pub enum Mismatch {
         copied: u64,
     },
     /// The source disappeared before it could be compared.
-    #[error(
-        "the source was deleted before its copy, of {copied} rows, could be compared (it had {expected})"
-    )]
     SourceGone {
         /// Rows at the source before.
         expected: u64,
         /// Rows in the copy.
         copied: u64,
     },
+}
+
+impl fmt::Display for Mismatch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.with("the source"))?;
+        if matches!(self, Self::Unproven { .. }) {
+            f.write_str("; it stays unsealed, and the next run makes another")?;
+        }
+        Ok(())
+    }
+}
+
+impl Mismatch {
+    /// In a sentence about the copy of `original`: of `the source`, or, where a backup is restored, of `its backup`.
+    #[must_use]
+    pub fn with(&self, original: &str) -> String {
+        match self {
+            Self::Missing => "the copy is not there".to_owned(),
+            Self::Schema(difference) => {
+                format!("the copy's schema differs from {original}'s: {difference}")
+            }
+            Self::Rows { expected, copied } => format!(
+                "the copy has {copied} rows and {original}, unchanged meanwhile, has {expected}"
+            ),
+            Self::Size {
+                rows,
+                bytes,
+                copied_rows,
+                copied_bytes,
+            } => format!(
+                "the copy has about {copied_rows} rows and {copied_bytes} bytes, and {original} about {rows} rows and {bytes} bytes: more than a quarter apart"
+            ),
+            Self::Content(differences) => {
+                format!("the copy's rows are not {original}'s: {differences}")
+            }
+            Self::Unread { counted, read } => format!(
+                "{counted} rows were counted on either side, and {read} came when all were read"
+            ),
+            Self::OutsideDrift {
+                fewest,
+                most,
+                copied,
+            } => format!(
+                "the copy has {copied} rows, while {original}, written meanwhile, had {fewest} at the least and {most} at the most"
+            ),
+            Self::Unproven {
+                fewest,
+                most,
+                copied,
+            } => format!(
+                "the copy has {copied} rows and its end was not seen; {original}, written meanwhile, had {fewest} at the least and {most} at the most, so this may be half of it"
+            ),
+            Self::SourceGone { expected, copied } => format!(
+                "{original} was deleted before its copy, of {copied} rows, could be compared (it had {expected})"
+            ),
+        }
+    }
 }
 
 /// The outcome of a comparison.
@@ -290,7 +332,7 @@ fn difference(source: &serde_json::Value, copy: &serde_json::Value) -> String {
             (Some(_), None) => format!("`{name}` is missing in the copy"),
             (None, Some(_)) => format!("`{name}` is only in the copy"),
             (Some(source), Some(copy)) => {
-                format!("`{name}` is {source} in the source and {copy} in the copy")
+                format!("`{name}` is {copy} in the copy and not {source}")
             }
             (None, None) => name.clone(),
         })

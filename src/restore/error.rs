@@ -21,7 +21,8 @@ pub enum RestoreError {
     CopyFailed(ServiceError),
     /// The copy is not what the backup is.
     #[error(
-        "`{destination}` is not trustworthy: {mismatch}; it is left as it is, and nothing of it may be relied on: delete it, and ask again"
+        "`{destination}` is not trustworthy: {}; it is left as it is, and nothing of it may be relied on: delete it, and ask again",
+        .mismatch.with("its backup")
     )]
     Differs {
         /// What was restored.
@@ -55,6 +56,20 @@ pub enum RestoreError {
         "`{0}` was deleted before it could be held; ask again, and an older or newer one is chosen"
     )]
     BackupGone(String),
+    /// The backup was deleted while it was copied: nobody can compare the copy, which may be all that is left of it.
+    #[error(
+        "`{backup}` was deleted before `{destination}` could be compared with it; that has {copied} rows, and the backup had {expected}. It may be the only copy that is left, and stays as it is: keep it until another backup of the same source is proven (`lifeboat drill`)"
+    )]
+    BackupVanished {
+        /// What was restored.
+        destination: String,
+        /// What it was restored from.
+        backup: String,
+        /// Rows in the backup when its copy was decided.
+        expected: u64,
+        /// Rows in the copy.
+        copied: u64,
+    },
     /// The service says that the copy exists, or made it, and never shows it.
     #[error(
         "the service says that `{0}` exists or is being made, but did not show it within ten minutes; ask again"
@@ -86,6 +101,7 @@ impl RestoreError {
             Self::ChangedSinceSealed { .. } => "changed_since_sealed",
             Self::Occupied(_) => "exists",
             Self::BackupGone(_) => "backup_gone",
+            Self::BackupVanished { .. } => "backup_vanished",
             Self::Unseen(_) => "unseen",
             Self::StillReadOnly(_) => "still_read_only",
             Self::StillCopying => "copying",

@@ -288,7 +288,7 @@ impl<S: Service> Jobs<'_, S> {
             vouched,
         };
         let judged = comparison.judge(self.backups, order.backup.namespace(), self.clock);
-        settle(order, judged.await?)
+        settle(order, origin, judged.await?)
     }
 
     /// Compares row by row, if that was asked for.
@@ -325,14 +325,25 @@ impl<S: Service> Jobs<'_, S> {
         let found = self
             .notes
             .keeping_milestones((self.target_name, order.backup.source()), comparison)
-            .await?;
+            .await;
+        let found = match found {
+            Err(ServiceError::NotFound { .. }) if self.backup_is_gone(order).await? => {
+                return Err(vanished(order, origin, record.copied.rows));
+            }
+            found => found?,
+        };
         record.comparing = Some(self.clock.now().duration_since(began));
         record.cost = found.cost;
         record.digest = match (&found.verdict, found.digests) {
             (Verdict::Equal, Some([_, digest])) => Some(digest),
             _ => None,
         };
-        settle(order, found.verdict)
+        settle(order, origin, found.verdict)
+    }
+
+    async fn backup_is_gone(&self, order: &Order) -> Result<bool, ServiceError> {
+        let shown = self.backups.metadata(order.backup.namespace()).await?;
+        Ok(shown.is_none())
     }
 
     /// Takes the read-only flag away that the copy inherited from its backup, for whoever asked for it.
@@ -394,13 +405,16 @@ async fn start<S: Service>(
 }
 
 /// Whether a comparison lets a copy be handed over. Only a backup that was never sealed may have been written meanwhile.
-fn settle(order: &Order, verdict: Verdict) -> Result<(), RestoreError> {
+fn settle(order: &Order, origin: &Origin, verdict: Verdict) -> Result<(), RestoreError> {
     match verdict {
         Verdict::Equal => Ok(()),
         Verdict::Drifted(_) if !order.sealed => Ok(()),
         Verdict::Drifted(drift) => {
             let (expected, copied) = (drift.most, drift.copied);
             Err(differs(order, Mismatch::Rows { expected, copied }))
+        }
+        Verdict::Differs(Mismatch::SourceGone { copied, .. }) => {
+            Err(vanished(order, origin, copied))
         }
         Verdict::Differs(mismatch) => Err(differs(order, mismatch)),
     }
@@ -410,5 +424,14 @@ fn differs(order: &Order, mismatch: Mismatch) -> RestoreError {
     RestoreError::Differs {
         destination: order.destination.to_string(),
         mismatch,
+    }
+}
+
+fn vanished(order: &Order, origin: &Origin, copied: u64) -> RestoreError {
+    RestoreError::BackupVanished {
+        destination: order.destination.to_string(),
+        backup: order.backup.to_string(),
+        expected: origin.before.rows,
+        copied,
     }
 }

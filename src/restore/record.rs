@@ -115,7 +115,8 @@ impl RestoreRecord {
             (None, Purpose::Restore) => format!("restored as {destination}"),
             (None, Purpose::Drill) => self.proof(),
             (Some(RestoreError::Differs { mismatch, .. }), Purpose::Drill) => format!(
-                "`{backup}` did not come back as it is: {mismatch}; drill it once more, and if it differs again, trust an older backup and back the source up anew"
+                "`{backup}` did not come back as it is: {}; drill it once more, and if it differs again, trust an older backup and back the source up anew",
+                mismatch.with("its backup")
             ),
             (Some(RestoreError::ChangedSinceSealed { sealed, rows, .. }), Purpose::Drill) => {
                 format!(
@@ -128,6 +129,9 @@ impl RestoreRecord {
             (Some(RestoreError::BackupGone(name)), Purpose::Drill) => {
                 format!("`{name}` was deleted before it could be held; drill again")
             }
+            (Some(RestoreError::BackupVanished { backup, .. }), Purpose::Drill) => format!(
+                "`{backup}` was deleted while it was drilled, so nobody could compare what came back; drill again"
+            ),
             (Some(error), _) => error.to_string(),
         }
     }

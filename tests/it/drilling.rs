@@ -858,6 +858,43 @@ async fn an_interrupted_drill_is_carried_on_and_deletes_its_scratch() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_backup_that_vanishes_while_it_is_drilled_is_not_called_wrong() {
+    let (world, _) = after_three_nights(&[]).await;
+    world
+        .emulator
+        .update_settings(|settings| settings.copy_overhead_ms = 600_000);
+    let vanishes = async {
+        world.sleep_until(at(NOON)).await;
+        tokio::time::sleep(Duration::from_mins(3)).await;
+        world.delete(TARGET, "backup-acme-docs-1767492000");
+    };
+    let asked = named(&["acme-docs"]);
+    let (report, ()) = tokio::join!(at_noon(&world, &asked), vanishes);
+    assert_eq!(words(&report), ["backup_vanished"], "{report:#?}");
+    let said = &report.failures.shown[0].message;
+    assert!(
+        !said.contains("the source") && !said.contains("keep"),
+        "{said}"
+    );
+    assert_eq!(report.counts.differ, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_differs_in_a_drill_is_said_of_the_backup_and_not_of_a_source() {
+    let (world, _) = after_three_nights(&[]).await;
+    world.faults(json!([
+        {"match": {"operation": "start_copy"}, "fault": {"corrupt_copy": "drop_rows"}}
+    ]));
+    let report = at_noon(&world, &named(&["acme-docs"])).await;
+    assert_eq!(words(&report), ["mismatch"], "{report:#?}");
+    let said = &report.failures.shown[0].message;
+    assert!(
+        said.contains("its backup") && !said.contains("the source, "),
+        "{said}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
 async fn two_drills_of_a_plan_are_not_at_work_at_once() {
     let (world, _) = after_three_nights(&[]).await;
     world

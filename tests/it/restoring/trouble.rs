@@ -131,3 +131,67 @@ async fn a_plan_whose_regions_change_meanwhile_ends_nothing_that_was_begun_elsew
     );
     assert_eq!(world.accepted("start_copy"), 3 * 2 + 2);
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_may_be_the_last_copy_of_a_vanished_backup_is_to_be_kept() {
+    for level in ["sample:5", "full"] {
+        let (world, _) = after_three_nights(&[]).await;
+        let backup = "backup-acme-docs-1767492000";
+        let asked = Asked {
+            level: level.parse().unwrap(),
+            ..named(&["acme-docs"])
+        };
+        world
+            .emulator
+            .update_settings(|settings| settings.copy_overhead_ms = 600_000);
+        let vanishes = async {
+            tokio::time::sleep(Duration::from_mins(3)).await;
+            world.delete(TARGET, backup);
+        };
+        let (report, ()) = tokio::join!(world.restore(&asked), vanishes);
+        assert_eq!(words(&report), ["backup_vanished"], "{report:#?}");
+        assert_eq!(
+            told(&report),
+            [("acme-docs", RestoreState::Failed, 30)],
+            "{level}"
+        );
+        let said = &report.failures.shown[0].message;
+        for part in [
+            backup,
+            "has 30 rows, and the backup had 30",
+            "keep it",
+            "only copy",
+        ] {
+            assert!(said.contains(part), "{part}: {said}");
+        }
+        assert!(
+            !said.contains("delete it") && !said.contains("the source was"),
+            "{said}"
+        );
+        let stands = &world.standing(SOURCE)["recovered-acme-docs"];
+        assert_eq!(stands["read_only"], true, "nobody compared it");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_backup_that_vanishes_while_it_is_compared_leaves_its_copy_to_be_kept() {
+    let (world, _) = after_three_nights(&[]).await;
+    let asked = Asked {
+        level: "full".parse().unwrap(),
+        ..named(&["acme-docs"])
+    };
+    // A count before the copy, one after it and one of either side come back; reading the backup's rows does not.
+    world.faults(json!([
+        {"match": {"operation": "query", "region": TARGET}, "after": 2, "fault": {"status": 503}}
+    ]));
+    let counted = world.calls("query");
+    let vanishes = async {
+        while world.calls("query") < counted + 5 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        world.delete(TARGET, "backup-acme-docs-1767492000");
+        world.faults(json!([]));
+    };
+    let (report, ()) = tokio::join!(world.restore(&asked), vanishes);
+    assert_eq!(words(&report), ["backup_vanished"], "{report:#?}");
+}
