@@ -503,6 +503,18 @@ pub struct JobLine {
     pub error: Option<String>,
     /// The same in a sentence.
     pub message: Option<String>,
+    /// What was handed over, if it was restored. Nobody wrote that down before there was this field.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub handed_over: Option<HandedOver>,
+}
+
+/// A restored namespace as it was when it became the user's, by the service's clock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HandedOver {
+    /// When it was created.
+    pub created_at: Timestamp,
+    /// When it was last written.
+    pub updated_at: Timestamp,
 }
 
 impl JobLine {
@@ -523,6 +535,7 @@ impl JobLine {
             progress: None,
             error: None,
             message: None,
+            handed_over: None,
         }
     }
 }

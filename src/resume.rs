@@ -347,6 +347,7 @@ pub fn line(
         progress: job.progress.clone(),
         error: job.error.as_ref().map(|error| error.word().to_owned()),
         message: job.error.as_ref().map(ToString::to_string),
+        handed_over: None,
     }
 }
 

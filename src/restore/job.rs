@@ -17,10 +17,10 @@ use super::order::Order;
 use super::record::{Purpose, RestoreRecord, RestoreState};
 use crate::clock::Clock;
 use crate::copying::{CopyError, Copying, FIRST_LOOK, LONGEST_LOOK, Made};
-use crate::journal::Entry;
+use crate::journal::{Entry, HandedOver};
 use crate::resume::{self, Notes, Past};
 use crate::run::Watch;
-use crate::service::{Copied, CopyOrder, Pace, Service, ServiceError};
+use crate::service::{Copied, CopyOrder, Metadata, Pace, Service, ServiceError};
 use crate::slot::CLOCK_MARGIN;
 use crate::verify::{
     self, Comparison, Cost, End, Level, Mismatch, Observation, Terms, Verdict, Way,
@@ -97,6 +97,7 @@ impl<S: Service> Jobs<'_, S> {
             cost: Cost::default(),
             carried_on: began.is_some(),
             progress: None,
+            handed_over: None,
             error: None,
         };
         let source = order.backup.source();
@@ -135,7 +136,8 @@ impl<S: Service> Jobs<'_, S> {
         record.began_at = record.began_at.min(origin.looked_at);
         if past.is_some_and(|past| past.found_equal) {
             record.copied.rows = origin.before.rows;
-            return self.hand_over(order).await;
+            record.handed_over = self.hand_over(order).await?;
+            return Ok(());
         }
         let copy = self.copy(order, &origin, past, record).await?;
         record.copied.rows = copy.rows;
@@ -148,7 +150,8 @@ impl<S: Service> Jobs<'_, S> {
                 source: order.backup.source().to_string(),
             })
             .await;
-        self.hand_over(order).await
+        record.handed_over = self.hand_over(order).await?;
+        Ok(())
     }
 
     /// The backup as it was when its copy was decided, or as it is now.
@@ -347,21 +350,20 @@ impl<S: Service> Jobs<'_, S> {
     }
 
     /// Takes the read-only flag away that the copy inherited from its backup, for whoever asked for it.
-    async fn hand_over(&self, order: &Order) -> Result<(), RestoreError> {
+    async fn hand_over(&self, order: &Order) -> Result<Option<HandedOver>, RestoreError> {
         if self.purpose == Purpose::Drill {
-            return Ok(());
+            return Ok(None);
         }
         let destination = &order.destination;
         let shown = self.destination.metadata(destination).await?;
         let shown = shown.ok_or_else(|| differs(order, Mismatch::Missing))?;
         if !shown.read_only || !self.destination.set_read_only(destination, false).await? {
-            return Ok(());
+            return Ok(Some(handed_over(&shown)));
         }
-        let shown = self.destination.metadata(destination).await?;
-        if shown.is_some_and(|shown| !shown.read_only) {
-            return Ok(());
+        match self.destination.metadata(destination).await? {
+            Some(shown) if !shown.read_only => Ok(Some(handed_over(&shown))),
+            _ => Err(RestoreError::StillReadOnly(destination.to_string())),
         }
-        Err(RestoreError::StillReadOnly(destination.to_string()))
     }
 
     fn log(&self, record: &RestoreRecord) {
@@ -417,6 +419,13 @@ fn settle(order: &Order, origin: &Origin, verdict: Verdict) -> Result<(), Restor
             Err(vanished(order, origin, copied))
         }
         Verdict::Differs(mismatch) => Err(differs(order, mismatch)),
+    }
+}
+
+fn handed_over(shown: &Metadata) -> HandedOver {
+    HandedOver {
+        created_at: shown.created_at,
+        updated_at: shown.updated_at,
     }
 }
 

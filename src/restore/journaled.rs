@@ -76,7 +76,7 @@ impl<S: Service> Restore<'_, '_, S> {
     }
 
     /// The same request's own work, if a destination that stands is that: restored from the same backup into the same
-    /// region, and created while that was done.
+    /// region, and created when that was, or, where nobody wrote that down, while it was done.
     pub(super) fn restored_earlier(
         &self,
         backup: &BackupName,
@@ -85,14 +85,11 @@ impl<S: Service> Restore<'_, '_, S> {
         let (backup, region) = (backup.to_string(), self.world.destination.region());
         self.earlier.iter().find(|line| {
             let same = line.backup.as_deref() == Some(&backup) && line.region == region;
-            let meanwhile = line
-                .started_at
-                .zip(line.ended_at)
-                .is_some_and(|(from, to)| {
-                    from.duration_since(created_at) <= CLOCK_MARGIN
-                        && created_at.duration_since(to) <= CLOCK_MARGIN
-                });
-            line.state == RestoreState::Restored.word() && same && meanwhile
+            let is_it = match line.handed_over {
+                Some(handed_over) => created_at == handed_over.created_at,
+                None => created_meanwhile(line, created_at),
+            };
+            line.state == RestoreState::Restored.word() && same && is_it
         })
     }
 
@@ -217,4 +214,13 @@ impl<S: Service> Restore<'_, '_, S> {
         }
         Ok(())
     }
+}
+
+/// Whether something was created while a job was done.
+fn created_meanwhile(line: &JobLine, created_at: Timestamp) -> bool {
+    let done = line.started_at.zip(line.ended_at);
+    done.is_some_and(|(from, to)| {
+        from.duration_since(created_at) <= CLOCK_MARGIN
+            && created_at.duration_since(to) <= CLOCK_MARGIN
+    })
 }

@@ -6,7 +6,7 @@ use serde::Serialize;
 use super::error::RestoreError;
 use super::order::Order;
 use crate::drill::DrillState;
-use crate::journal::JobLine;
+use crate::journal::{HandedOver, JobLine};
 use crate::service::Copied;
 use crate::verify::{Cost, Digest};
 
@@ -88,6 +88,8 @@ pub struct RestoreRecord {
     pub carried_on: bool,
     /// How far the service last said the copy was, in its own words.
     pub progress: Option<String>,
+    /// What was handed over; `None` if nothing was.
+    pub handed_over: Option<HandedOver>,
     /// Why it was not restored.
     pub error: Option<RestoreError>,
 }
@@ -180,3 +182,4 @@ impl RestoreRecord {
         }
     }
 }
+            handed_over: self.handed_over,

@@ -58,6 +58,9 @@ pub struct Restored {
     /// How far the service says the copy is, while it is being made; its own words.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub progress: Option<String>,
+    /// When the same request restored it, if that had ended before: then nothing was done now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub restored_earlier_at: Option<Timestamp>,
 }
 
 /// One thing that was not done.
@@ -212,7 +215,13 @@ impl RestoreReport {
         let seconds = record.ended_at.duration_since(record.began_at).as_secs();
         let progress = record.progress.clone();
         let (state, rows) = (record.state, record.copied.rows);
-        self.add_line(&record.order, state, rows, seconds, progress);
+        let line = Restored {
+            rows,
+            seconds,
+            progress,
+            ..untouched(&record.order, state)
+        };
+        self.add_line(&record.order, line);
         self.bytes_written += record.copied.bytes_written;
         self.bytes_returned += record.copied.bytes_returned;
         self.rows_read += record.cost;
@@ -238,16 +247,37 @@ impl RestoreReport {
 
     /// Counts a namespace that would be restored.
     pub fn add_planned(&mut self, order: &Order) {
-        self.add_line(order, RestoreState::Planned, 0, 0, None);
+        self.add_line(order, untouched(order, RestoreState::Planned));
         self.tell_what_its_run_found(order);
     }
 
     /// Counts a namespace that ended in an earlier invocation. Its failure is told once more when the restore closes.
     pub fn add_earlier(&mut self, order: &Order, line: &JobLine, closes: bool) {
+        self.add_ended(order, line, None, closes);
+    }
+
+    /// Counts a namespace that the same request restored when it was carried out before.
+    pub(super) fn add_restored_earlier(&mut self, order: &Order, line: &JobLine) {
+        self.add_ended(order, line, line.ended_at, true);
+    }
+
+    fn add_ended(
+        &mut self,
+        order: &Order,
+        line: &JobLine,
+        restored_earlier_at: Option<Timestamp>,
+        closes: bool,
+    ) {
         let state = RestoreState::of_word(&line.state).unwrap_or(RestoreState::Failed);
         let took = line.started_at.zip(line.ended_at);
         let seconds = took.map_or(0, |(began, ended)| ended.duration_since(began).as_secs());
-        self.add_line(order, state, line.rows, seconds, None);
+        let told = Restored {
+            rows: line.rows,
+            seconds,
+            restored_earlier_at,
+            ..untouched(order, state)
+        };
+        self.add_line(order, told);
         self.bytes_written += line.bytes_written;
         self.bytes_returned += line.bytes_returned;
         if let (Some(error), Some(message), true) = (&line.error, &line.message, closes) {
@@ -259,20 +289,13 @@ impl RestoreReport {
 
     /// Counts a namespace that was not reached, or left in the middle.
     pub fn add_left(&mut self, order: &Order, state: RestoreState, error: &str, message: &str) {
-        self.add_line(order, state, 0, 0, None);
+        self.add_line(order, untouched(order, state));
         self.fail_source(order.backup.source(), error, message.to_owned());
     }
 
-    fn add_line(
-        &mut self,
-        order: &Order,
-        state: RestoreState,
-        rows: u64,
-        seconds: i64,
-        progress: Option<String>,
-    ) {
+    fn add_line(&mut self, order: &Order, line: Restored) {
         let counts = &mut self.counts;
-        let counted = match state {
+        let counted = match line.state {
             RestoreState::Planned => &mut counts.planned,
             RestoreState::Restored => &mut counts.restored,
             RestoreState::Differs => &mut counts.differ,
@@ -280,25 +303,15 @@ impl RestoreReport {
             RestoreState::Incomplete => &mut counts.incomplete,
         };
         *counted += 1;
-        if state == RestoreState::Restored {
-            self.rows += rows;
+        if line.state == RestoreState::Restored {
+            self.rows += line.rows;
         }
         match (&order.testimony.refuted, order.sealed) {
             (Some(_), _) => counts.known_bad += 1,
             (None, false) => counts.unverified += 1,
             (None, true) => {}
         }
-        self.restored.push(Restored {
-            source: order.backup.source().to_string(),
-            backup: order.backup.to_string(),
-            slot: order.backup.slot().instant(),
-            verified: order.sealed,
-            destination: order.destination.to_string(),
-            state,
-            rows,
-            seconds,
-            progress,
-        });
+        self.restored.push(line);
     }
 
     /// Adds a source without a backup that could be used.
@@ -359,5 +372,21 @@ impl RestoreReport {
             counts.missing,
             self.failures.len(),
         )
+    }
+}
+
+/// What is told of a namespace with which nothing was done yet.
+fn untouched(order: &Order, state: RestoreState) -> Restored {
+    Restored {
+        source: order.backup.source().to_string(),
+        backup: order.backup.to_string(),
+        slot: order.backup.slot().instant(),
+        verified: order.sealed,
+        destination: order.destination.to_string(),
+        state,
+        rows: 0,
+        seconds: 0,
+        progress: None,
+        restored_earlier_at: None,
     }
 }

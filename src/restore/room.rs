@@ -104,7 +104,7 @@ impl<S: Service> Restore<'_, '_, S> {
             }
         }
         for (order, line, updated_at) in &done {
-            self.report.add_earlier(order, line, true);
+            self.report.add_restored_earlier(order, line);
             self.warn_if_written_since(order, line, *updated_at);
         }
         if in_the_way.is_empty() {
@@ -125,7 +125,11 @@ impl<S> Restore<'_, '_, S> {
         let Some(restored_at) = line.ended_at else {
             return;
         };
-        if updated_at.duration_since(restored_at) > CLOCK_MARGIN {
+        let written_since = match line.handed_over {
+            Some(handed_over) => updated_at > handed_over.updated_at,
+            None => updated_at.duration_since(restored_at) > CLOCK_MARGIN,
+        };
+        if written_since {
             self.report.warn(format!(
                 "`{}` was restored by this same request at {restored_at} and has been written since, at {updated_at}; nothing was done to it. To have the backup once more, restore it under another name with --as, or delete `{}` first",
                 order.destination, order.destination

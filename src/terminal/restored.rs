@@ -98,9 +98,10 @@ fn write_restored(out: &mut impl Write, report: &RestoreReport) -> io::Result<()
     ]);
     for line in &report.restored.shown {
         let verified = if line.verified { "yes" } else { "NO" };
-        let state = match line.state {
-            RestoreState::Incomplete => incomplete(line.progress.as_deref()),
-            state => state.word().to_owned(),
+        let state = match (line.state, line.restored_earlier_at) {
+            (RestoreState::Incomplete, _) => incomplete(line.progress.as_deref()),
+            (_, Some(at)) => format!("restored earlier, at {at:.0}"),
+            (state, None) => state.word().to_owned(),
         };
         let (rows, took) = match line.state {
             RestoreState::Planned => (String::new(), String::new()),

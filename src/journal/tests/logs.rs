@@ -64,6 +64,7 @@ async fn what_one_invocation_writes_the_next_one_reads_in_order() {
         progress: None,
         error: None,
         message: None,
+        handed_over: None,
     };
     let written = vec![
         Entry::Intended {

@@ -195,3 +195,47 @@ async fn a_backup_that_vanishes_while_it_is_compared_leaves_its_copy_to_be_kept(
     let (report, ()) = tokio::join!(world.restore(&asked), vanishes);
     assert_eq!(words(&report), ["backup_vanished"], "{report:#?}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_destination_that_was_made_anew_within_minutes_is_not_called_restored() {
+    let (world, _) = after_three_nights(&[]).await;
+    assert_eq!(world.restore(&all()).await.counts.restored, 2);
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    world.delete(SOURCE, "recovered-acme-docs");
+    world.write_rows(SOURCE, "recovered-acme-docs", 0..2);
+    let report = world.restore(&all()).await;
+    assert_eq!(words(&report), ["exists"], "{report:#?}");
+    assert_eq!((report.counts.restored, report.rows), (1, 35));
+    assert_eq!(world.rows(SOURCE, "recovered-acme-docs"), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_write_within_minutes_of_the_restore_is_told_and_so_is_when_that_was() {
+    let (world, _) = after_three_nights(&[]).await;
+    let first = world.restore(&all()).await;
+    assert_eq!(first.counts.restored, 2);
+    assert!(!in_json(&first).contains("restored_earlier_at"));
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    world.write_rows(SOURCE, "recovered-acme-docs", 0..99);
+    let report = world.restore(&all()).await;
+    assert_eq!(report.counts.restored, 2, "{report:#?}");
+    let warnings = report.warnings.shown.join(" ");
+    assert!(
+        warnings.contains("`recovered-acme-docs` was restored by this same request")
+            && !warnings.contains("recovered-acme-users"),
+        "{warnings}"
+    );
+    assert_eq!(in_json(&report).matches("restored_earlier_at").count(), 2);
+    let mut screen = Vec::new();
+    lifeboat::terminal::write_restore(&mut screen, &report).unwrap();
+    let screen = String::from_utf8(screen).unwrap();
+    assert_eq!(
+        screen.matches("restored earlier, at 2026-01-").count(),
+        2,
+        "{screen}"
+    );
+}
+
+fn in_json(report: &RestoreReport) -> String {
+    serde_json::to_string(report).unwrap()
+}
