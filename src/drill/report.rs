@@ -28,7 +28,7 @@ pub enum DrillState {
     Differs,
     /// It did not come back.
     Failed,
-    /// Time ran out. The copy goes on at the service, and `resume` or the same request carries on.
+    /// Time ran out. The copy goes on at the service, and `resume` or the same event carries on.
     Incomplete,
 }
 
@@ -109,7 +109,7 @@ pub struct Drilled {
     pub state: DrillState,
     /// Rows in it.
     pub rows: u64,
-    /// Billed logical bytes of it.
+    /// Logical bytes that its copy was billed with, which may be fewer than it has.
     pub bytes: u64,
     /// From the first request for it until it was there and compared.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -120,7 +120,7 @@ pub struct Drilled {
     /// Of these, comparing rows.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub compare_seconds: Option<f64>,
-    /// Bytes by seconds of the copy.
+    /// Billed bytes by seconds of the copy.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bytes_per_second: Option<u64>,
     /// Whether it was cut short in between, so that the times hold pauses.
@@ -164,7 +164,7 @@ pub struct DrillReport {
     pub verify: Level,
     /// How it ended.
     pub outcome: Outcome,
-    /// Whether it stays open in the journal, so that `resume`, or the same request, carries on.
+    /// Whether it stays open in the journal, so that `resume`, or the same event, carries on.
     pub stays_open: bool,
     /// Whether pruning was told to keep the backups meanwhile.
     pub held: bool,

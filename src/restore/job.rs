@@ -133,7 +133,6 @@ impl<S: Service> Jobs<'_, S> {
             return Err(RestoreError::OutOfTime);
         }
         let origin = self.origin(order, past).await?;
-        record.began_at = record.began_at.min(origin.looked_at);
         if past.is_some_and(|past| past.found_equal) {
             record.copied.rows = origin.before.rows;
             record.handed_over = self.hand_over(order).await?;

@@ -40,7 +40,7 @@ pub fn write_drill(out: &mut impl Write, report: &DrillReport) -> io::Result<()>
     if counts.proven > 0 {
         writeln!(
             out,
-            "  {} rows, {} written; the slowest took {:.1} s to come back and be compared\n  the oldest state was {}",
+            "  {} rows, billed as {} written; the slowest took {:.1} s to come back and be compared\n  the oldest state was {}",
             report.rows,
             bytes(report.bytes_written),
             report.longest_recovery_seconds,
@@ -84,7 +84,7 @@ fn write_drilled(out: &mut impl Write, report: &DrillReport) -> io::Result<()> {
         "copied",
         "compared",
         "recovered in",
-        "rate",
+        "billed rate",
     ]);
     for line in &report.drilled.shown {
         let state = match line.state {

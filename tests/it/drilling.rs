@@ -895,6 +895,26 @@ async fn what_differs_in_a_drill_is_said_of_the_backup_and_not_of_a_source() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn no_recovery_is_said_to_have_taken_longer_than_its_drill() {
+    let (world, _) = after_three_nights(&[]).await;
+    world.sleep_until(at("2026-01-04T12:00:00.900Z")).await;
+    let report = at_noon(&world, &named(&["acme-docs"])).await;
+    let whole = report.finished_at.duration_since(report.started_at);
+    assert_eq!(report.counts.proven, 1, "{report:#?}");
+    assert!(
+        report.longest_recovery_seconds <= whole.as_secs_f64(),
+        "{whole}: {report:#?}"
+    );
+    let mut screen = Vec::new();
+    lifeboat::terminal::write_drill(&mut screen, &report).unwrap();
+    let screen = String::from_utf8(screen).unwrap();
+    assert!(
+        screen.contains("billed as") && screen.contains("billed rate"),
+        "{screen}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
 async fn two_drills_of_a_plan_are_not_at_work_at_once() {
     let (world, _) = after_three_nights(&[]).await;
     world

@@ -239,3 +239,13 @@ async fn a_write_within_minutes_of_the_restore_is_told_and_so_is_when_that_was()
 fn in_json(report: &RestoreReport) -> String {
     serde_json::to_string(report).unwrap()
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_restore_takes_no_longer_than_its_invocation() {
+    let (world, _) = after_three_nights(&[]).await;
+    world.sleep_until(at("2026-01-04T12:00:00.900Z")).await;
+    let report = world.restore(&named(&["acme-docs"])).await;
+    let whole = report.finished_at.duration_since(report.started_at);
+    let line = &report.restored.shown[0];
+    assert!(line.seconds <= whole.as_secs(), "{whole}: {line:#?}");
+}
