@@ -324,7 +324,7 @@ impl<S: Service> Drill<'_, '_, S> {
         self.notes.write_milestones().await;
         let kept = self.notes.are_kept();
         let message = if kept {
-            "interrupted; `resume`, or the same request once more, carries on and deletes the scratch"
+            "interrupted; `resume` carries on and deletes the scratch"
         } else {
             "interrupted; its scratch may stand, and a backup or another drill deletes it a day later"
         };

@@ -45,9 +45,7 @@ impl<S: Service> Drill<'_, '_, S> {
         let remembered = Remembered::of(&entries);
         let age = self.clock.now().duration_since(open.opened_at);
         if remembered.left && age <= LONGEST_DRILL {
-            return Ok(Some(
-                "it waits for its copies; `resume`, or the same request once more, carries on",
-            ));
+            return Ok(Some("it waits for its copies; `resume` carries on"));
         }
         let Some(lease) = self.lease.clone() else {
             return Ok(Some("this invocation has no lease"));

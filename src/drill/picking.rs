@@ -147,7 +147,7 @@ impl<S: Service> Drill<'_, '_, S> {
                 }
             }
         }
-        self.warn_about(&passed_over);
+        self.warn_about(&passed_over, taken.len() < amount);
         taken
     }
 
@@ -167,7 +167,7 @@ impl<S: Service> Drill<'_, '_, S> {
                 Err(other) => self.fail_source(&source, &other),
             }
         }
-        self.warn_about(&passed_over);
+        self.warn_about(&passed_over, newest.len() < amount);
         let oldest = by_age(newest).into_iter().take(amount);
         oldest.map(|(_, _, taken)| taken).collect()
     }
@@ -205,10 +205,15 @@ impl<S: Service> Drill<'_, '_, S> {
         self.report.fail(Some(source.as_str()), error, message);
     }
 
-    fn warn_about(&mut self, passed_over: &[Namespace]) {
+    fn warn_about(&mut self, passed_over: &[Namespace], too_few: bool) {
         if let Some(first) = passed_over.first() {
+            let instead = if too_few {
+                "so fewer are drilled than were asked for"
+            } else {
+                "and others were drilled in their place"
+            };
             let message = format!(
-                "{} sources that were picked, such as {first}, have no verified backup, and others were drilled in their place",
+                "{} sources that were picked, such as {first}, have no verified backup, {instead}",
                 passed_over.len()
             );
             self.report.warn(message);

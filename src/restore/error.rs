@@ -32,7 +32,7 @@ pub enum RestoreError {
     },
     /// The copy is what the backup is, and the backup is not what it was when it was sealed.
     #[error(
-        "`{backup}` was sealed with {sealed} rows, as the journal says, and has {rows}, so somebody changed it since: what comes back from it as `{destination}` is not trustworthy, and is not handed over; restore an older backup (--at {before}, in an event `at`)"
+        "`{backup}` was sealed with {sealed} rows, as the journal says, and has {rows}, so somebody changed it since: what comes back from it as `{destination}` is not trustworthy, and is not handed over; restore an older backup under another name (--at {before} with another --as, in an event `at` and `as`)"
     )]
     ChangedSinceSealed {
         /// What was restored.

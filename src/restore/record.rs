@@ -134,6 +134,16 @@ impl RestoreRecord {
             (Some(RestoreError::BackupVanished { backup, .. }), Purpose::Drill) => format!(
                 "`{backup}` was deleted while it was drilled, so nobody could compare what came back; drill again"
             ),
+            // The command typed once more would be another drill.
+            (Some(RestoreError::Trouble(error)), Purpose::Drill) => {
+                format!("{error}; `resume` carries on")
+            }
+            (Some(RestoreError::StillCopying), Purpose::Drill) => {
+                "the copy is still being made; `resume` carries on, and compares it when it is complete".to_owned()
+            }
+            (Some(RestoreError::OutOfTime), Purpose::Drill) => {
+                "time ran out; `resume` carries on".to_owned()
+            }
             (Some(error), _) => error.to_string(),
         }
     }
@@ -179,7 +189,7 @@ impl RestoreRecord {
             progress: self.progress.clone(),
             error: self.error.as_ref().map(|error| error.word().to_owned()),
             message: Some(self.message(purpose)),
+            handed_over: self.handed_over,
         }
     }
 }
-            handed_over: self.handed_over,

@@ -847,6 +847,7 @@ async fn an_interrupted_drill_is_carried_on_and_deletes_its_scratch() {
         (Outcome::Incomplete, true, 2),
         "{report:#?}"
     );
+    say_that_resume_carries_on(&report);
     let report = world.drill(&asked, at(NOON)).await;
     assert_eq!(
         (report.outcome, report.counts.proven),
@@ -855,6 +856,71 @@ async fn an_interrupted_drill_is_carried_on_and_deletes_its_scratch() {
     );
     assert_eq!(world.accepted("start_copy"), 3 * 2 + 2);
     assert!(scratches(&world).is_empty());
+}
+
+/// The command typed once more begins another drill, with a slot of its own.
+fn say_that_resume_carries_on(report: &DrillReport) {
+    assert!(!report.failures.is_empty(), "{report:#?}");
+    for failure in &report.failures.shown {
+        let said = &failure.message;
+        assert!(
+            said.contains("`resume` carries on") && !said.contains("same request"),
+            "{said}"
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_drill_that_waits_for_the_service_or_for_its_copy_names_resume_alone() {
+    let (world, _) = after_three_nights(&[]).await;
+    world
+        .emulator
+        .update_settings(|settings| settings.copy_overhead_ms = 3_600_000);
+    let waits = at_noon(&world, &both()).await;
+    assert_eq!(words(&waits), ["copying", "copying"], "{waits:#?}");
+    say_that_resume_carries_on(&waits);
+    world.faults(json!([{"match": {"operation": "poll"}, "fault": {"status": 503}}]));
+    let troubled = at_noon(&world, &both()).await;
+    assert_eq!(words(&troubled), ["unavailable", "unavailable"]);
+    say_that_resume_carries_on(&troubled);
+    let asked = named(&["acme-docs"]);
+    world.faults(json!([]));
+    let other = world.drill(&asked, at("2026-01-04T12:10:00Z")).await;
+    let warnings = other.warnings.shown.join(" ");
+    assert!(
+        warnings.contains("`resume` carries on") && !warnings.contains("same request"),
+        "{warnings}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_said_to_be_drilled_in_the_place_of_an_unverified_one_where_nothing_was() {
+    let (world, _) = after_three_nights(&[]).await;
+    for slot in [1_767_319_200, 1_767_405_600, 1_767_492_000] {
+        world.seal(TARGET, &format!("backup-acme-users-{slot}"), false);
+    }
+    let warned = async |minute: u32| {
+        let one = Pick::Random(Amount::Count(1));
+        let asked = Asked {
+            seed: Some(u64::from(minute)),
+            ..picks(one)
+        };
+        let slot = at(NOON) + SignedDuration::from_mins(i64::from(minute));
+        let report = world.drill(&asked, slot).await;
+        report.warnings.shown.join(" ")
+    };
+    let report = at_noon(&world, &both()).await;
+    assert_eq!(report.counts.proven, 1, "{report:#?}");
+    let warnings = report.warnings.shown.join(" ");
+    assert!(
+        warnings.contains("acme-users") && !warnings.contains("in their place"),
+        "{warnings}"
+    );
+    let mut replaced = 0;
+    for minute in 1..9 {
+        replaced += u64::from(warned(minute).await.contains("in their place"));
+    }
+    assert!(replaced > 0);
 }
 
 #[tokio::test(start_paused = true)]

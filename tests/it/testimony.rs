@@ -90,6 +90,7 @@ async fn what_was_changed_after_it_was_sealed_is_not_handed_over() {
             "27",
             "--at 2026-01-04T01:59:59Z",
             "not trustworthy",
+            "--as",
         ] {
             assert!(message.contains(part), "{part}: {message}");
         }
