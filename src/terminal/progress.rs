@@ -17,6 +17,8 @@ pub struct Progress {
     bar: ProgressBar,
     /// When it was first heard of a comparison of this namespace, and how many rows it had behind it then.
     comparing: RefCell<BTreeMap<String, (Instant, u64)>>,
+    /// When the service first gave a percentage of the copy of this namespace, and which.
+    copying: RefCell<BTreeMap<String, (Instant, f64)>>,
 }
 
 /// The last part is cut where the screen ends: a line that is broken could not be taken off it again.
@@ -60,6 +62,30 @@ fn compared((since, first): (Instant, u64), (rows, of): (u64, u64), now: Instant
     }
 }
 
+/// How far the service says a copy is, and how long it will take if it goes on so. The words are the service's own; where
+/// they are no percentage that grew, nothing is added to them.
+fn copied(first: Option<(Instant, f64)>, words: &str, now: Instant) -> String {
+    let left = first
+        .zip(percentage(words))
+        .and_then(|((since, first), done)| {
+            let passed = now.duration_since(since).as_secs_f64();
+            let left = passed * (100.0 - done) / (done - first);
+            let left = Duration::try_from_secs_f64(left).ok()?;
+            (done > first && passed > 0.0).then_some(left)
+        });
+    match left {
+        Some(left) => format!("{words}, about {} left", HumanDuration(left)),
+        None => words.to_owned(),
+    }
+}
+
+/// The percentage that these words are, if they are one. It is good for this line alone, and nothing is decided by it.
+fn percentage(words: &str) -> Option<f64> {
+    let number = words.trim().strip_suffix('%')?.trim_end();
+    let done: f64 = number.parse().ok()?;
+    (0.0..=100.0).contains(&done).then_some(done)
+}
+
 /// What the service says of one copy, as part of the line; it may say anything.
 fn said(name: &str, words: &str) -> String {
     let words = words.chars().filter(|letter| !letter.is_control());
@@ -86,6 +112,7 @@ impl Progress {
         Self {
             bar,
             comparing: RefCell::default(),
+            copying: RefCell::default(),
         }
     }
 
@@ -95,7 +122,15 @@ impl Progress {
         match step {
             Step::Jobs(jobs) => self.restart("copying", length(*jobs)),
             Step::Pruning(sources) => self.restart("looking at backups", length(*sources)),
-            Step::Copying(name, words) => self.bar.set_message(said(name.as_str(), words)),
+            Step::Copying(name, words) => {
+                let now = Instant::now();
+                let first = percentage(words).map(|done| {
+                    let mut copying = self.copying.borrow_mut();
+                    *copying.entry(name.to_string()).or_insert((now, done))
+                });
+                let words = copied(first, words, now);
+                self.bar.set_message(said(name.as_str(), &words));
+            }
             Step::Comparing(name, rows, of) => {
                 let mut comparing = self.comparing.borrow_mut();
                 let first = comparing
@@ -143,6 +178,7 @@ impl Progress {
 
     fn restart(&self, what: &'static str, length: u64) {
         self.comparing.borrow_mut().clear();
+        self.copying.borrow_mut().clear();
         self.bar.set_length(length);
         self.bar.set_message("");
         self.bar.set_prefix(what);
@@ -173,6 +209,32 @@ mod tests {
         let unknown = "1,250,000 of 4,000,000 rows compared";
         assert_eq!(compared((began, 1_250_000), far, after(10)), unknown);
         assert_eq!(compared((began, 1_250_000), far, began), unknown);
+    }
+
+    #[test]
+    fn one_copy_of_hours_says_what_is_left_where_the_service_gives_a_percentage() {
+        let began = Instant::now();
+        let after = |minutes| began + Duration::from_mins(minutes);
+        let first = Some((began, 4.0));
+        assert_eq!(
+            copied(first, "44%", after(20)),
+            "44%, about 28 minutes left"
+        );
+        assert_eq!(
+            copied(first, " 4.5 %", after(1)),
+            " 4.5 %, about 3 hours left"
+        );
+        assert_eq!(
+            copied(first, "100%", after(20)),
+            "100%, about 0 seconds left"
+        );
+        for words in [
+            "4%", "3%", "101%", "-1%", "NaN%", "inf%", "44", "44% of 2", "soon", "",
+        ] {
+            assert_eq!(copied(first, words, after(20)), words);
+        }
+        assert_eq!(copied(first, "44%", began), "44%", "nothing is known yet");
+        assert_eq!(copied(None, "44%", after(20)), "44%");
     }
 
     #[test]
