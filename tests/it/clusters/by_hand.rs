@@ -521,3 +521,20 @@ async fn two_invocations_of_one_event_make_one_backup() {
     assert_eq!(words, ["", "lease_held"]);
     exactly_one_of_each(&account);
 }
+
+/// As at a terminal, in one invocation.
+#[tokio::test(start_paused = true)]
+async fn a_copy_that_could_not_be_described_at_first_is_described_again() {
+    let account = Account::new();
+    // The original answers, and then each of the copies does not, once.
+    account.faults(json!([{"match": {"operation": "zilliz.describe_backup"},
+        "fault": {"status": 200, "body": "{\"code\":96038,\"message\":\"no\"}"}, "after": 1, "times": 2}]));
+    let report = account
+        .run_within(by_hand(), Duration::from_hours(24))
+        .await;
+    assert_eq!(
+        (report.outcome, jobs(&report).as_str()),
+        (Outcome::Succeeded, ALL),
+        "{report:#?}"
+    );
+}
