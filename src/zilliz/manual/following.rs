@@ -14,7 +14,7 @@ use crate::zilliz::client::ZillizError;
 use crate::zilliz::copies::{Looks, Record, State, copies_bear_names};
 use crate::zilliz::facts::Facts;
 use crate::zilliz::notes::{Begun, Note, Past};
-use crate::zilliz::run::describe;
+use crate::zilliz::run::{describe, left_out};
 use crate::zilliz::transport::Transport;
 use crate::zilliz::wire::Backup;
 
@@ -127,6 +127,9 @@ impl<T: Transport> Hand<'_, T> {
         for backup in &mut listed {
             backup.region_id = seen.regions.get(&backup.backup_id).cloned();
         }
+        let known = seen.copies.values().chain([&seen.begun.backup]);
+        let left_out = left_out(self.client, id, known, &listed).await?;
+        listed.extend(left_out);
         let job = match &seen.begun.job {
             Some(job) if !seen.job_is_lost && seen.available_since.is_none() => {
                 self.client.job(job).await?

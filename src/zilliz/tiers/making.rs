@@ -26,7 +26,7 @@ use crate::zilliz::facts::{Facts, Record};
 use crate::zilliz::journaled::Journaled;
 use crate::zilliz::manual::{Hand, Made, Others};
 use crate::zilliz::notes::{Begun, Past, Pasts};
-use crate::zilliz::run::describe;
+use crate::zilliz::run::{describe, left_out};
 use crate::zilliz::transport::Transport;
 use crate::zilliz::wire::{Backup, Cluster};
 
@@ -365,7 +365,7 @@ impl<'a, 'c, T: Transport> Making<'a, 'c, T> {
             let why = original.message.clone().unwrap_or_default();
             return self.failed(record, why).await;
         }
-        let described = self.described(&begun).await.map_err(|error| {
+        let described = self.described(&begun, &made.lines).await.map_err(|error| {
             unwritten(format!("the backup {} is there, and could not be read to be written down as the plan's own: {error}", begun.backup))
         })?;
         self.settle(record, made, &begun, &described).await
@@ -449,10 +449,17 @@ impl<'a, 'c, T: Transport> Making<'a, 'c, T> {
         Ok(End::Settled(warning))
     }
 
-    /// Everything of the cluster that is no older than the original, with its region.
-    async fn described(&self, begun: &Begun) -> Result<Vec<Backup>, ZillizError> {
+    /// Everything of the cluster that is no older than the original, with its region, and all that was followed.
+    async fn described(
+        &self,
+        begun: &Begun,
+        lines: &[JobLine],
+    ) -> Result<Vec<Backup>, ZillizError> {
         let id = &self.cluster.cluster_id;
         let mut listed = self.client.backups(id).await?;
+        let followed = lines.iter().filter_map(|line| line.backup.as_ref());
+        let left_out = left_out(self.client, id, followed, &listed).await?;
+        listed.extend(left_out);
         let original = listed
             .iter()
             .find(|backup| backup.backup_id == begun.backup)
