@@ -15,7 +15,7 @@ use crate::service::Region;
 /// A backup that was just made may not be in the list yet.
 pub(super) const LISTED_WITHIN: SignedDuration = SignedDuration::from_mins(2);
 /// No backup or copy takes as long; what is still being made then never ends.
-const LONGEST: SignedDuration = SignedDuration::from_hours(72);
+pub(super) const LONGEST: SignedDuration = SignedDuration::from_hours(72);
 
 /// What is known of a run's backup of one cluster.
 pub struct Looks<'a> {

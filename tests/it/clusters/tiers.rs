@@ -1063,3 +1063,41 @@ async fn a_tier_that_a_list_leaves_out_is_settled_with_all_its_copies() {
         assert_eq!(owned.backups.len(), 3, "{odd} {owned:?}");
     }
 }
+
+/// Whoever waits in vain is told once a night, and what waits goes on.
+#[tokio::test(start_paused = true)]
+async fn what_can_be_waited_for_no_longer_is_told() {
+    let stuck = json!([{"match": {"operation": "zilliz.create_backup"}, "fault": {"stall_operation": true}}]);
+    let refused = json!([{"match": {"operation": "zilliz.describe_backup"},
+        "fault": {"status": 200, "body": "{\"code\":96038,\"message\":\"no\"}"}}]);
+    for is_ours in [true, false] {
+        let account = with_tiers("daily = 2");
+        night(&account).await;
+        account.sleep(24).await;
+        if is_ours {
+            account.faults(refused.clone());
+        } else {
+            account.faults(stuck.clone());
+            by_somebody_else(&account).unwrap();
+            account.faults(json!([]));
+        }
+        let mut words = Vec::new();
+        for _ in 0..5 {
+            let report = account.back_up().await;
+            words.push(report.failures.shown.iter().any(|one| one.error == "stuck"));
+            if report.stays_open {
+                account.sleep(1).await;
+                let tick = Request {
+                    action: Action::Resume,
+                    scheduled_time: Some(report.slot),
+                    ..Request::default()
+                };
+                let tick = account.run(tick).await;
+                assert!(!failures(&tick).contains("stuck"), "{tick:#?}");
+            }
+            account.sleep(24).await;
+        }
+        assert_eq!(words, [false, false, false, true, true], "{is_ours}");
+        assert_eq!(account.calls("zilliz.create_backup"), 2);
+    }
+}
