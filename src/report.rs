@@ -28,7 +28,7 @@ pub use counts::{JobCounts, PruneCounts, Volume};
 pub use deletions::Line;
 pub use jobs::Drifted;
 pub use outcome::{Bounded, Outcome, Size};
-pub(crate) use outcome::{Fails, first_reasons, of_the_whole};
+pub(crate) use outcome::{Fails, first_reasons, of_no_job, of_the_whole};
 
 use outcome::{LONGEST_DECISIONS, LONGEST_LIST};
 
