@@ -505,7 +505,7 @@ pub struct JobLine {
     pub message: Option<String>,
     /// What was handed over, if it was restored. Nobody wrote that down before there was this field.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub handed_over: Option<HandedOver>,
+    pub handed_over: Option<Box<HandedOver>>,
 }
 
 /// A restored namespace as it was when it became the user's, by the service's clock.

@@ -85,7 +85,7 @@ impl<S: Service> Restore<'_, '_, S> {
         let (backup, region) = (backup.to_string(), self.world.destination.region());
         self.earlier.iter().find(|line| {
             let same = line.backup.as_deref() == Some(&backup) && line.region == region;
-            let is_it = match line.handed_over {
+            let is_it = match &line.handed_over {
                 Some(handed_over) => created_at == handed_over.created_at,
                 None => created_meanwhile(line, created_at),
             };

@@ -189,7 +189,7 @@ impl RestoreRecord {
             progress: self.progress.clone(),
             error: self.error.as_ref().map(|error| error.word().to_owned()),
             message: Some(self.message(purpose)),
-            handed_over: self.handed_over,
+            handed_over: self.handed_over.map(Box::new),
         }
     }
 }

@@ -125,7 +125,7 @@ impl<S> Restore<'_, '_, S> {
         let Some(restored_at) = line.ended_at else {
             return;
         };
-        let written_since = match line.handed_over {
+        let written_since = match &line.handed_over {
             Some(handed_over) => updated_at > handed_over.updated_at,
             None => updated_at.duration_since(restored_at) > CLOCK_MARGIN,
         };
