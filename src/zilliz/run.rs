@@ -156,8 +156,11 @@ impl<T: Transport> Run<'_, '_, T> {
                 Class::Scheduled
             },
         };
-        let run_id = &self.report.run_id;
-        let opened = journaled.open(journal, &key, run_id, now, self.makes());
+        // What carries on is told by the journal alone what it is of.
+        let asks = self.request.manual && self.request.action != Action::Resume;
+        let of = asks.then_some(&self.request.by_hand);
+        let invocation = (self.report.run_id.as_str(), now);
+        let opened = journaled.open(journal, &key, invocation, self.makes(), of);
         match opened.await {
             Ok(()) => true,
             Err(fault) => {
