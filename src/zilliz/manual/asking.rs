@@ -75,7 +75,7 @@ impl<T: Transport> Hand<'_, T> {
                 }
             }
             if !self.asks {
-                let message = "nothing came of the request for it, and its time is over";
+                let message = "nothing came of the request for it, and no other is sent any more";
                 return Asked::Failed("no_backup", message.into());
             }
             // What a request has made is followed; what none was sent for is not begun.
