@@ -63,6 +63,8 @@ pub(super) struct Made {
     /// What an earlier invocation wrote down as failed. It need not have lived to tell.
     pub(super) failed_before: Vec<Failed>,
     pub(super) warnings: Vec<String>,
+    /// None was made, and asking again would come to the same.
+    pub(super) is_refused: bool,
 }
 
 impl Made {
@@ -231,6 +233,11 @@ impl<T: Transport> Hand<'_, T> {
             Asked::Waits(why) => waiting("being_made", why),
             Asked::Planned(what) => Made {
                 lines: self.planned(&what),
+                ..Made::default()
+            },
+            Asked::Refused(word, message) => Made {
+                failures: vec![(None, word, message)],
+                is_refused: true,
                 ..Made::default()
             },
             Asked::Failed(word, message) => Made {

@@ -157,6 +157,13 @@ impl Past {
         (self.intent, self.begun) = (None, Some(begun.clone()));
     }
 
+    /// How it ended where it was refused, so that none was begun.
+    pub(super) fn refused(&self) -> Option<&JobLine> {
+        let is_of_none = self.begun.is_none() && self.intent.is_none();
+        let is_it = |line: &&JobLine| line.backup.is_none() && line.state == "failed";
+        self.lines.values().find(is_it).filter(|_| is_of_none)
+    }
+
     /// Ids of the backup and of its copies, as far as they were seen.
     pub fn ids(&self) -> impl Iterator<Item = &String> {
         let begun = self.begun.iter().map(|begun| &begun.backup);

@@ -4,6 +4,7 @@
 
 use futures_util::FutureExt;
 
+use super::asking::word_of;
 use super::{Failed, Hand, Made};
 use crate::event::ByHand;
 use crate::plan::ClusterPlan;
@@ -151,6 +152,15 @@ impl<T: Transport> Hand<'_, T> {
                 ..Made::of_none(vec![(None, "cluster_gone", message)], self.resumes)
             };
         }
+        if self.resumes
+            && let Some(line) = past.refused()
+        {
+            let message = line.message.clone().unwrap_or_default();
+            return Made {
+                lines: vec![line.clone()],
+                ..Made::of_none(vec![(None, word_of(line), message)], self.resumes)
+            };
+        }
         if !choice.is_seen
             && let Some(made) = self.out_of_sight(&past).await
         {
@@ -168,13 +178,22 @@ impl<T: Transport> Hand<'_, T> {
         let mut made = if is_begun || refused.is_empty() {
             self.make(past).boxed_local().await
         } else {
-            Made {
-                failures: refused,
-                ..Made::default()
-            }
+            Made::of_none(refused, self.resumes)
         };
         made.warnings.extend(notes);
+        if made.is_refused {
+            self.write_down_the_refusal(&mut made).await;
+        }
         made
+    }
+
+    /// Whoever carries on asks for it no more, and tells it at the end alone.
+    async fn write_down_the_refusal(&self, made: &mut Made) {
+        for (_, word, message) in &made.failures {
+            let line = self.line_of_none(word, message);
+            self.facts.ended(line.clone()).await;
+            made.lines.push(line);
+        }
     }
 
     /// What is told of a cluster that the account does not show, and of which a backup was begun, while the key may ask

@@ -215,3 +215,45 @@ async fn a_cluster_that_is_gone_before_its_backup_was_asked_for_fails_the_run_at
     assert_eq!(failures(&again), "cluster_gone", "{again:#?}");
     assert_eq!(account.calls("zilliz.create_backup"), 2);
 }
+
+/// One is refused by the plan, one by the service, and copies of a third take an hour.
+#[tokio::test(start_paused = true)]
+async fn what_is_refused_is_asked_for_once_and_told_when_it_is_seen_and_at_the_end() {
+    let account = with_a_second(PLAN);
+    account.add_cluster("in01-standard", "standard", &json!({"plan": "Standard"}));
+    let refusal = r#"{"code": 90199, "message": "no backup today"}"#;
+    account.faults(json!([{"match": {"operation": "zilliz.create_backup", "namespace_prefix": SECOND}, "fault": {"status": 400, "body": refusal}}]));
+    let words = |report: &ClusterReport| {
+        let told = failures(report);
+        let mut words: Vec<String> = told.split(' ').map(str::to_owned).collect();
+        words.sort();
+        words.join(" ")
+    };
+    let first = account.run(by_hand()).await;
+    assert_eq!(words(&first), "being_made being_made plan rejected");
+    let (told, last) = to_the_end(&account).await;
+    let (_, while_open) = told.split_last().unwrap();
+    for told in while_open {
+        assert!(
+            !told.contains("plan") && !told.contains("rejected"),
+            "{told}"
+        );
+    }
+    assert!(while_open.len() > 5, "{told:?}");
+    assert_eq!(
+        (last.outcome, words(&last).as_str()),
+        (Outcome::Failed, "plan rejected")
+    );
+    let said = last.failures.shown.iter();
+    assert!(
+        said.clone()
+            .any(|told| told.message.contains("no backup today")),
+        "{last:#?}"
+    );
+    assert_eq!(account.calls("zilliz.create_backup"), 2);
+    // The event again asks again for what was refused.
+    account.faults(json!([]));
+    let again = account.run(by_hand()).await;
+    assert_eq!(words(&again), "being_made being_made plan", "{again:#?}");
+    assert_eq!(account.calls("zilliz.create_backup"), 3);
+}
