@@ -41,6 +41,7 @@ use crate::event::{Action, ByHand};
 use crate::journal::JobLine;
 use crate::plan::ClusterPlan;
 use crate::service::Region;
+use crate::slot::CLOCK_MARGIN;
 
 /// Clusters that are followed at once.
 pub(super) const AT_ONCE: usize = 16;
@@ -49,8 +50,9 @@ const FIRST_LOOK: Duration = Duration::from_secs(2);
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
 /// How long a `resume` looks after what an earlier invocation began: once more, and not until its end.
 pub(super) const PATIENCE: Duration = Duration::from_secs(5);
-/// How far the time of an intent and that of what came of it may lie apart the wrong way: the service's are whole seconds.
-const SECONDS_APART: SignedDuration = SignedDuration::from_secs(5);
+/// How far the time of an intent and that of what came of it may lie apart the wrong way: `Date` and `createTime` need not
+/// come from one clock. What was there before is known by its id.
+const APART: SignedDuration = CLOCK_MARGIN;
 
 /// What failed: of a region or of the cluster, the word for it, and the message.
 pub(super) type Failed = (Option<Region>, &'static str, String);

@@ -34,14 +34,6 @@ impl Choice {
         }
     }
 
-    /// What is told of one of which a backup was begun, and that the plan selects no more.
-    pub(super) fn warning(&self, plan: &ClusterPlan) -> String {
-        format!(
-            "plan `{}` selects it no more: {GONE}; its backup is followed to the end all the same",
-            plan.name
-        )
-    }
-
     /// What is told of one that is selected no more and of which none was begun.
     pub(super) fn never_made(&self, plan: &ClusterPlan) -> String {
         format!(
@@ -50,6 +42,14 @@ impl Choice {
             plan.name
         )
     }
+}
+
+/// What is told of one of which a backup was begun, and that the plan selects no more.
+fn followed_all_the_same(plan: &ClusterPlan) -> String {
+    format!(
+        "plan `{}` selects it no more: {GONE}; its backup is followed to the end all the same",
+        plan.name
+    )
 }
 
 /// The clusters that are meant.
@@ -169,7 +169,7 @@ impl<T: Transport> Hand<'_, T> {
         let (refused, notes) = if choice.is_selected {
             account.against(self.plan, plans, self.cluster)
         } else {
-            (Vec::new(), vec![choice.warning(self.plan)])
+            (Vec::new(), vec![followed_all_the_same(self.plan)])
         };
         let refused = refused
             .into_iter()
