@@ -42,19 +42,21 @@ pub(super) struct Journaled {
     log: Option<RunLog>,
     /// What earlier invocations wrote down.
     pub(super) pasts: Pasts,
+    /// What was asked for, by the name that its record gives it.
+    asked: Option<String>,
     fault: OnceLock<JournalError>,
 }
 
 impl Journaled {
     /// Takes the plan's lease and, if the run makes anything that another invocation may have to follow, opens it. A run that
-    /// only deletes leaves nothing to carry on with.
+    /// only deletes leaves nothing to carry on with. `of` is what an event asks to be made by hand.
     pub(super) async fn open(
         &mut self,
         journal: &Journal,
         key: &RunKey,
-        run_id: &str,
-        now: Timestamp,
+        (run_id, now): (&str, Timestamp),
         makes: bool,
+        of: Option<&ByHand>,
     ) -> Result<(), Fault> {
         let lease = journal.acquire(&key.plan, run_id, now).await;
         let lease = lease.map_err(|error| Fault {
@@ -65,7 +67,25 @@ impl Journaled {
         let lease = self.lease.insert(Arc::new(lease));
         if makes {
             let log = journal.open_run(lease, key, now).await?;
-            self.pasts = Pasts::of(log.entries(), log.earlier());
+            let pasts = Pasts::of(log.entries(), log.earlier());
+            let asked = of.map(ByHand::identity);
+            match (of, &pasts.wished, log.earlier().cloned()) {
+                (Some(of), Some(wished), _) if of != wished => {
+                    return Err(another(key, "is open"));
+                }
+                // What ended before it began anything is nobody's backup.
+                (Some(_), None, Some(earlier))
+                    if !earlier.jobs.is_empty() && earlier.asked != asked =>
+                {
+                    journal.close_run(log, earlier).await?;
+                    return Err(another(key, "has ended"));
+                }
+                (_, wished, earlier) => {
+                    let wished = wished.as_ref().map(ByHand::identity);
+                    self.asked = wished.or(asked).or_else(|| earlier?.asked);
+                }
+            }
+            self.pasts = pasts;
             self.log = Some(log);
         }
         Ok(())
@@ -142,7 +162,7 @@ impl Journaled {
                     reason: of_the_whole(&report.failures),
                     opened_at: log.opened_at(),
                     closed_at: Some(now),
-                    asked: None,
+                    asked: self.asked,
                     jobs: lines,
                     deleted: report.tiers.deleted,
                 };
@@ -154,6 +174,19 @@ impl Journaled {
         let error = fault.or(closed.and(released).err())?;
         warn!(error = error.word(), detail = %error, "the journal was not written or closed");
         Some(error.into())
+    }
+}
+
+/// A slot has one record, which another request must not take for its own, or write over.
+fn another(key: &RunKey, how: &str) -> Fault {
+    Fault {
+        word: "another_request",
+        message: format!(
+            "a backup by hand of plan `{}` at {}, which asked for something else, {how}; ask for this one a second later, or send the event with another `scheduled_time`",
+            key.plan,
+            key.slot.instant()
+        ),
+        held: false,
     }
 }
 

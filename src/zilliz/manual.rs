@@ -6,10 +6,11 @@
 //! end across invocations. What it must never do: send the request again without having looked, or call a copy made that is
 //! not in the list.
 //!
-//! `asking` sees to it that there is one, `finding` looks for what may have been made, `following` follows it to its end, and
-//! `telling` says how far it is.
+//! `choosing` says of which clusters, `asking` sees to it that there is one, `finding` looks for what may have been made,
+//! `following` follows it to its end, and `telling` says how far it is.
 
 mod asking;
+mod choosing;
 mod finding;
 mod following;
 mod telling;
@@ -24,11 +25,13 @@ use jiff::SignedDuration;
 use tokio::time::{Instant, sleep};
 
 use self::asking::Asked;
+pub(super) use self::choosing::is_meant;
+use self::choosing::{choose, selecting_nothing};
 use super::account::Account;
 use super::client::Client;
 use super::facts::Facts;
 use super::journaled::Journaled;
-use super::notes::Past;
+use super::notes::{Note, Past};
 use super::run::Run;
 use super::transport::Transport;
 use super::wire::Cluster;
@@ -38,6 +41,7 @@ use crate::event::{Action, ByHand};
 use crate::journal::JobLine;
 use crate::plan::ClusterPlan;
 use crate::service::Region;
+use crate::slot::CLOCK_MARGIN;
 
 /// Clusters that are followed at once.
 pub(super) const AT_ONCE: usize = 16;
@@ -46,8 +50,9 @@ const FIRST_LOOK: Duration = Duration::from_secs(2);
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
 /// How long a `resume` looks after what an earlier invocation began: once more, and not until its end.
 pub(super) const PATIENCE: Duration = Duration::from_secs(5);
-/// How far the time of an intent and that of what came of it may lie apart the wrong way: the service's are whole seconds.
-const SECONDS_APART: SignedDuration = SignedDuration::from_secs(5);
+/// How far the time of an intent and that of what came of it may lie apart the wrong way: `Date` and `createTime` need not
+/// come from one clock. What was there before is known by its id.
+const APART: SignedDuration = CLOCK_MARGIN;
 
 /// What failed: of a region or of the cluster, the word for it, and the message.
 pub(super) type Failed = (Option<Region>, &'static str, String);
@@ -60,6 +65,21 @@ pub(super) struct Made {
     /// What an earlier invocation wrote down as failed. It need not have lived to tell.
     pub(super) failed_before: Vec<Failed>,
     pub(super) warnings: Vec<String>,
+    /// None was made, and asking again would come to the same.
+    pub(super) is_refused: bool,
+}
+
+impl Made {
+    /// No backup, and none to come: told at once, and by a `resume` at the end of the run alone.
+    fn of_none(failures: Vec<Failed>, resumes: bool) -> Self {
+        let mut made = Self::default();
+        if resumes {
+            made.failed_before = failures;
+        } else {
+            made.failures = failures;
+        }
+        made
+    }
 }
 
 impl<T: Transport> Run<'_, '_, T> {
@@ -71,11 +91,12 @@ impl<T: Transport> Run<'_, '_, T> {
         of: &ByHand,
     ) {
         let resumes = self.request.action == Action::Resume;
-        let clusters = match chosen(account, self.world.plan, of) {
-            Ok(clusters) => clusters,
+        let (plan, pasts) = (self.world.plan, &journaled.pasts);
+        let choices = match choose(account, plan, of, pasts) {
+            Ok(choices) => choices,
             Err((word, message)) => return self.report.fail(None, None, word, message),
         };
-        self.report.counts.clusters = u64::try_from(clusters.len()).unwrap_or(u64::MAX);
+        self.report.counts.clusters = u64::try_from(choices.len()).unwrap_or(u64::MAX);
         // What is kept for ever must not be one that a plan lets go.
         let others = match self.ids_of_tiers().await {
             Ok(others) => others,
@@ -87,9 +108,16 @@ impl<T: Transport> Run<'_, '_, T> {
                 return self.stay_open(journaled);
             }
         };
-        let work = clusters.into_iter().map(|cluster| {
+        // Whoever carries on forgets none of them, whatever became of it.
+        let chosen = choices.iter().map(|choice| &choice.cluster);
+        let new = pasts.not_yet_meant(chosen);
+        if !new.is_empty() {
+            journaled.write(Note::Meant { clusters: new }).await;
+        }
+        let work = choices.iter().map(|choice| {
+            let cluster = &choice.cluster;
             let hand = Hand {
-                plan: self.world.plan,
+                plan,
                 client: self.world.client,
                 clock: &self.world.clock,
                 facts: Facts::Run(journaled),
@@ -99,7 +127,7 @@ impl<T: Transport> Run<'_, '_, T> {
                     ids: &others,
                     are_all: self.world.journal.is_some() && self.world.is_shared,
                 },
-                asks: true,
+                asks: choice.is_selected,
                 until: if resumes {
                     self.until.min(Instant::now() + PATIENCE)
                 } else {
@@ -109,24 +137,11 @@ impl<T: Transport> Run<'_, '_, T> {
                 resumes,
                 over_budget: self.over_budget.as_ref(),
             };
-            let (refused, notes) = account.against(self.world.plan, self.world.plans, cluster);
-            let refused = refused
-                .into_iter()
-                .map(|refusal| (None, refusal.word, refusal.message));
-            let refused: Vec<_> = refused.collect();
-            let past = journaled.pasts.of_cluster(&cluster.cluster_id);
+            let past = pasts.of_cluster(&cluster.cluster_id);
+            let plans = self.world.plans;
             async move {
-                if past.begun.is_none() && past.intent.is_none() && !refused.is_empty() {
-                    let made = Made {
-                        failures: refused,
-                        warnings: notes,
-                        ..Made::default()
-                    };
-                    return (cluster, made);
-                }
-                let mut made = hand.make(past).boxed_local().await;
-                made.warnings.extend(notes);
-                (cluster, made)
+                let made = hand.make_or_refuse(account, plans, choice, past);
+                (cluster, made.boxed_local().await)
             }
             .boxed_local()
         });
@@ -138,9 +153,15 @@ impl<T: Transport> Run<'_, '_, T> {
         }
         // Nobody is woken every five minutes by the same failure, but the run's last word tells all of them: whoever saw one
         // first may have died before it told.
-        if !self.report.waits() {
+        let is_last = !self.report.waits();
+        if is_last {
             for (cluster, failures) in failed_before {
                 self.add_failures(cluster, failures);
+            }
+        }
+        if is_last || !resumes {
+            for entry in selecting_nothing(account, plan, of, pasts) {
+                self.tell_selects_nothing(&entry);
             }
         }
     }
@@ -163,32 +184,6 @@ impl<T: Transport> Run<'_, '_, T> {
             self.report.fail(id, region.as_deref(), word, message);
         }
     }
-}
-
-/// The clusters that are meant.
-fn chosen<'a>(
-    account: &'a Account,
-    plan: &'a ClusterPlan,
-    of: &ByHand,
-) -> Result<Vec<&'a Cluster>, (&'static str, String)> {
-    let mut clusters: Vec<&Cluster> = account.selected(plan).collect();
-    clusters.retain(|cluster| is_meant(of, cluster));
-    match (clusters.as_slice(), &of.cluster) {
-        ([], Some(wanted)) => Err(("not_found", format!("plan `{}` selects no cluster `{wanted}`; say one of its clusters, by id or name", plan.name))),
-        ([], None) => Err(("not_found", format!("plan `{}` selects no cluster; check `clusters`, the project and the key's scope", plan.name))),
-        ([_, _, ..], Some(wanted)) => Err(("ambiguous", format!("several clusters are called `{wanted}`; say the id of the one that is meant"))),
-        ([_, _, ..], None) if !of.collections.is_empty() => {
-            Err(("ambiguous", "collections are of one cluster, and the plan has several; say which, in `cluster` or with --cluster".into()))
-        }
-        _ => Ok(clusters),
-    }
-}
-
-/// Whether a cluster of the plan's is meant.
-pub(super) fn is_meant(of: &ByHand, cluster: &Cluster) -> bool {
-    of.cluster.as_ref().is_none_or(|wanted| {
-        cluster.cluster_id == *wanted || cluster.cluster_name.as_ref() == Some(wanted)
-    })
 }
 
 /// Backups that are known to be another one's, and never the answer to this request.
@@ -240,6 +235,11 @@ impl<T: Transport> Hand<'_, T> {
             Asked::Waits(why) => waiting("being_made", why),
             Asked::Planned(what) => Made {
                 lines: self.planned(&what),
+                ..Made::default()
+            },
+            Asked::Refused(word, message) => Made {
+                failures: vec![(None, word, message)],
+                is_refused: true,
                 ..Made::default()
             },
             Asked::Failed(word, message) => Made {

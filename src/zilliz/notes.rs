@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::event::ByHand;
 use crate::journal::{Entry, JobLine, RunRecord};
 use crate::service::Region;
+use crate::zilliz::wire::Cluster;
 
 /// One fact about a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -20,6 +21,11 @@ pub enum Note {
     Wished {
         /// Which clusters or collections.
         of: ByHand,
+    },
+    /// Clusters that it is of, before anything is asked for.
+    Meant {
+        /// As they were then.
+        clusters: Vec<Meant>,
     },
     /// Something was wrong with policies or regions, for which more time is no remedy, and was told: only tiers are left.
     Failed,
@@ -51,6 +57,48 @@ pub enum Note {
         /// Its id.
         backup: String,
     },
+}
+
+/// A cluster of which a backup by hand is, as it was when that began. It may be dropped or renamed before the end.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Meant {
+    /// Its id.
+    pub cluster: String,
+    /// Its name.
+    pub name: Option<String>,
+    /// Its project.
+    pub project: Option<String>,
+    /// Where it runs, and where the original of its backup lies.
+    pub region: Option<Region>,
+}
+
+impl Meant {
+    fn of(cluster: &Cluster) -> Self {
+        Self {
+            cluster: cluster.cluster_id.clone(),
+            name: cluster.cluster_name.clone(),
+            project: cluster.project_id.clone(),
+            region: cluster.region_id.clone(),
+        }
+    }
+
+    /// The cluster, for questions about its backups.
+    #[must_use]
+    pub fn as_it_was(&self) -> Cluster {
+        let Self {
+            cluster,
+            name,
+            project,
+            region,
+        } = self.clone();
+        Cluster {
+            cluster_id: cluster,
+            cluster_name: name,
+            project_id: project,
+            region_id: region,
+            ..Cluster::default()
+        }
+    }
 }
 
 /// By what a backup is found whose request was not answered.
@@ -109,6 +157,13 @@ impl Past {
         (self.intent, self.begun) = (None, Some(begun.clone()));
     }
 
+    /// How it ended where it was refused, so that none was begun.
+    pub(super) fn refused(&self) -> Option<&JobLine> {
+        let is_of_none = self.begun.is_none() && self.intent.is_none();
+        let is_it = |line: &&JobLine| line.backup.is_none() && line.state == "failed";
+        self.lines.values().find(is_it).filter(|_| is_of_none)
+    }
+
     /// Ids of the backup and of its copies, as far as they were seen.
     pub fn ids(&self) -> impl Iterator<Item = &String> {
         let begun = self.begun.iter().map(|begun| &begun.backup);
@@ -123,6 +178,7 @@ pub struct Pasts {
     pub wished: Option<ByHand>,
     /// Whether something was wrong with policies or regions, and was told.
     pub failed: bool,
+    meant: BTreeMap<String, Meant>,
     clusters: BTreeMap<String, Past>,
 }
 
@@ -151,6 +207,11 @@ impl Pasts {
     fn note(&mut self, note: &Note) {
         match note {
             Note::Wished { of } => self.wished = Some(of.clone()),
+            Note::Meant { clusters } => {
+                let meant = clusters.iter().cloned();
+                let meant = meant.map(|meant| (meant.cluster.clone(), meant));
+                self.meant.extend(meant);
+            }
             Note::Failed => self.failed = true,
             Note::Intended { cluster, intent } => self.at(cluster).intent = Some(intent.clone()),
             Note::Refused { cluster } => self.at(cluster).intent = None,
@@ -167,12 +228,19 @@ impl Pasts {
         }
     }
 
-    /// A record of history. The original comes first, and bears the run's backup; one that failed may be made anew, and then
-    /// what was copied of it are no copies of the new one.
+    /// A record of history. The original comes first, and bears the run's backup; one that failed, or was never begun, may be
+    /// made anew, and then what was copied of it are no copies of the new one.
     fn finished(&mut self, line: &JobLine) {
+        let meant = self.meant.entry(line.source.clone());
+        meant.or_insert_with(|| Meant {
+            cluster: line.source.clone(),
+            region: Some(line.region.clone()),
+            ..Meant::default()
+        });
         let past = self.at(&line.source);
         let is_original = past.lines.is_empty();
-        if !is_original && past.begun.is_none() {
+        let is_of_none = is_original && line.backup.is_none();
+        if is_of_none || (!is_original && past.begun.is_none()) {
             return;
         }
         if let (Some(backup), Some(at)) = (&line.backup, line.started_at) {
@@ -215,6 +283,17 @@ impl Pasts {
     /// Ids of all backups and copies that were seen.
     pub fn ids(&self) -> impl Iterator<Item = &String> {
         self.clusters.values().flat_map(Past::ids)
+    }
+
+    /// The clusters that a backup by hand is of, as far as that was written down.
+    pub fn meant(&self) -> impl Iterator<Item = &Meant> {
+        self.meant.values()
+    }
+
+    /// Those of which that is still to be written down.
+    pub fn not_yet_meant<'a>(&self, clusters: impl Iterator<Item = &'a Cluster>) -> Vec<Meant> {
+        let new = clusters.filter(|cluster| !self.meant.contains_key(&cluster.cluster_id));
+        new.map(Meant::of).collect()
     }
 
     /// What is known of one cluster.

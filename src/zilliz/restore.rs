@@ -54,7 +54,7 @@ use crate::plan::ClusterPlan;
 use crate::report::Size;
 use crate::restore::{How, Kept};
 use crate::service::Pace;
-use crate::slot::{LATEST_START, Slot, SlotError};
+use crate::slot::{CLOCK_MARGIN, LATEST_START, Slot, SlotError};
 
 /// From one look to the next.
 const FIRST_LOOK: Duration = Duration::from_secs(2);
@@ -65,8 +65,6 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const ROOM_FOR_A_REQUEST: Duration = Duration::from_secs(90);
 /// How long the clusters are looked at for what an unanswered request may have made, before it is taken for lost.
 const SETTLED_AFTER: SignedDuration = SignedDuration::from_secs(90);
-/// How far the time of an intent and that of what came of it may lie apart the wrong way: the service's are whole seconds.
-const SECONDS_APART: SignedDuration = SignedDuration::from_secs(5);
 /// Requests for one item in one invocation, each after the last was seen to have begun nothing.
 const MOST_REQUESTS: u32 = 3;
 
@@ -542,7 +540,8 @@ fn pace() -> Pace {
     Pace::new(FIRST_LOOK, LONGEST_WAIT)
 }
 
-/// Whether something was made at or after an intent, by the service's whole seconds.
+/// Whether something was made at or after an intent, as far as can be told: `Date` and `createTime` need not come from one
+/// clock.
 fn is_since(made: Option<Timestamp>, intent: Timestamp) -> bool {
-    made.is_none_or(|made| made + SECONDS_APART >= intent)
+    made.is_none_or(|made| made + CLOCK_MARGIN >= intent)
 }

@@ -156,8 +156,11 @@ impl<T: Transport> Run<'_, '_, T> {
                 Class::Scheduled
             },
         };
-        let run_id = &self.report.run_id;
-        let opened = journaled.open(journal, &key, run_id, now, self.makes());
+        // What carries on is told by the journal alone what it is of.
+        let asks = self.request.manual && self.request.action != Action::Resume;
+        let of = asks.then_some(&self.request.by_hand);
+        let invocation = (self.report.run_id.as_str(), now);
+        let opened = journaled.open(journal, &key, invocation, self.makes(), of);
         match opened.await {
             Ok(()) => true,
             Err(fault) => {
@@ -259,10 +262,7 @@ impl<T: Transport> Run<'_, '_, T> {
         let plan = self.world.plan;
         let watch = self.read_watch().boxed_local().await;
         for entry in account.selecting_nothing(plan) {
-            let message = format!(
-                "no cluster in the key's scope is called so; was it dropped? Check `{entry}` in `clusters`, the project, and the key's scope"
-            );
-            self.report.fail(Some(entry), None, "not_found", message);
+            self.tell_selects_nothing(entry);
         }
         let clusters: Vec<&Cluster> = account.selected(plan).collect();
         self.report.counts.clusters = u64::try_from(clusters.len()).unwrap_or(u64::MAX);
@@ -289,6 +289,14 @@ impl<T: Transport> Run<'_, '_, T> {
         }
         self.tell_the_gone(account, &watch).boxed_local().await;
         self.looked_after = true;
+    }
+
+    /// Tells that an entry of the plan's list selects nothing.
+    pub(super) fn tell_selects_nothing(&mut self, entry: &str) {
+        let message = format!(
+            "no cluster in the key's scope is called so; was it dropped? Check `{entry}` in `clusters`, the project, and the key's scope"
+        );
+        self.report.fail(Some(entry), None, "not_found", message);
     }
 
     /// What a backup by hand is of; `None` when nobody knows it any more.

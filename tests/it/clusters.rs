@@ -9,6 +9,7 @@ mod histories;
 mod holding;
 mod listed;
 mod listings;
+mod omitted;
 mod policies;
 mod protection;
 mod pruning;

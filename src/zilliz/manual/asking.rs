@@ -7,7 +7,7 @@ use tracing::{info, warn};
 
 use super::{FIRST_LOOK, Hand, LONGEST_WAIT};
 use crate::budget::OverBudget;
-use crate::journal::is_alone;
+use crate::journal::{JobLine, is_alone};
 use crate::service::Pace;
 use crate::zilliz::client::ZillizError;
 use crate::zilliz::copies::{LISTED_WITHIN, LONGEST};
@@ -29,6 +29,20 @@ pub(super) enum Asked {
     /// What a dry run says.
     Planned(String),
     Failed(&'static str, String),
+    /// The same, and asking again in this run would come to the same.
+    Refused(&'static str, String),
+}
+
+/// Words for what was refused.
+const REFUSED: [&str; 5] = [NONE_MADE, OVER_BUDGET, "rejected", "forbidden", "not_found"];
+const NONE_MADE: &str = "no_backup";
+const OVER_BUDGET: &str = "over_budget";
+
+/// The word with which a refusal was written down.
+pub(super) fn word_of(line: &JobLine) -> &'static str {
+    let mut words = REFUSED.into_iter();
+    let known = words.find(|word| line.error.as_deref() == Some(word));
+    known.unwrap_or(NONE_MADE)
 }
 
 /// What came of one request for a backup.
@@ -75,13 +89,13 @@ impl<T: Transport> Hand<'_, T> {
                 }
             }
             if !self.asks {
-                let message = "nothing came of the request for it, and its time is over";
-                return Asked::Failed("no_backup", message.into());
+                let message = "nothing came of the request for it, and no other is sent any more";
+                return Asked::Refused(NONE_MADE, message.into());
             }
             // What a request has made is followed; what none was sent for is not begun.
             if let (Some(over), false) = (self.over_budget, self.dry_run) {
                 let message = format!("no backup was asked for: {over}");
-                return Asked::Failed("over_budget", message);
+                return Asked::Refused(OVER_BUDGET, message);
             }
             match (self.busy(&listed).await, self.dry_run) {
                 (Err(error), _) => return failed(&error),
@@ -101,8 +115,8 @@ impl<T: Transport> Hand<'_, T> {
                 (Ok(None), false) => {}
             }
             if requests == MOST_REQUESTS {
-                return Asked::Failed(
-                    "no_backup",
+                return Asked::Refused(
+                    NONE_MADE,
                     format!(
                         "{requests} requests for the backup have made none; try again later, and look at the project's jobs in the console"
                     ),
@@ -179,7 +193,11 @@ impl<T: Transport> Hand<'_, T> {
                 if refused && self.is_busy_now().await {
                     return Sent::Raced;
                 }
-                Sent::Answered(failed(&error))
+                Sent::Answered(if is_refused(&error) {
+                    Asked::Refused(error.word(), error.to_string())
+                } else {
+                    failed(&error)
+                })
             }
             Err(error) => {
                 warn!(error = error.word(), detail = %error, "the request for a backup was not answered; it is looked for");
@@ -232,6 +250,14 @@ impl<T: Transport> Hand<'_, T> {
             cross_region_copies: copies.collect(),
         }
     }
+}
+
+/// Whether the service itself has said no. A key that could not be had may be there in five minutes.
+fn is_refused(error: &ZillizError) -> bool {
+    matches!(
+        error,
+        ZillizError::Refused { .. } | ZillizError::Forbidden { .. } | ZillizError::NoCluster { .. }
+    )
 }
 
 fn failed(error: &ZillizError) -> Asked {

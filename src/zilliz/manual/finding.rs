@@ -2,7 +2,7 @@
 //!
 //! What it must never do: take for this request's what stood there before it, or is known to be another one's.
 
-use super::{Hand, SECONDS_APART};
+use super::{APART, Hand};
 use crate::zilliz::client::ZillizError;
 use crate::zilliz::notes::{Begun, Intent};
 use crate::zilliz::run::describe;
@@ -15,7 +15,7 @@ impl<T: Transport> Hand<'_, T> {
         let could_be_it = |backup: &&Backup| {
             backup
                 .create_time
-                .is_none_or(|made| made + SECONDS_APART + SECONDS_APART >= at)
+                .is_none_or(|made| made + APART + APART >= at)
         };
         Intent {
             at,
@@ -37,9 +37,7 @@ impl<T: Transport> Hand<'_, T> {
         let could_be_it = |backup: &&Backup| {
             backup.creation_method.as_deref() == Some("MANUAL")
                 && backup.backup_type.as_deref() == Some(kind)
-                && backup
-                    .create_time
-                    .is_some_and(|at| at + SECONDS_APART >= intent.at)
+                && backup.create_time.is_some_and(|at| at + APART >= intent.at)
                 && !intent.there.contains(&backup.backup_id)
                 && !self.others.ids.contains(&backup.backup_id)
         };

@@ -8,7 +8,7 @@ use futures_util::FutureExt;
 use futures_util::future::join_all;
 use jiff::{SignedDuration, Timestamp};
 
-use super::{FIRST_LOOK, Hand, LONGEST_WAIT, Made, SECONDS_APART};
+use super::{APART, FIRST_LOOK, Hand, LONGEST_WAIT, Made};
 use crate::service::{Pace, Region};
 use crate::zilliz::client::ZillizError;
 use crate::zilliz::copies::{Looks, Record, State, copies_bear_names};
@@ -100,9 +100,7 @@ impl<T: Transport> Hand<'_, T> {
         let begun_at = seen.begun.at;
         // What is older has nothing to do with it, and a cluster may have many.
         listed.retain(|backup| {
-            backup
-                .create_time
-                .is_none_or(|at| at + SECONDS_APART >= begun_at)
+            backup.create_time.is_none_or(|at| at + APART >= begun_at)
                 || backup.backup_id == seen.begun.backup
         });
         let unknown: Vec<&Backup> = listed

@@ -70,6 +70,15 @@ impl<T: Transport> Hand<'_, T> {
         }
     }
 
+    /// The original's line where there will be none.
+    pub(super) fn line_of_none(&self, word: &str, message: &str) -> JobLine {
+        JobLine {
+            error: Some(word.to_owned()),
+            message: Some(message.to_owned()),
+            ..self.blank(self.home(), "failed")
+        }
+    }
+
     fn blank(&self, region: &str, state: &str) -> JobLine {
         JobLine::of(region, region, &self.cluster.cluster_id, state)
     }

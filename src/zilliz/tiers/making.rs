@@ -283,6 +283,8 @@ impl<'a, 'c, T: Transport> Making<'a, 'c, T> {
             // The last look at a tier tells all that failed of it among its failures.
             failed_before: _,
             warnings,
+            // What is refused tonight is asked for again the next night.
+            is_refused: _,
         } = made;
         tended.lines.extend(lines);
         tended.failures.extend(failures);

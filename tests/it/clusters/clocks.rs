@@ -10,7 +10,7 @@ use lifeboat::restore::How;
 use lifeboat::zilliz::restore::being_restored;
 use serde_json::json;
 
-use super::by_hand::{ALL, jobs};
+use super::by_hand::{ALL, by_hand, exactly_one_of_each, jobs};
 use super::restoring::{Safe, asked, invoke};
 use super::tiers::tiered;
 use super::{Account, HOME, MINUTES, failures};
@@ -193,4 +193,28 @@ async fn what_is_long_over_by_both_clocks_is_given_up() {
         ..of_slot(account.wire.now(), false)
     };
     assert_eq!(account.run(request).await.regions.shown[0].region, HOME);
+}
+
+/// `Date` and `createTime` need not come from one clock. An answer is lost, too.
+#[tokio::test(start_paused = true)]
+async fn a_service_whose_own_clocks_differ_makes_one_original_and_its_copies_are_found() {
+    for seconds in [30, 240, -30, -240] {
+        for loses in [false, true] {
+            let account = Account::new().with_journal();
+            let create = json!({"operation": "zilliz.create_backup"});
+            let reset = if loses { json!("after") } else { json!(null) };
+            account.faults(json!([
+                {"match": create, "fault": {"reset": reset, "clock_skew_seconds": seconds}, "times": 1},
+                {"fault": {"clock_skew_seconds": seconds}},
+            ]));
+            let report = account.run(by_hand()).await;
+            assert_eq!(
+                (report.outcome, jobs(&report).as_str()),
+                (Outcome::Succeeded, ALL),
+                "{seconds} {loses} {report:#?}"
+            );
+            assert_eq!(account.calls("zilliz.create_backup"), 1, "{seconds}");
+            exactly_one_of_each(&account);
+        }
+    }
 }

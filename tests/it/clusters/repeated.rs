@@ -1,15 +1,22 @@
 //! Events that come again: one event is one backup, a new original has no old one's copies, and nothing is adopted in silence.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::SignedDuration;
 use lifeboat::Lifeboat;
 use lifeboat::clock::Clock;
-use lifeboat::event::{Action, Request};
+use lifeboat::event::{Action, ByHand, Request};
+use lifeboat::journal::Journal;
 use lifeboat::plan::Settings;
 use lifeboat::report::Outcome;
 use lifeboat_emulator::Method;
+use object_store::memory::InMemory;
+use object_store::path::Path;
 use serde_json::json;
+
+use crate::faulty_store::{Fate, FaultyStore};
 
 use super::by_hand::{ALL, by_hand, exactly_one_of_each, jobs, made};
 use super::tiers::{by_somebody_else, family, tiered};
@@ -260,4 +267,112 @@ async fn copies_of_the_backup_before_are_not_taken_for_its_own() {
     let ours = report.jobs.shown[0].backup.as_ref().unwrap();
     assert_eq!(told, family(&account, ours), "{report:#?}");
     assert!(!told.contains(&theirs));
+}
+
+/// Two schedules fire at the same time, for collections of two databases of one cluster.
+#[tokio::test(start_paused = true)]
+async fn another_request_of_the_same_time_is_refused_and_leaves_the_first_one_as_it_is() {
+    for is_open in [true, false] {
+        let account = Account::new().with_journal();
+        account.add_cluster(
+            CLUSTER,
+            "orders-prod",
+            &json!({"collections": [
+                {"database": "a", "name": "x", "bytes": 7_000_000_000_u64},
+                {"database": "b", "name": "y", "bytes": 7_000_000_000_u64},
+            ]}),
+        );
+        if is_open {
+            account.wire.emulator.update_settings(|settings| {
+                settings.zilliz.copy_bytes_per_second = 2_000_000;
+            });
+        }
+        let of = |collection: &str| Request {
+            by_hand: ByHand {
+                cluster: None,
+                collections: vec![collection.to_owned()],
+            },
+            ..by_hand()
+        };
+        let history = async || {
+            let journal = account.journal.as_ref().unwrap();
+            journal.history("prod", 9).await.unwrap()
+        };
+        let first = account.run(of("a.x")).await;
+        assert_eq!(first.stays_open, is_open, "{first:#?}");
+        let before = history().await;
+        for other in [of("b.y"), by_hand()] {
+            let other = account.run(other).await;
+            assert_eq!(
+                (other.outcome, failures(&other).as_str(), jobs(&other)),
+                (Outcome::Failed, "another_request", String::new()),
+                "{other:#?}"
+            );
+            let message = &other.failures.shown[0].message;
+            assert!(message.contains("`scheduled_time`"), "{message}");
+            assert!(!other.stays_open, "nothing of it is open: {other:#?}");
+            assert_eq!(account.open_runs().await.len(), usize::from(is_open));
+        }
+        assert_eq!(history().await, before, "the first one's record stands");
+        if is_open {
+            account.sleep(3).await;
+            let ended = account.resume().await;
+            assert_eq!(ended.outcome, Outcome::Succeeded, "{ended:#?}");
+        }
+        let again = account.run(of("a.x")).await;
+        assert_eq!(
+            (again.outcome, jobs(&again).as_str()),
+            (Outcome::Succeeded, ALL),
+            "{again:#?}"
+        );
+        assert_eq!(account.calls("zilliz.create_backup"), 1);
+        // A second later it is made.
+        let later = of("b.y").scheduled_time.unwrap() + SignedDuration::from_secs(1);
+        let later = Request {
+            scheduled_time: Some(later),
+            ..of("b.y")
+        };
+        let other = account.run(later).await;
+        assert_eq!(other.counts.made, if is_open { 1 } else { 3 }, "{other:#?}");
+        assert_eq!(account.calls("zilliz.create_backup"), 2);
+    }
+}
+
+/// Killed at each write while it was refused, and found by a tick: the first one's record is its own for ever.
+#[tokio::test(start_paused = true)]
+async fn another_request_that_dies_while_it_is_refused_never_passes_for_the_first_one() {
+    let of = |cluster: &str| Request {
+        by_hand: ByHand {
+            cluster: Some(cluster.to_owned()),
+            collections: Vec::new(),
+        },
+        ..by_hand()
+    };
+    for passing in 0..6 {
+        let objects = Arc::new(InMemory::new());
+        let mut account = Account::new().with_journal_in(&objects);
+        account.run(of(CLUSTER)).await;
+        let sound = account.journal.take();
+        let dies = FaultyStore::over(&objects, 1);
+        dies.next_writes(std::iter::repeat_n(Fate::Passes, passing));
+        dies.next_writes([Fate::KilledBefore]);
+        let whole = Journal::on(Arc::new(dies), Path::from("journal"));
+        account.journal = Some(whole.of_clusters());
+        let dying = account.run(of("orders-prod"));
+        let _ = tokio::time::timeout(Duration::from_mins(1), dying).await;
+        account.journal = sound;
+        tokio::time::sleep(Duration::from_mins(5)).await;
+        if !account.open_runs().await.is_empty() {
+            account.resume().await;
+        }
+        let other = account.run(of("orders-prod")).await;
+        assert_eq!(failures(&other), "another_request", "{passing}");
+        let again = account.run(of(CLUSTER)).await;
+        assert_eq!(
+            (again.outcome, jobs(&again).as_str()),
+            (Outcome::Succeeded, ALL),
+            "{passing} {again:#?}"
+        );
+        exactly_one_of_each(&account);
+    }
 }

@@ -46,6 +46,26 @@ async fn a_lost_answer_is_looked_for_and_adopted_and_its_password_said_to_be_los
     }
 }
 
+/// `Date` and `createTime` need not come from one clock.
+#[tokio::test(start_paused = true)]
+async fn a_lost_answer_is_adopted_although_the_services_own_clocks_differ() {
+    for seconds in [30, 240, -30] {
+        let desk = Desk::new().await.with_journal();
+        desk.account.faults(json!([
+            {"match": {"operation": "zilliz.restore_cluster"}, "fault": {"reset": "after"}, "times": 1},
+            {"fault": {"clock_skew_seconds": seconds}},
+        ]));
+        let report = desk.restore(anew()).await;
+        assert_eq!(
+            (report.outcome, states(&report).as_str()),
+            (Outcome::Succeeded, "restored"),
+            "{seconds} {report:#?}"
+        );
+        assert_eq!(desk.account.calls("zilliz.restore_cluster"), 1);
+        desk.one_is_back(HOME);
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_request_that_never_arrived_is_sent_again_after_a_look() {
     for fault in [
