@@ -7,7 +7,7 @@ use std::sync::{Arc, OnceLock};
 use jiff::Timestamp;
 use tracing::warn;
 
-use super::notes::{Note, Pasts};
+use super::notes::{News, Note, Pasts};
 use super::report::{ClusterReport, RegionLine};
 use crate::event::ByHand;
 use crate::journal::{
@@ -99,6 +99,17 @@ impl Journaled {
         self.append(Entry::Ended { job }).await;
     }
 
+    /// Writes down what the run's last word is to say. Whether it will: whatever shows it now is to be kept otherwise.
+    pub(super) async fn tell_at_last(&self, news: impl IntoIterator<Item = News>) -> bool {
+        for news in news {
+            self.write(Note::News { news }).await;
+            if self.log.is_none() || self.fault.get().is_some() {
+                return false;
+            }
+        }
+        true
+    }
+
     async fn append(&self, entry: Entry) {
         if let (Some(log), None) = (&self.log, self.fault.get())
             && let Err(error) = log.append(&entry).await
@@ -124,7 +135,8 @@ impl Journaled {
                 Ok(())
             }
             (Some(log), Some(journal)) if fault.is_none() => {
-                let failed = self.pasts.failed || lines.iter().any(|line| line.state == "failed");
+                let failed =
+                    self.pasts.failed.is_some() || lines.iter().any(|line| line.state == "failed");
                 let outcome = if failed {
                     Outcome::Failed
                 } else {

@@ -213,13 +213,13 @@ impl<T: Transport> Run<'_, '_, T> {
                 .boxed_local()
                 .await;
         }
-        if journaled.pasts.failed && self.request.action == Action::Resume {
+        if journaled.pasts.failed.is_some() && self.request.action == Action::Resume {
             // Looking again would tell the same every five minutes.
-            let message = "what is wrong with policies and regions was told when this run judged them; only tiers are looked after";
+            let message = "what is wrong with policies and regions was found when this run judged them, and is told once more at its end; only tiers are looked after";
             self.report.warn(message.into());
             self.keep_lines(&journaled.pasts);
         } else {
-            self.judge_all(&account).boxed_local().await;
+            self.judge_all(&account, journaled).boxed_local().await;
             self.note_failure(journaled).await;
         }
         self.tend_tiers(&account, journaled).boxed_local().await;
@@ -242,7 +242,7 @@ impl<T: Transport> Run<'_, '_, T> {
         self.until.min(Instant::now() + patience)
     }
 
-    /// Writes down what is wrong, so that whoever carries on with a tier does not tell it again.
+    /// Writes down what is wrong, so that whoever carries on with a tier tells it once more, and not at every look.
     async fn note_failure(&self, journaled: &Journaled) {
         let tells = self.report.outcome_so_far() == Outcome::Failed;
         if self.world.plan.tiers.is_none() || !tells {
@@ -251,11 +251,25 @@ impl<T: Transport> Run<'_, '_, T> {
         for line in &self.lines {
             journaled.ended(line.clone()).await;
         }
-        journaled.write(Note::Failed).await;
+        let news = self.report.news();
+        journaled.write(Note::Failed { news }).await;
+    }
+
+    /// The run's last word says what earlier invocations have found, because whoever found it may have died before it told.
+    fn tell_again(&mut self, pasts: &Pasts) {
+        if self.report.waits() {
+            return;
+        }
+        // What was judged anew is as it is now.
+        let judged = pasts.failed.iter().flatten().filter(|_| !self.looked_after);
+        let news: Vec<_> = judged.chain(&pasts.news).collect();
+        for news in news {
+            self.report.tell_again(news);
+        }
     }
 
     /// Sees to every cluster's policy, and judges what stands.
-    async fn judge_all(&mut self, account: &Account) {
+    async fn judge_all(&mut self, account: &Account, journaled: &Journaled) {
         let plan = self.world.plan;
         let watch = self.read_watch().boxed_local().await;
         for entry in account.selecting_nothing(plan) {
@@ -269,7 +283,7 @@ impl<T: Transport> Run<'_, '_, T> {
         let looks = clusters.into_iter().map(|cluster| {
             let cluster_id = &cluster.cluster_id;
             let look = self
-                .cluster(account, cluster, &watch)
+                .cluster(account, cluster, &watch, journaled)
                 .instrument(info_span!("cluster", cluster_id));
             let look = timeout_at(self.until, look.boxed_local());
             async move { (cluster, look.await) }.boxed_local()
@@ -334,7 +348,13 @@ impl<T: Transport> Run<'_, '_, T> {
     }
 
     /// Reads, repairs and reads back one cluster's policy, and judges what stands, whatever became of the policy.
-    async fn cluster(&self, account: &Account, cluster: &Cluster, watch: &Watch) -> Seen {
+    async fn cluster(
+        &self,
+        account: &Account,
+        cluster: &Cluster,
+        watch: &Watch,
+        journaled: &Journaled,
+    ) -> Seen {
         let plan = self.world.plan;
         let (refused, notes) = account.against(plan, self.world.plans, cluster);
         let wanted = Policy::of(plan, self.world.client.now());
@@ -359,20 +379,19 @@ impl<T: Transport> Run<'_, '_, T> {
             .map(|refusal| (refusal.word, refusal.message));
         seen.failures.extend(refusals);
         if seen.failures.is_empty() {
+            // If somebody has switched it off since, it is no first set-up.
+            let had_it = had_the_policy(watch, &cluster.cluster_id);
             match self
-                .policy(cluster, &wanted, &mut seen.policy)
+                .policy(cluster, &wanted, &mut seen.policy, had_it, journaled)
                 .boxed_local()
                 .await
             {
                 Ok(state) => {
-                    seen.just_enabled = state == PolicyState::Applied;
-                    // Somebody has switched it off since, which is no first set-up.
-                    let is_repair = seen.just_enabled && had_the_policy(watch, &cluster.cluster_id);
-                    seen.policy.state = if is_repair {
-                        PolicyState::Repaired
-                    } else {
-                        state
+                    seen.policy.state = match state {
+                        PolicyState::Applied if had_it => PolicyState::Repaired,
+                        state => state,
                     };
+                    seen.just_enabled = state == PolicyState::Applied;
                 }
                 Err(failure) => seen.failures.push(failure),
             }
@@ -514,6 +533,7 @@ impl<T: Transport> Run<'_, '_, T> {
         if self.request.manual {
             self.keep_lines(&journaled.pasts);
         }
+        self.tell_again(&journaled.pasts);
         self.write_watch(&journaled).await;
         let lines = std::mem::take(&mut self.lines);
         let now = self.world.clock.now();

@@ -15,6 +15,7 @@ mod pruning;
 mod repeated;
 mod restoring;
 mod tiers;
+mod told;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -25,6 +25,7 @@ use crate::service::Region;
 use crate::slot::{CLOCK_MARGIN, Slot};
 use crate::zilliz::journaled::Journaled;
 use crate::zilliz::manual;
+use crate::zilliz::notes::News;
 use crate::zilliz::run::Run;
 use crate::zilliz::transport::Transport;
 use crate::zilliz::wire::{Backup, Cluster};
@@ -82,7 +83,7 @@ impl<T: Transport> Run<'_, '_, T> {
             let mut going = BTreeSet::new();
             for region in self.regions_of(one) {
                 let standing = Rc::new(self.standing(one, &region));
-                self.tell_vanished(one, &region, &standing, lease)
+                self.tell_vanished(one, &region, &standing, journaled)
                     .boxed_local()
                     .await;
                 let in_region = due.entry(region.clone()).or_default();
@@ -182,7 +183,7 @@ impl<T: Transport> Run<'_, '_, T> {
         looked: &mut Looked<'_>,
         region: &Region,
         standing: &Standing,
-        lease: Option<&Lease>,
+        journaled: &Journaled,
     ) {
         for own in &standing.unlisted {
             let id = own.id.as_deref().unwrap_or_default();
@@ -215,16 +216,27 @@ impl<T: Transport> Run<'_, '_, T> {
                 )
             };
             let line = line(cluster, region, own.id.as_ref(), tier, fate, why);
+            let mut news = None;
             if ours {
                 self.report.tiers.deleted += 1;
             } else {
                 let message = format!("the tier of {} ({id}) is gone: {why}", tier.slot.instant());
                 let of = Some(cluster.cluster_id.as_str());
-                self.report.fail(of, Some(region), "vanished", message);
+                self.report
+                    .fail(of, Some(region), "vanished", message.clone());
+                news = Some(News {
+                    cluster: of.map(str::to_owned),
+                    region: Some(region.clone()),
+                    error: Some("vanished".to_owned()),
+                    message,
+                });
             }
             self.report.tiers.owned = self.report.tiers.owned.saturating_sub(1);
             self.report.tiers.lines.push(line);
-            if let Some(lease) = lease {
+            // A `prune` has no last word, so it leaves that to the next `backup`.
+            if let Some(lease) = journaled.lease.as_deref()
+                && journaled.tell_at_last(news).await
+            {
                 let changed = self
                     .rewrite(lease, tier, |owned| disown(owned, region))
                     .await;
