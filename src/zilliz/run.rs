@@ -520,7 +520,7 @@ impl<T: Transport> Run<'_, '_, T> {
         Ok(placed)
     }
 
-    async fn close(mut self, journaled: Journaled, before: (u64, u64)) -> ClusterReport {
+    async fn close(mut self, mut journaled: Journaled, before: (u64, u64)) -> ClusterReport {
         let client = self.world.client;
         let ahead = SignedDuration::from_secs(client.ahead_seconds());
         self.report.clock_difference_seconds = -ahead.as_secs();
@@ -534,11 +534,13 @@ impl<T: Transport> Run<'_, '_, T> {
             self.keep_lines(&journaled.pasts);
         }
         self.tell_again(&journaled.pasts);
-        self.write_watch(&journaled).await;
         let lines = std::mem::take(&mut self.lines);
         let now = self.world.clock.now();
         let closed = journaled.close(self.world.journal, &mut self.report, lines, now);
-        if let Some(fault) = closed.await {
+        closed.await;
+        // Not before: whoever repeats a run that was not filed is to look as far back as this one.
+        self.write_watch(&journaled).await;
+        if let Some(fault) = journaled.release().await {
             self.report.fail(None, None, fault.word, fault.message);
         }
         let attempts = client.attempts();

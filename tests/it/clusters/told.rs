@@ -229,3 +229,25 @@ async fn a_policy_that_was_repaired() {
         is_told_wherever_it_dies(scene, false).await;
     }
 }
+
+/// After a long silence, windows are told that no later run would look at.
+#[tokio::test(start_paused = true)]
+async fn windows_of_a_long_silence() {
+    let scene = async || {
+        let account = Account::new().with_journal();
+        account.back_up().await;
+        account.sleep(1).await;
+        account.resume().await;
+        account.sleep(23).await;
+        account.back_up().await;
+        let automatic = json!({"operation": "zilliz.automatic_backup"});
+        account.faults(json!([{"match": automatic, "fault": {"fail_operation": true}}]));
+        account.sleep(24).await;
+        account.faults(json!([]));
+        account.sleep(3 * 24).await;
+        (account, "2026-11-24T02:00:00Z")
+    };
+    is_told(&scene, true, false).await;
+    // After the watch was written, the lease is given back, and nothing else.
+    assert_eq!(is_told(&scene, true, true).await, 3);
+}
