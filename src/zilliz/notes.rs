@@ -32,6 +32,13 @@ pub enum Note {
         /// What is to be told.
         news: News,
     },
+    /// Written before the request that switches a policy on, which makes a first backup at once.
+    Enabled {
+        /// The cluster's id.
+        cluster: String,
+        /// When, by the service's clock.
+        at: Timestamp,
+    },
     /// Written before the request that makes a backup.
     Intended {
         /// The cluster's id.
@@ -147,6 +154,8 @@ pub struct Pasts {
     pub failed: Option<Vec<News>>,
     /// What else the run's last word is to say.
     pub news: Vec<News>,
+    /// When policies were about to be switched on, by cluster.
+    enabled: BTreeMap<String, Timestamp>,
     clusters: BTreeMap<String, Past>,
 }
 
@@ -178,6 +187,9 @@ impl Pasts {
             Note::Failed { news } => self.failed = Some(news.clone()),
             Note::News { news } if self.news.contains(news) => {}
             Note::News { news } => self.news.push(news.clone()),
+            Note::Enabled { cluster, at } => {
+                self.enabled.insert(cluster.clone(), *at);
+            }
             Note::Intended { cluster, intent } => self.at(cluster).intent = Some(intent.clone()),
             Note::Refused { cluster } => self.at(cluster).intent = None,
             Note::Begun { cluster, begun } => self.at(cluster).begin(begun),
@@ -241,6 +253,12 @@ impl Pasts {
     /// Ids of all backups and copies that were seen.
     pub fn ids(&self) -> impl Iterator<Item = &String> {
         self.clusters.values().flat_map(Past::ids)
+    }
+
+    /// When an invocation of this run was about to switch a cluster's policy on, if one was.
+    #[must_use]
+    pub fn enabled_at(&self, cluster: &str) -> Option<Timestamp> {
+        self.enabled.get(cluster).copied()
     }
 
     /// What is known of one cluster.

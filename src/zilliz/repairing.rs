@@ -4,7 +4,7 @@ use tracing::info;
 
 use super::client::{Client, ZillizError};
 use super::journaled::Journaled;
-use super::notes::News;
+use super::notes::{News, Note};
 use super::policy::{Drift, Policy};
 use super::report::{PolicyLine, PolicyState};
 use super::run::Run;
@@ -39,6 +39,10 @@ impl<T: Transport> Run<'_, '_, T> {
             return Err(("over_budget", message));
         }
         // Whoever looks after this finds the plan's, and can't see what was before.
+        if found.is_none() {
+            let (cluster, at) = (id.clone(), client.now());
+            journaled.write(Note::Enabled { cluster, at }).await;
+        }
         if found.is_some() || had_it {
             journaled.tell_at_last([repair(cluster, &line.drift)]).await;
         }

@@ -24,7 +24,7 @@ use super::report::{ClusterReport, PolicyLine, PolicyState};
 use super::timing::slot_of;
 use super::transport::Transport;
 use super::watching::{earlier_looks, had_the_policy, looks_now};
-use super::windows;
+use super::windows::{self, grace};
 use super::wire::{Backup, Cluster};
 use crate::budget::OverBudget;
 use crate::clock::Clock;
@@ -131,7 +131,7 @@ pub(super) struct Run<'a, 'w, T> {
 /// What one cluster came to.
 struct Seen {
     policy: PolicyLine,
-    /// This run has switched it on, which makes a first backup at once.
+    /// This run has lately switched it on, which makes a first backup at once.
     just_enabled: bool,
     failures: Vec<(&'static str, String)>,
     warnings: Vec<String>,
@@ -391,7 +391,10 @@ impl<T: Transport> Run<'_, '_, T> {
                         PolicyState::Applied if had_it => PolicyState::Repaired,
                         state => state,
                     };
-                    seen.just_enabled = state == PolicyState::Applied;
+                    let before = journaled.pasts.enabled_at(&cluster.cluster_id);
+                    let lately = |at| seen.judged_at.duration_since(at) <= grace(plan);
+                    seen.just_enabled = state == PolicyState::Applied
+                        || (state == PolicyState::InForce && before.is_some_and(lately));
                 }
                 Err(failure) => seen.failures.push(failure),
             }
@@ -405,7 +408,12 @@ impl<T: Transport> Run<'_, '_, T> {
     /// Judges what stands of a cluster, by what this run and earlier ones know.
     async fn judge_cluster(&self, cluster: &Cluster, watch: &Watch, seen: &mut Seen) {
         let plan = self.world.plan;
-        let (id, state) = (&cluster.cluster_id, seen.policy.state);
+        let id = &cluster.cluster_id;
+        // Who of this run's invocations has set it is all the same.
+        let state = match seen.policy.state {
+            PolicyState::InForce if seen.just_enabled => PolicyState::Applied,
+            state => state,
+        };
         let home = cluster.region_id.as_deref().unwrap_or_default();
         let earlier = earlier_looks(watch, plan, id, seen.judged_at);
         let mut known = Known {

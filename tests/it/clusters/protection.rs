@@ -10,7 +10,7 @@ use lifeboat_emulator::Method;
 use object_store::ObjectStoreExt;
 use object_store::memory::InMemory;
 use object_store::path::Path;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::faulty_store::{Fate, FaultyStore};
 
@@ -453,4 +453,30 @@ async fn a_backup_by_hand_of_somebody_else_hides_nothing() {
         .map(|line| line.recovery_point.is_some())
         .collect();
     assert_eq!(points, [true, true, false]);
+}
+
+/// What the service answers while no backup is listed yet.
+pub(super) fn unlisted() -> Value {
+    let data = json!({"count": 0, "currentPage": 1, "pageSize": 100, "backups": []});
+    let body = json!({"code": 0, "data": data}).to_string();
+    json!([{"match": {"operation": "zilliz.list_backups"}, "fault": {"status": 200, "body": body}}])
+}
+
+/// The first backup needs not be in the list yet when the next tick comes.
+#[tokio::test(start_paused = true)]
+async fn a_first_backup_that_is_not_listed_yet_is_awaited_by_ticks_too() {
+    let account = Account::new().with_journal();
+    account.faults(unlisted());
+    let awaited = "in_making in_making in_making";
+    assert_eq!(states(&account.back_up().await), awaited);
+    for _ in 0..2 {
+        tokio::time::sleep(Duration::from_mins(1)).await;
+        let report = account.resume().await;
+        assert_eq!(states(&report), awaited);
+        assert!(report.stays_open, "{report:#?}");
+    }
+    account.sleep(6).await;
+    let report = account.resume().await;
+    assert_eq!(failures(&report), "missing missing missing");
+    assert!(!report.stays_open);
 }

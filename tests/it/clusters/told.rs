@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 
 use crate::faulty_store::{Fate, FaultyStore};
 
+use super::protection::unlisted;
 use super::tiers::{delete, night, standing, tiered, with_tiers};
 use super::{Account, CLUSTER, FAR, GB, PLAN};
 
@@ -250,4 +251,26 @@ async fn windows_of_a_long_silence() {
     is_told(&scene, true, false).await;
     // After the watch was written, the lease is given back, and nothing else.
     assert_eq!(is_told(&scene, true, true).await, 3);
+}
+
+/// The first backup is not in the list yet, and whoever has switched the policy on need not have lived to say so.
+#[tokio::test(start_paused = true)]
+async fn a_first_backup_is_awaited_whoever_switched_the_policy_on() {
+    for repeats in [false, true] {
+        for fate in [Fate::KilledBefore, Fate::KilledAfter] {
+            for writes in 0.. {
+                let mut account = Account::new().with_journal();
+                account.faults(unlisted());
+                let wire = account.wire.clone();
+                let listed = async {
+                    tokio::time::sleep(Duration::from_mins(7)).await;
+                    wire.emulator.set_faults(Vec::new());
+                };
+                let killed = told_though_killed(&mut account, (writes, fate), repeats);
+                let (told, ()) = tokio::join!(killed, listed);
+                let Some(told) = told else { break };
+                assert!(!told.contains("missing"), "{writes} {fate:?}: {told}");
+            }
+        }
+    }
 }
