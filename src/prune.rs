@@ -212,13 +212,13 @@ impl Deletion {
 
 impl<S: Service> Pruning<'_, S> {
     /// Decides about every source; one that can't be read never stops another. Each decision goes to `report` as it
-    /// comes, and what is due comes back. Nothing is deleted, and nothing decided if it can't be read what is held.
+    /// comes, and what is due comes back. Nothing is deleted.
     pub async fn decide(
         &self,
+        holds: &Holds,
         inventory: &Inventory,
         mut report: impl FnMut(&Namespace, &[Backup], &Decided),
-    ) -> Result<Vec<DueOfSource>, JournalError> {
-        let holds = self.holds().await?;
+    ) -> Vec<DueOfSource> {
         let sources = stream::iter(&inventory.sources);
         let mut decided = sources
             .map(|(source, backups)| {
@@ -228,15 +228,15 @@ impl<S: Service> Pruning<'_, S> {
             .buffer_unordered(self.in_flight());
         let mut due = Vec::new();
         while let Some((source, (backups, mut decided))) = decided.next().await {
-            self.keep_what_is_restored(&mut decided.decisions, &holds);
+            self.keep_what_is_restored(&mut decided.decisions, holds);
             report(source, &backups, &decided);
             due.extend(due_of(source, backups, decided.decisions));
         }
-        Ok(due)
+        due
     }
 
     /// What restores hold in any region, completely or not at all.
-    async fn holds(&self) -> Result<Holds, JournalError> {
+    pub async fn holds(&self) -> Result<Holds, JournalError> {
         match self.journal {
             Some(journal) => journal.holds(self.clock.now()).await,
             None => Ok(Holds::default()),

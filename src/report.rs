@@ -16,6 +16,7 @@ use crate::approval::PlanHash;
 use crate::budget::Judged;
 use crate::estimate::PlanEstimate;
 use crate::event::{Action, Request};
+use crate::journal::JobLine;
 use crate::name::{BackupName, Namespace};
 use crate::plan::{Plan, Target};
 use crate::price::Between;
@@ -27,7 +28,7 @@ pub use counts::{JobCounts, PruneCounts, Volume};
 pub use deletions::Line;
 pub use jobs::Drifted;
 pub use outcome::{Bounded, Outcome, Size};
-pub(crate) use outcome::{Fails, first_reasons, of_the_whole};
+pub(crate) use outcome::{Fails, first_reasons, of_no_job, of_the_whole};
 
 use outcome::{LONGEST_DECISIONS, LONGEST_LIST};
 
@@ -309,6 +310,21 @@ impl Report {
             backup: Some(backup.to_owned()),
             error,
             message,
+        });
+    }
+
+    /// Adds the failure of a job that failed in an earlier invocation of the run.
+    pub fn fail_earlier(&mut self, job: &JobLine) {
+        let why = job.message.as_deref().or(job.error.as_deref());
+        self.add_failure(Failure {
+            target: Some(job.target.clone()),
+            source: Some(job.source.clone()),
+            backup: job.backup.clone(),
+            error: "failed_earlier",
+            message: format!(
+                "an earlier invocation of this run failed: {}",
+                why.unwrap_or("it did not write down why")
+            ),
         });
     }
 

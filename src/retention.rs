@@ -209,6 +209,17 @@ pub enum Keep {
     },
 }
 
+impl Keep {
+    /// Whether it is a rule of the policy, which time and newer backups end.
+    #[must_use]
+    pub fn is_a_rule(&self) -> bool {
+        matches!(
+            self,
+            Self::NotAsked | Self::Floor { .. } | Self::Window { .. } | Self::Period { .. }
+        )
+    }
+}
+
 impl fmt::Display for Keep {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

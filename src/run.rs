@@ -33,7 +33,7 @@ use crate::journal::{Journal, Lease, renew};
 use crate::name::{Class, Namespace};
 use crate::plan::Plan;
 use crate::price::Prices;
-use crate::prune::Mode;
+use crate::prune::{Inventory, Mode};
 use crate::report::{Report, Size};
 use crate::restore::RestoreRecord;
 use crate::resume::{Notes, Pasts};
@@ -277,9 +277,16 @@ impl<S: Service> Run<'_, '_, S> {
     /// Shows every backup with its reasons; deletes nothing, dry run or not.
     async fn list(&mut self) {
         let (live, sides) = self.list_sides(&[Class::Scheduled, Class::Manual]).await;
-        let Some(live) = live else { return };
-        let sources: Vec<&Namespace> = live.iter().collect();
-        self.warn_about_the_unprotected(&sources, sides.iter());
+        let live = if let Some(live) = live {
+            let sources: Vec<&Namespace> = live.iter().collect();
+            self.warn_about_the_unprotected(&sources, sides.iter());
+            live
+        } else {
+            self.report.warn("the sources' region could not be listed, so nobody knows which of them still live; this is what stands of them in the targets".to_owned());
+            let known = sides.iter().filter_map(|side| side.inventory.as_ref());
+            let sources = known.flat_map(Inventory::sources);
+            sources.map(|(source, _)| source.clone()).collect()
+        };
         for side in &sides {
             if let Some(inventory) = &side.inventory {
                 self.report.add_strays(side.at, &inventory.strays, true);

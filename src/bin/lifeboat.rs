@@ -153,8 +153,8 @@ enum Command {
     /// Seal backups that somebody else made, such as the vendor's sample, so that retention counts and governs them.
     #[command(after_help = "Example:\n  lifeboat seal backup-acme-orders-1763690400 --level full")]
     Seal {
-        /// How closely each is compared first: metadata, count, sample:N or full; the plan's level if left out.
-        #[arg(long, value_name = "LEVEL")]
+        /// How closely each is compared first: count, sample:N or full; the plan's level if left out.
+        #[arg(long, value_name = "LEVEL", value_parser = Level::to_seal_on)]
         level: Option<Level>,
         #[command(flatten)]
         named: Named,

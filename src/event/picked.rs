@@ -80,6 +80,10 @@ impl Picked {
         if self.newest && self.all {
             return pointless("newest", "is not `all`");
         }
+        if (action, self.level) == (Action::Seal, Some(Level::Metadata)) {
+            let wanted = "it should be count, sample, sample:N or full: `metadata` counts no row, which is too little to seal on";
+            return Err(wrong("level", &Level::Metadata.to_string().into(), wanted));
+        }
         if self.level.is_some() && action == Action::Discard {
             return pointless("level", "is for comparisons, and `discard` makes none");
         }
@@ -193,6 +197,10 @@ mod tests {
             (json!({"action": "verify", "dry_run": true}), "dry_run"),
             (json!({"action": "verify", "approve": "0123"}), "approve"),
             (json!({"action": "verify", "level": "most"}), "level"),
+            (
+                json!({"action": "seal", "names": ["x"], "level": "metadata", "yes": true}),
+                "level",
+            ),
             (
                 json!({"action": "discard", "names": ["x"], "level": "full", "yes": true}),
                 "level",

@@ -229,7 +229,10 @@ impl Walk<'_, '_> {
 
     /// How closely copies are compared before they are sealed.
     fn level(&mut self, plan: &Section<'_>) -> Result<Level, Reported> {
-        let level = self.text(plan, "verify")?.map(parts::level).transpose();
+        let level = self
+            .text(plan, "verify")?
+            .map(Level::to_seal_on)
+            .transpose();
         level
             .map(Option::unwrap_or_default)
             .map_err(|message| self.fault(&plan.at("verify"), message))

@@ -18,6 +18,7 @@ use crate::price::Prices;
 use crate::retention::{Periods, Policy};
 use crate::secret::KeySource;
 use crate::service::Region;
+use crate::verify::Level;
 
 /// What only the plan `default` is made of: beside a document nobody would read it.
 const OF_THE_PLAN: [&str; 15] = [
@@ -107,7 +108,7 @@ impl<'a> Reader<'a> {
         );
         let copies = self.number("COPIES", parts::DEFAULT_COPIES, parts::COPIES);
         let max_age_days = self.number("MAX_AGE_DAYS", 0, parts::DAYS);
-        let verify = self.text("VERIFY_LEVEL").map(parts::level).transpose();
+        let verify = self.text("VERIFY_LEVEL").map(Level::to_seal_on).transpose();
         let verify = verify.map_err(|message| self.fault("VERIFY_LEVEL", message));
         let taken = Names::taken(&selectors);
         let owned = Names::owned(&prefix, &selectors);

@@ -9,7 +9,6 @@ use secrecy::SecretString;
 use super::Encryption;
 use crate::journal::JournalUrl;
 use crate::service::Region;
-use crate::verify::Level;
 
 pub(super) const PUBLIC_URL: &str = "https://{region}.turbopuffer.com";
 const ZILLIZ_URL: &str = "https://api.cloud.zilliz.com";
@@ -74,17 +73,6 @@ pub(super) fn zilliz_public_url(region: &str) -> &'static str {
 pub(super) fn journal(text: &str) -> Result<JournalUrl, String> {
     text.parse()
         .map_err(|error: crate::journal::JournalUrlError| error.to_string())
-}
-
-/// How closely a copy is compared before it is sealed. Without a count a seal would say nothing.
-pub(super) fn level(text: &str) -> Result<Level, String> {
-    match text.parse() {
-        Ok(Level::Metadata) => Err(
-            "`metadata` counts no row, which is too little to seal a backup on; use count, sample:N or full".into(),
-        ),
-        Ok(level) => Ok(level),
-        Err(error) => Err(error.to_string()),
-    }
 }
 
 /// What copies are encrypted with: `default`, or the ARN or resource name of a key.

@@ -95,6 +95,8 @@ impl Report {
             };
             let unsealed = keep.contains(&Keep::Unsealed);
             *target.pruning.unsealed.get_or_insert(0) += u64::from(unsealed);
+            // Nothing falls due while something else keeps it.
+            let by_rule_alone = keep.iter().all(Keep::is_a_rule);
             self.decisions.push(Line {
                 backup: decision.name.to_string(),
                 target: target.target.clone(),
@@ -104,7 +106,7 @@ impl Report {
                 due: superseded.is_some(),
                 keep,
                 superseded,
-                due_in_days: soon(&decision.name),
+                due_in_days: soon(&decision.name).filter(|_| by_rule_alone),
             });
         }
     }

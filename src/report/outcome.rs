@@ -119,6 +119,13 @@ pub(crate) fn of_the_whole<T: Fails>(failures: &Bounded<T>) -> Option<String> {
     (!reason.is_empty()).then_some(reason)
 }
 
+/// Why something ended without any job, for history, which has no other place for it.
+pub(crate) fn of_no_job<T>(failures: &Bounded<T>, reason: impl Fn(&T) -> String) -> Option<String> {
+    let first = first_reasons(failures, reason);
+    let reason: String = first.chars().take(LONGEST_REASON).collect();
+    (!reason.is_empty()).then_some(reason)
+}
+
 /// The first reasons, for a report's one line.
 pub(crate) fn first_reasons<T>(failures: &Bounded<T>, reason: impl Fn(&T) -> String) -> String {
     let first = failures.shown.iter().take(3).map(reason);

@@ -20,7 +20,8 @@ use crate::slot::CLOCK_MARGIN;
 
 /// What was found of the sources that are asked for.
 struct Found {
-    sources: Vec<Namespace>,
+    /// The sources, and the names of what stands of each.
+    standing: BTreeMap<Namespace, BTreeSet<String>>,
     chosen: Vec<(Namespace, Result<Taken, NotChosen>)>,
     seen: BTreeMap<Namespace, Look>,
 }
@@ -32,7 +33,7 @@ impl<S: Service> Restore<'_, '_, S> {
         let choosing = self.choose_each().boxed_local();
         let (chosen, expected) = self.expecting(choosing).await;
         let Found {
-            sources,
+            standing,
             chosen,
             seen,
         } = match chosen {
@@ -71,7 +72,8 @@ impl<S: Service> Restore<'_, '_, S> {
                 ),
             }
         }
-        self.miss_what_was_expected(expected, &sources);
+        self.warn_about_the_gone(&expected.gone(&standing));
+        self.miss_what_was_expected(expected, &standing);
         if taken.is_empty() && self.missing.is_empty() && self.report.failures.is_empty() {
             let (prefix, region) = (
                 self.world.target.prefix.as_str(),
@@ -102,10 +104,15 @@ impl<S: Service> Restore<'_, '_, S> {
             None => Point::newest(now),
         };
         let sources: Vec<Namespace> = by_source.keys().cloned().collect();
+        let standing = by_source.iter().map(|(source, backups)| {
+            let names = backups.iter().map(|backup| backup.name.to_string());
+            (source.clone(), names.collect())
+        });
+        let standing = standing.collect();
         let chosen = candidates.choose(by_source, point).boxed_local();
         let (chosen, seen) = join(chosen, self.look_around(&sources)).await;
         Ok(Found {
-            sources,
+            standing,
             chosen,
             seen,
         })
@@ -121,7 +128,20 @@ impl<S: Service> Restore<'_, '_, S> {
         ))
     }
 
-    fn miss_what_was_expected(&mut self, expected: Expected, found: &[Namespace]) {
+    fn warn_about_the_gone(&mut self, gone: &[&str]) {
+        if let Some(first) = gone.first() {
+            self.report.warn(format!(
+                "{} of the backups that the plan's last run left sealed stand no more, such as `{first}`; Lifeboat never lets the newest of a source go, so somebody else deleted them, and older ones are restored",
+                gone.len()
+            ));
+        }
+    }
+
+    fn miss_what_was_expected(
+        &mut self,
+        expected: Expected,
+        found: &BTreeMap<Namespace, BTreeSet<String>>,
+    ) {
         if let Some(why) = &expected.unasked {
             self.report.warn(format!(
                 "which sources live could not be seen ({why}), so those without any backup are named only as far as the journal's last run knows them"
@@ -129,10 +149,10 @@ impl<S: Service> Restore<'_, '_, S> {
         }
         let template = &self.asked.template;
         let made = found
-            .iter()
+            .keys()
             .filter_map(|source| template.name(source))
             .collect();
-        let found: BTreeSet<&Namespace> = found.iter().collect();
+        let found: BTreeSet<&Namespace> = found.keys().collect();
         let region = &self.world.plan.source.region;
         self.missing.extend(expected.without(&found, &made, region));
     }

@@ -30,6 +30,8 @@ pub(super) struct Expected {
     /// Sources, and what is to be said of one that has no backup.
     of_last_run: BTreeMap<Namespace, String>,
     live: BTreeSet<Namespace>,
+    /// Backups that the last run left sealed. Retention lets the newest of a source never go, and `discard` neither.
+    sealed: BTreeMap<Namespace, String>,
     /// Why nobody knows what lives.
     pub(super) unasked: Option<String>,
 }
@@ -38,6 +40,15 @@ impl Expected {
     /// Whether a source should have a backup.
     pub(super) fn has(&self, source: &Namespace) -> bool {
         self.of_last_run.contains_key(source) || self.live.contains(source)
+    }
+
+    /// Of the sources that have other backups, those that stand no more although the last run left them sealed.
+    pub(super) fn gone(&self, standing: &BTreeMap<Namespace, BTreeSet<String>>) -> Vec<&str> {
+        let gone = self.sealed.iter().filter(|(source, backup)| {
+            let stands = standing.get(*source);
+            stands.is_some_and(|stands| !stands.is_empty() && !stands.contains(*backup))
+        });
+        gone.map(|(_, backup)| backup.as_str()).collect()
     }
 
     /// Those of which nothing was found, and what to say of each. What this restore makes is no source, though it may stand
@@ -67,11 +78,9 @@ impl Expected {
 }
 
 impl<S: Service> Restore<'_, '_, S> {
-    /// Does the work, and finds out meanwhile what should come back. Where names were given, they alone should.
+    /// Does the work, and finds out meanwhile what should come back. Where names were given, they alone should, and whether
+    /// they live is not asked.
     pub(super) async fn expecting<T>(&self, work: impl Future<Output = T>) -> (T, Expected) {
-        if matches!(self.asked.which, Which::Names(_)) {
-            return (work.await, Expected::default());
-        }
         let (last_run, live) = (OnceCell::new(), OnceCell::new());
         // Each is set once, by whichever answers first; the other may be cut off.
         let journal = self.last_run().map(|known| drop(last_run.set(known)));
@@ -85,6 +94,8 @@ impl<S: Service> Restore<'_, '_, S> {
                 .iter()
                 .filter_map(|line| self.of_line(&record, line));
             expected.of_last_run = of_last_run.collect();
+            let sealed = record.jobs.iter().filter_map(|line| self.sealed_by(line));
+            expected.sealed = sealed.collect();
         }
         let region = &self.world.plan.source.region;
         match live.into_inner() {
@@ -96,11 +107,12 @@ impl<S: Service> Restore<'_, '_, S> {
     }
 
     fn is_asked_for(&self, source: &str) -> bool {
-        let below = match &self.asked.which {
+        let is_meant = match &self.asked.which {
             Which::Prefix(prefix) => source.starts_with(prefix.as_str()),
-            Which::Names(_) | Which::All => true,
+            Which::Names(names) => names.iter().any(|name| name == source),
+            Which::All => true,
         };
-        below && self.world.plan.source.selectors.selects(source)
+        is_meant && self.world.plan.source.selectors.selects(source)
     }
 
     /// The last run by the time that is restored, if the journal remembers it.
@@ -112,6 +124,17 @@ impl<S: Service> Restore<'_, '_, S> {
             warn!(error = error.word(), detail = %error, "what the last run backed up can't be read");
             None
         })
+    }
+
+    /// What a job left sealed, as far as it says what should stand now.
+    fn sealed_by(&self, line: &JobLine) -> Option<(Namespace, String)> {
+        let of_now = line.target == self.world.target.name && self.asked.at.is_none();
+        let sealed = [JobState::Sealed, JobState::AlreadySealed, JobState::Covered];
+        let is_sealed = sealed.iter().any(|state| line.state == state.word());
+        let is_one = of_now && is_sealed && self.is_asked_for(&line.source);
+        Namespace::parse(&line.source)
+            .filter(|_| is_one)
+            .zip(line.backup.clone())
     }
 
     fn of_line(&self, run: &RunRecord, line: &JobLine) -> Option<(Namespace, String)> {
@@ -141,7 +164,8 @@ impl<S: Service> Restore<'_, '_, S> {
         };
         let below = match &self.asked.which {
             Which::Prefix(prefix) => prefix.as_str(),
-            Which::Names(_) | Which::All => "",
+            Which::Names(_) => return Ok(BTreeSet::new()),
+            Which::All => "",
         };
         let prefixes = self.world.plan.source.selectors.prefixes_below(below);
         let listing = listing::list_prefixes(region, &prefixes).await?;

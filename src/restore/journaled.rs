@@ -15,7 +15,7 @@ use crate::journal::{
     Entry, JobLine, Journal, JournalError, LeaseError, RunKey, RunLog, RunRecord, give_back,
 };
 use crate::name::{BackupName, Class, Namespace};
-use crate::report::of_the_whole;
+use crate::report::{of_no_job, of_the_whole};
 use crate::resume::{Notes, Pasts};
 use crate::service::Service;
 use crate::slot::CLOCK_MARGIN;
@@ -204,7 +204,11 @@ impl<S: Service> Restore<'_, '_, S> {
             key: self.key(),
             run_id: self.report.run_id.clone(),
             outcome: self.report.outcome_so_far().word().to_owned(),
-            reason: of_the_whole(&self.report.failures),
+            reason: if jobs.is_empty() {
+                of_no_job(&self.report.failures, |failure| failure.reason("restore"))
+            } else {
+                of_the_whole(&self.report.failures)
+            },
             opened_at: log.opened_at(),
             closed_at: Some(self.clock.now()),
             asked: None,

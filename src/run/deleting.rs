@@ -35,6 +35,7 @@ use crate::approval::{DueList, Leave, PlanHash};
 use crate::coverage;
 use crate::event::Action;
 use crate::held_in_vain::held_in_vain;
+use crate::journal::Holds;
 use crate::name::{BackupName, Class, Namespace};
 use crate::plan::Target;
 use crate::prune::{DueOfSource, Inventory, Mode, Pruning};
@@ -220,10 +221,23 @@ impl<'w, S: Service> Run<'_, 'w, S> {
         let pruning = self.pruning(side, &hold, mode);
         let (now, watch) = (self.clock.now(), self.world.watch);
         watch(Step::Pruning(inventory.sources().count()));
+        let holds = match pruning.holds().await {
+            Ok(holds) => holds,
+            Err(error) => {
+                self.report
+                    .fail_target(side.at, error.word(), error.to_string());
+                self.stop_deletion_at(side.at, "what is being restored could not be read");
+                if self.request.action != Action::List {
+                    return None;
+                }
+                // Whoever only looks, perhaps on the worst day, sees the rest.
+                Holds::default()
+            }
+        };
         let report = &mut self.report;
         let mut not_reached = 0_u64;
         let due = pruning
-            .decide(inventory, |source, backups, decided| {
+            .decide(&holds, inventory, |source, backups, decided| {
                 watch(Step::Pruned);
                 not_reached += u64::from(decided.not_reached);
                 report.add_decided(side.at, source, decided);
@@ -235,15 +249,6 @@ impl<'w, S: Service> Run<'_, 'w, S> {
                 }
             })
             .await;
-        let due = match due {
-            Ok(due) => due,
-            Err(error) => {
-                self.report
-                    .fail_target(side.at, error.word(), error.to_string());
-                self.stop_deletion_at(side.at, "what is being restored could not be read");
-                return None;
-            }
-        };
         self.report.set_decided(side.at);
         if not_reached > 0 {
             self.report.fail_target(side.at, "out_of_time", format!("time ran out before the backups of {not_reached} sources were looked at; the next run looks at them"));

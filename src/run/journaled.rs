@@ -184,6 +184,9 @@ impl<S: Service> Run<'_, '_, S> {
         let (log, lines) = std::mem::take(&mut self.notes).into_parts();
         let left = self.leaves_something(&lines);
         let stays_open = !self.given_up && (left || self.report.incomplete_jobs() > 0);
+        if !stays_open {
+            self.tell_what_failed_earlier(&lines);
+        }
         let closed = match (log, self.world.journal) {
             (Some(log), _) if stays_open => {
                 self.report.stays_open = true;
@@ -203,6 +206,20 @@ impl<S: Service> Run<'_, '_, S> {
         if let Err(error) = closed.and(released) {
             error!(error = error.word(), detail = %error, "the journal was not closed");
             self.report.fail(error.word(), error.to_string());
+        }
+    }
+
+    /// The run's last word names what failed in an earlier invocation and was not tried again. Whoever saw it first may have
+    /// died before it told.
+    fn tell_what_failed_earlier(&mut self, lines: &[JobLine]) {
+        let is_told = |job: &JobLine| {
+            let mut told = lines.iter();
+            told.any(|line| (&line.target, &line.source) == (&job.target, &job.source))
+        };
+        let failed = JobState::Failed.word();
+        let earlier = self.pasts.lines().filter(|job| job.state == failed);
+        for job in earlier.filter(|job| !is_told(job)) {
+            self.report.fail_earlier(job);
         }
     }
 

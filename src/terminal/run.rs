@@ -245,8 +245,8 @@ pub fn decisions_table(lines: &[Line]) -> Table {
         }
         if let Some(days) = line.due_in_days {
             why.push(match days {
-                1 => "falls due in a day".to_owned(),
-                days => format!("falls due in {days} days"),
+                1 => "falls due within a day".to_owned(),
+                days => format!("falls due within {days} days"),
             });
         }
         let verdict = if line.due { "due" } else { "stays" };

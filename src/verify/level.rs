@@ -31,6 +31,20 @@ const SAMPLE: NonZeroU32 = NonZeroU32::MIN.saturating_add(999);
 )]
 pub struct LevelError(String);
 
+impl Level {
+    /// A level that a backup may be sealed on. Without a count a seal would say nothing.
+    ///
+    /// # Errors
+    /// What is no level, and `metadata`; with what to use.
+    pub fn to_seal_on(text: &str) -> Result<Self, String> {
+        match text.parse() {
+            Ok(Self::Metadata) => Err("`metadata` counts no row, which is too little to seal a backup on; use count, sample:N or full".into()),
+            Ok(level) => Ok(level),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+}
+
 impl FromStr for Level {
     type Err = LevelError;
 

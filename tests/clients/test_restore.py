@@ -265,6 +265,15 @@ def test_the_list_of_jobs_shows_restores_by_the_names_of_their_reports(emulator:
     assert "Restores:" in shown and "restored as recovered-acme-docs" in shown
 
 
+def test_the_list_of_jobs_says_why_a_restore_was_refused(emulator: Emulator, kept: Lifeboat) -> None:
+    emulator.write("recovered-acme-docs")
+    assert kept("restore", "acme-docs", "--yes").code == 1
+
+    (restore,) = kept("jobs", "--json").report["restores"]
+
+    assert "acme-docs" in restore["reason"] and "recovered-acme-docs" in restore["reason"]
+
+
 def test_what_comparing_every_row_cost_is_said(emulator: Emulator, kept: Lifeboat) -> None:
     ended = kept("restore", "acme-docs", "--verify", "full", "--yes", "--json")
 

@@ -216,6 +216,13 @@ async fn a_dry_run_says_what_falls_due_in_the_next_days() {
         .collect();
     assert_eq!(days, [Some(2), Some(3), Some(4), None], "the newest stays");
     assert_eq!(world.standing(TARGET).len(), 4);
+
+    // While its source is gone, nothing of it ever does.
+    world.delete(SOURCE, "acme-orders");
+    world.write_rows(SOURCE, "acme-users", 0..5);
+    let report = prune(&world, true, None).await;
+    let mut lines = report.decisions.shown.iter();
+    assert!(lines.all(|line| line.due_in_days.is_none()), "{report:#?}");
 }
 
 #[tokio::test(start_paused = true)]

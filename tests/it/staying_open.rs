@@ -184,6 +184,17 @@ async fn what_failed_for_good_is_not_begun_anew_by_a_tick() {
         (1, 2),
         "{last:#?}"
     );
+    let is_told = |report: &&Report| words(report).contains(&"failed_earlier");
+    assert_eq!(
+        reports.iter().filter(is_told).count(),
+        1,
+        "every tick tells"
+    );
+    assert_eq!(
+        (last.outcome, words(last)),
+        (Outcome::Failed, vec!["failed_earlier"])
+    );
+    assert_eq!(last.failures.shown[0].source.as_deref(), Some("acme-users"));
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,15 +1,65 @@
 //! What a person reads where nothing could be decided.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use lifeboat::event::{Action, Request};
 use lifeboat::journal::Journal;
-use lifeboat::report::Report;
+use lifeboat::report::{Outcome, Report};
 use lifeboat::terminal;
 use object_store::memory::InMemory;
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
+use serde_json::json;
 
 use crate::approvals::{a_policy_cut_by_mistake, errors, prune};
+use crate::world::{SOURCE, World};
+
+/// The first thing to type on the worst day. What can't be asked is told, and hides nothing else.
+#[tokio::test(start_paused = true)]
+async fn a_list_shows_what_stands_where_the_sources_region_or_the_journal_is_out_of_reach() {
+    let mut world = a_policy_cut_by_mistake().await;
+    let objects = Arc::new(InMemory::new());
+    let store: Arc<dyn ObjectStore> = objects.clone();
+    world.journal = Some(Journal::on(store, Path::from("lifeboat")));
+    let list = || Request {
+        action: Action::List,
+        ..Request::default()
+    };
+    let whole = world.run(list(), FOURTEEN_MINUTES).await.unwrap();
+    assert_eq!(
+        (whole.outcome, whole.decisions.len()),
+        (Outcome::Succeeded, 70)
+    );
+    let shows_all = async |world: &World, error: &str, says: &str| {
+        let report = world.run(list(), FOURTEEN_MINUTES).await.unwrap();
+        assert_eq!(
+            (report.outcome, errors(&report)),
+            (Outcome::Failed, vec![error])
+        );
+        assert_eq!(report.decisions.shown, whole.decisions.shown);
+        let text = as_text(&report);
+        assert!(
+            text.contains(says) && text.contains("backup-acme-0-"),
+            "{text}"
+        );
+    };
+    for fault in [json!({"status": 503}), json!({"status": 403})] {
+        world.faults(json!([{"match": {"operation": "list", "region": SOURCE}, "fault": fault}]));
+        let error = if fault["status"] == 503 {
+            "unavailable"
+        } else {
+            "forbidden"
+        };
+        shows_all(&world, error, "nobody knows which of them still live").await;
+    }
+    world.faults(json!([]));
+    let path = Path::from("lifeboat/holds/r.json");
+    objects.put(&path, "not JSON".into()).await.unwrap();
+    shows_all(&world, "journal_unreadable", "holds/r.json").await;
+}
+
+const FOURTEEN_MINUTES: Duration = Duration::from_mins(14);
 
 /// What a person reads of a report.
 fn as_text(report: &Report) -> String {

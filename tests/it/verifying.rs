@@ -428,6 +428,12 @@ async fn what_is_damaged_or_not_ours_is_not_sealed_on_any_word() {
     let cut = vendors(&world, NIGHT, 150);
     let report = ask(&world, Action::Seal, false, named(&[&cut])).await;
     assert_eq!(words(&report), ["mismatch"], "{report:#?}");
+    let no_count = Picked {
+        level: Some(Level::Metadata),
+        ..named(&[&cut])
+    };
+    let report = ask(&world, Action::Seal, false, no_count).await;
+    assert_eq!(words(&report), ["mismatch"], "{report:#?}");
     assert!(!sealed(&world, TARGET, &cut));
     // Created a month after its slot.
     let odd = vendors(&world, "2025-12-01T02:00:00Z", 200);

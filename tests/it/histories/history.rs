@@ -8,6 +8,7 @@ mod event;
 mod night;
 mod quiet_end;
 mod sources;
+mod telling;
 mod trouble;
 mod worst_day;
 
@@ -30,6 +31,7 @@ use super::tally::{Tally, Trace};
 use super::{HOLDS_AND_PERIODS, NIGHTS};
 use crate::faulty_store::{Chances, Fate, FaultyStore};
 use crate::world::{BEGIN, OTHER_TARGET, TARGET, World};
+use telling::AllIsWell;
 pub(super) use trouble::faults;
 use worst_day::WorstDays;
 
@@ -144,6 +146,7 @@ pub(super) struct History {
     /// What was overdue after the last quiet night.
     overdue: BTreeMap<&'static str, BTreeSet<String>>,
     looked_at: usize,
+    all_is_well: AllIsWell,
     /// Every fourth history with a journal has some.
     worst_days: Option<WorstDays>,
     trace: Trace,
@@ -192,6 +195,7 @@ impl History {
             shown: BTreeMap::new(),
             overdue: BTreeMap::new(),
             looked_at: 0,
+            all_is_well: AllIsWell::default(),
             worst_days: has_worst_days.then(|| WorstDays::new(seed)),
             trace: Trace::new(),
             tally: Tally::default(),
@@ -215,6 +219,7 @@ impl History {
         }
         self.end_worst_days().await;
         self.quiet_end().await;
+        self.whatever_failed_was_told().await;
         for (region, name) in &self.decoys {
             let stands = self
                 .world

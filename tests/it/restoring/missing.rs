@@ -87,6 +87,42 @@ async fn backups_that_the_last_run_sealed_and_that_are_gone_are_missed() {
     assert_eq!(report.counts.restored, 1);
 }
 
+/// Whoever had the key deleted the newest backup only: the older one is good, and not what the last run left.
+#[tokio::test(start_paused = true)]
+async fn a_backup_that_the_last_run_sealed_and_that_is_gone_is_told_where_an_older_one_comes_back()
+{
+    let (world, _) = after_three_nights(&[]).await;
+    let newest = format!("backup-acme-users-{:010}", at(NIGHTS[2]).as_second());
+    let named = Asked::of(Which::Names(vec!["acme-users".into()]));
+    let requests = [all(), prefix("acme-"), named];
+    for asked in requests.clone() {
+        let report = world
+            .restore_as(&asked, How::DryRun, FOURTEEN_MINUTES)
+            .await;
+        assert_eq!(report.warnings.len(), 0, "{report:#?}");
+    }
+    world.delete(TARGET, &newest);
+    for asked in requests {
+        let report = world
+            .restore_as(&asked, How::DryRun, FOURTEEN_MINUTES)
+            .await;
+        let [warning] = &report.warnings.shown[..] else {
+            panic!("{report:#?}")
+        };
+        assert!(warning.contains(&format!("`{newest}`")), "{warning}");
+        assert!(warning.contains("older ones are restored"), "{warning}");
+    }
+    // What was newest at an earlier time may be gone by rule.
+    let earlier = Asked {
+        at: Some(at(NIGHTS[1])),
+        ..all()
+    };
+    let report = world
+        .restore_as(&earlier, How::DryRun, FOURTEEN_MINUTES)
+        .await;
+    assert_eq!(report.warnings.len(), 0, "{report:#?}");
+}
+
 /// The journal says nothing of a source that nobody ever backed up: its region does.
 #[tokio::test(start_paused = true)]
 async fn what_lives_and_has_no_backup_is_missed_though_no_run_knows_it() {
