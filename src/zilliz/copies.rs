@@ -1,7 +1,8 @@
 //! How far a backup by hand and its copies are, told from the list of backups and the jobs.
 //!
 //! Pure, over what was read. The service says when a backup is made (its job), and nothing of copies but that they appear
-//! in the list; so whatever is not there in time, or is there no more, is a failure.
+//! in the list; so whatever is not there in time, or is there no more, is a failure. One list alone, which may lag behind, calls
+//! nothing gone.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,7 +15,7 @@ use crate::service::Region;
 /// A backup that was just made may not be in the list yet.
 pub(super) const LISTED_WITHIN: SignedDuration = SignedDuration::from_mins(2);
 /// No backup or copy takes as long; what is still being made then never ends.
-const LONGEST: SignedDuration = SignedDuration::from_hours(72);
+pub(super) const LONGEST: SignedDuration = SignedDuration::from_hours(72);
 
 /// What is known of a run's backup of one cluster.
 pub struct Looks<'a> {
@@ -22,7 +23,8 @@ pub struct Looks<'a> {
     pub begun: &'a Begun,
     /// The cluster's own region.
     pub home: &'a str,
-    /// The cluster's backups, complete, each with its region as far as it was told.
+    /// The cluster's backups, complete, each with its region as far as it was told; and what the list leaves out of this one
+    /// and its copies, if it can be described.
     pub listed: &'a [Backup],
     /// Its job; `None` when it is unknown or the service knows it no more.
     pub job: Option<&'a Job>,
@@ -99,7 +101,7 @@ impl Looks<'_> {
             (_, Some(_)) => State::InMaking(progress()),
             (Some("PENDING" | "IN_PROGRESS"), None) if age <= LONGEST => State::InMaking(progress()),
             (_, None) if age <= LISTED_WITHIN => State::InMaking("not listed yet".into()),
-            (_, None) => State::Failed("vanished", "the backup was begun, and is not in the list of backups; somebody deleted it, or it failed".into()),
+            (_, None) => State::Failed("vanished", "the backup was begun, is not in the list of backups, and can't be described; somebody deleted it, or it failed".into()),
         };
         Record {
             region: self.home.to_owned(),
@@ -140,7 +142,7 @@ impl Looks<'_> {
                 State::Failed(
                     "copy_failed",
                     format!(
-                        "the copy to {region} was begun and is not in the list any more: {reason}"
+                        "the copy to {region} was begun, is not in the list any more, and can't be described: {reason}"
                     ),
                 )
             }

@@ -586,6 +586,21 @@ pub(super) async fn describe<T: Transport>(
     client.backup(cluster, &listed.backup_id).await
 }
 
+/// Those of these backups that a list leaves out, and that can be described: one list may lag behind.
+pub(super) async fn left_out<'b, T: Transport>(
+    client: &Client<T>,
+    cluster: &str,
+    ids: impl Iterator<Item = &'b String>,
+    listed: &[Backup],
+) -> Result<Vec<Backup>, ZillizError> {
+    let is_listed = |id: &String| listed.iter().any(|listed| listed.backup_id == *id);
+    let looks = ids
+        .filter(|id| !is_listed(id))
+        .map(|id| client.backup(cluster, id));
+    let described: Result<Vec<_>, _> = join_all(looks).await.into_iter().collect();
+    Ok(described?.into_iter().flatten().collect())
+}
+
 /// A listed backup with its region and what is in it, which only describing tells.
 pub(super) async fn describe_whole<T: Transport>(
     client: &Client<T>,

@@ -74,6 +74,29 @@ def test_a_dry_run_changes_nothing(stack: Stack, emulator: Emulator) -> None:
     assert not emulator.backups(FIRST_KEY)
 
 
+def test_what_was_backed_up_is_verified_tried_and_brought_back_by_events(stack: Stack, emulator: Emulator) -> None:
+    assert not stack.invoke(stack.scheduled_event(instant())).failed
+
+    verified = stack.invoke({"action": "verify", "level": "full"})
+    assert not verified.failed, verified.body
+    # Its sources were written a moment ago, so nobody can say what a difference would mean; but there is none.
+    assert {(line["finding"], line["rows"]) for line in verified.body["verified"]["shown"]} == {("drifted", 20)}
+
+    drilled = stack.invoke({"action": "drill", "share": "100%", "verify": "full"})
+    assert not drilled.failed, drilled.body
+    assert {line["state"] for line in drilled.body["drilled"]["shown"]} == {"proven"}
+    assert all(line["scratch_gone"] for line in drilled.body["drilled"]["shown"])
+
+    restored = stack.invoke({"action": "restore", "all": True})
+    assert not restored.failed, restored.body
+    lines = restored.body["restored"]["shown"]
+    assert {(line["destination"], line["rows"]) for line in lines} == {("recovered-tenant-a", 20), ("recovered-tenant-b", 20)}
+
+    # Another restore under the same names is the same one; of what somebody else made there, nothing is touched.
+    refused = stack.invoke({"action": "restore", "all": True, "as": "{source}"})
+    assert refused.failed and refused.body["errorType"] == "RestoreFailed" and "exists" in refused.body["errorMessage"]
+
+
 def test_a_rotated_key_needs_no_new_deployment(stack: Stack, emulator: Emulator, secret: str, aws: Aws) -> None:
     first, second = NOW, NOW + timedelta(seconds=1)
     assert not stack.invoke(stack.scheduled_event(instant(first))).failed

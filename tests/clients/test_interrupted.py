@@ -104,7 +104,9 @@ def test_on_a_terminal_pruning_shows_its_list_and_asks(
         assert due in emulator.names()
         os.write(ours, f"{answer}\n".encode())
         assert process.wait(60) == code
+        said = os.read(ours, 65_536).decode()
     os.close(ours)
+    assert ("not agreed to; nothing was changed" in said) == (code == 1)
     assert (due in emulator.names()) == (code == 1)
     assert "acme-docs" in emulator.names(SOURCE)
 

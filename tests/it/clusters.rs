@@ -17,7 +17,8 @@ mod restoring;
 mod tiers;
 mod told;
 
-use std::sync::Arc;
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures_util::StreamExt;
@@ -74,6 +75,8 @@ struct Wire {
     begin: (Instant, Timestamp),
     /// The journal's objects, to see that nothing is deleted which it does not call the plan's own.
     objects: Option<Arc<InMemory>>,
+    /// Backups that lists leave out, and do not count: those of a replica that lags behind.
+    unlisted: Arc<Mutex<BTreeSet<String>>>,
 }
 
 impl Wire {
@@ -171,10 +174,29 @@ impl Wire {
         let answer = self.call(method, &path, query, key.expose(), body);
         tokio::time::sleep(answer.delay).await;
         match answer.delivery {
-            Delivery::Whole(response) => Ok(read(response)),
+            Delivery::Whole(response) => Ok(self.lagging(&path, read(response))),
             Delivery::Truncated(_) => Err(Lost::NoAnswer("cut short".into())),
             Delivery::Reset => Err(Lost::NoAnswer("closed".into())),
         }
+    }
+}
+
+impl Wire {
+    /// The answer as a replica gives it that does not know yet what is `unlisted`.
+    fn lagging(&self, path: &str, answer: Answer) -> Answer {
+        let unlisted = self.unlisted.lock().unwrap();
+        if unlisted.is_empty() || path != "/zilliz/v2/backups" {
+            return answer;
+        }
+        let mut body: Value = serde_json::from_slice(&answer.body).unwrap();
+        let backups = body["data"]["backups"].as_array_mut().unwrap();
+        let all = backups.len();
+        backups.retain(|backup| !unlisted.contains(backup["backupId"].as_str().unwrap()));
+        let left_out = all - backups.len();
+        let count = usize::try_from(body["data"]["count"].as_u64().unwrap()).unwrap();
+        body["data"]["count"] = json!(count - left_out);
+        let body = serde_json::to_vec(&body).unwrap();
+        Answer { body, ..answer }
     }
 }
 
@@ -222,6 +244,7 @@ impl Account {
                 emulator,
                 begin: (Instant::now(), begin),
                 objects: None,
+                unlisted: Arc::default(),
             },
             plans: plans(document),
             journal: None,
@@ -301,6 +324,11 @@ impl Account {
         self.wire
             .emulator
             .set_faults(serde_json::from_value(rules).unwrap());
+    }
+
+    /// From now on lists leave out these backups, and only these.
+    fn leave_out(&self, ids: impl IntoIterator<Item = String>) {
+        *self.wire.unlisted.lock().unwrap() = ids.into_iter().collect();
     }
 
     /// How often an operation was asked for.

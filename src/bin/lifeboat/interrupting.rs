@@ -73,7 +73,10 @@ pub(super) async fn said(
         told = told => match told {
             Ok(Ok(said)) if agrees(said.trim()) => Ok(Said::Yes),
             Ok(Err(error)) => Err(BadInput(format!("no answer can be read: {error}"))),
-            Ok(Ok(_)) | Err(_) => Ok(Said::No),
+            Ok(Ok(_)) | Err(_) => {
+                tell_stderr("lifeboat: not agreed to; nothing was changed");
+                Ok(Said::No)
+            }
         },
         () = interrupted => {
             tell_stderr("\nlifeboat: interrupted; nothing was changed");

@@ -10,7 +10,7 @@ use crate::budget::OverBudget;
 use crate::journal::is_alone;
 use crate::service::Pace;
 use crate::zilliz::client::ZillizError;
-use crate::zilliz::copies::LISTED_WITHIN;
+use crate::zilliz::copies::{LISTED_WITHIN, LONGEST};
 use crate::zilliz::notes::{Begun, Intent, Note};
 use crate::zilliz::transport::Transport;
 use crate::zilliz::wire::{Backup, SentBackup, SentCollections, SentCopy};
@@ -87,7 +87,11 @@ impl<T: Transport> Hand<'_, T> {
                 (Err(error), _) => return failed(&error),
                 (Ok(other), true) => return planned(other, self.over_budget),
                 (Ok(Some(other)), false) => {
+                    if let Some(hours) = self.stuck_for(&other) {
+                        return Asked::Failed("stuck", stuck_behind(&other, hours));
+                    }
                     if !self.wait(pace.next()).await {
+                        let other = shown(&other);
                         return Asked::Waits(format!(
                             "another backup of the cluster is being made ({other}), and there is one at a time; this one begins when it is done"
                         ));
@@ -118,6 +122,12 @@ impl<T: Transport> Hand<'_, T> {
                 Sent::Unanswered(next) => intent = Some(next),
             }
         }
+    }
+
+    /// For how many hours a backup has been being made, if none takes as long.
+    fn stuck_for(&self, other: &Backup) -> Option<i64> {
+        let age = self.client.now().duration_since(other.create_time?);
+        (age > LONGEST).then(|| age.as_hours())
     }
 
     async fn is_alone(&self) -> bool {
@@ -238,10 +248,26 @@ fn in_doubt(unanswered: bool, error: &ZillizError) -> Asked {
     ))
 }
 
-fn planned(other: Option<String>, over: Option<&OverBudget>) -> Asked {
+/// A backup that is being made, and who had it made.
+fn shown(other: &Backup) -> String {
+    let how = other.creation_method.as_deref().unwrap_or("unknown");
+    format!("{}, {how}", other.backup_id)
+}
+
+fn stuck_behind(other: &Backup, hours: i64) -> String {
+    format!(
+        "no backup was asked for: there is one of a cluster at a time, and another one ({}) is still not there after {hours} hours; look at the project's jobs in the console",
+        shown(other)
+    )
+}
+
+fn planned(other: Option<Backup>, over: Option<&OverBudget>) -> Asked {
     Asked::Planned(match other {
         _ if over.is_some() => "would not be made, as the budget is used up".into(),
-        Some(other) => format!("would wait for the backup that is being made ({other})"),
+        Some(other) => {
+            let other = shown(&other);
+            format!("would wait for the backup that is being made ({other})")
+        }
         None => "would be made now".into(),
     })
 }

@@ -60,15 +60,14 @@ impl<T: Transport> Hand<'_, T> {
     }
 
     /// A backup of the cluster that is being made, whoever had it made. Copies hold nobody up (inferred).
-    pub(super) async fn busy(&self, listed: &[Backup]) -> Result<Option<String>, ZillizError> {
+    pub(super) async fn busy(&self, listed: &[Backup]) -> Result<Option<Backup>, ZillizError> {
         for backup in listed
             .iter()
             .filter(|backup| backup.status.as_deref() == Some("CREATING"))
         {
             let described = describe(self.client, &self.cluster.cluster_id, backup).await?;
             if described.is_some_and(|backup| backup.region_id.as_deref() == Some(self.home())) {
-                let how = backup.creation_method.as_deref().unwrap_or("unknown");
-                return Ok(Some(format!("{}, {how}", backup.backup_id)));
+                return Ok(Some(backup.clone()));
             }
         }
         Ok(None)

@@ -14,7 +14,7 @@ use crate::zilliz::client::ZillizError;
 use crate::zilliz::copies::{Looks, Record, State, copies_bear_names};
 use crate::zilliz::facts::Facts;
 use crate::zilliz::notes::{Begun, Note, Past};
-use crate::zilliz::run::describe;
+use crate::zilliz::run::{describe, left_out};
 use crate::zilliz::transport::Transport;
 use crate::zilliz::wire::Backup;
 
@@ -23,8 +23,8 @@ struct Seen {
     begun: Begun,
     copies: BTreeMap<Region, String>,
     available_since: Option<Timestamp>,
-    /// Regions of backups that were described already.
-    regions: BTreeMap<String, Option<Region>>,
+    /// Regions of backups, as far as they were told.
+    regions: BTreeMap<String, Region>,
     job_is_lost: bool,
     /// Regions whose end is written down.
     told: Vec<Region>,
@@ -121,11 +121,15 @@ impl<T: Transport> Hand<'_, T> {
             .collect();
         for (backup, described) in unknown.into_iter().zip(described) {
             let region = described?.and_then(|backup| backup.region_id);
-            seen.regions.insert(backup, region);
+            // Whose region was not told is asked for again at the next look.
+            seen.regions.extend(region.map(|region| (backup, region)));
         }
         for backup in &mut listed {
-            backup.region_id = seen.regions.get(&backup.backup_id).cloned().flatten();
+            backup.region_id = seen.regions.get(&backup.backup_id).cloned();
         }
+        let known = seen.copies.values().chain([&seen.begun.backup]);
+        let left_out = left_out(self.client, id, known, &listed).await?;
+        listed.extend(left_out);
         let job = match &seen.begun.job {
             Some(job) if !seen.job_is_lost && seen.available_since.is_none() => {
                 self.client.job(job).await?

@@ -3,7 +3,7 @@
 //!
 //! It only reads. What it must never do: take a backup of a part for one of the whole, or leave a choice to chance.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::future::join_all;
 use jiff::Timestamp;
@@ -64,7 +64,7 @@ pub async fn choose<T: Transport>(
         account: &account,
         listed: &listed,
     };
-    let backup = match picking.backup(client).await? {
+    let backup = match picking.backup(client, &mut looked.notes).await? {
         Ok(backup) => Some(backup),
         Err(conflict) => {
             looked.conflicts.push(conflict);
@@ -162,11 +162,40 @@ impl Picking<'_> {
     async fn backup<T: Transport>(
         &self,
         client: &Client<T>,
+        notes: &mut Vec<String>,
     ) -> Result<Result<Backup, Conflict>, ZillizError> {
         match &self.asked.source.backup {
             Some(id) => self.named(client, id).await,
-            None => self.newest(client).await,
+            None => self.newest(client, notes).await,
         }
+    }
+
+    /// From when the data of a cluster's backups is, by their ids: a copy's is its original's.
+    ///
+    /// Unknown (contract section 3): what links the two, and whether a copy's time is its original's or its own. Taken for
+    /// original and copies here: what is of one name, which the service makes up, kind, method and size, and no more than
+    /// the plan has regions. What is not so counts by its own time.
+    fn dates(&self, cluster: &str) -> BTreeMap<&str, Timestamp> {
+        let mut families: BTreeMap<_, Vec<(&str, Timestamp)>> = BTreeMap::new();
+        for backup in self.listed.iter().filter(|backup| stands(backup, cluster)) {
+            let of = (
+                &backup.backup_name,
+                &backup.size,
+                &backup.backup_type,
+                &backup.creation_method,
+            );
+            let dated = backup.create_time.map(|at| (backup.backup_id.as_str(), at));
+            families.entry(of).or_default().extend(dated);
+        }
+        let regions = 1 + self.plan.targets.len();
+        let mut dates = BTreeMap::new();
+        for ((name, size, ..), family) in families {
+            let is_one = name.is_some() && size.is_some() && family.len() <= regions;
+            let oldest = family.iter().map(|(_, at)| *at).min();
+            let of_all = oldest.filter(|_| is_one);
+            dates.extend(family.iter().map(|(id, at)| (*id, of_all.unwrap_or(*at))));
+        }
+        dates
     }
 
     async fn named<T: Transport>(
@@ -240,6 +269,7 @@ impl Picking<'_> {
     async fn newest<T: Transport>(
         &self,
         client: &Client<T>,
+        notes: &mut Vec<String>,
     ) -> Result<Result<Backup, Conflict>, ZillizError> {
         let (cluster, region) = match self.cluster_and_region() {
             Ok(found) => found,
@@ -249,24 +279,27 @@ impl Picking<'_> {
             .listed
             .iter()
             .filter(|backup| {
-                backup.cluster_id.as_deref() == Some(&cluster)
-                    && backup.status.as_deref() == Some("AVAILABLE")
+                stands(backup, &cluster)
                     && (!self.needs_the_whole() || backup.backup_type.as_deref() == Some("CLUSTER"))
             })
             .collect();
         let Source { at, .. } = &self.asked.source;
-        let in_time = |backup: &&&Backup| {
-            at.is_none_or(|at| backup.create_time.is_some_and(|made| made <= at))
-        };
+        let dates = self.dates(&cluster);
+        let date = |backup: &Backup| dates.get(backup.backup_id.as_str()).copied();
+        let in_time =
+            |backup: &&&Backup| at.is_none_or(|at| date(backup).is_some_and(|made| made <= at));
         let mut candidates: Vec<&Backup> = there.iter().filter(in_time).copied().collect();
-        candidates.sort_by_key(|backup| std::cmp::Reverse(backup.create_time));
+        candidates.sort_by_key(|backup| std::cmp::Reverse(date(backup)));
         let mut lacking = Lacking::default();
         for some in candidates.chunks(LOOKS) {
             let looks = some
                 .iter()
                 .map(|listed| describe_whole(client, &cluster, listed));
-            for described in join_all(looks).await {
-                let Some(backup) = described? else { continue };
+            for (listed, described) in some.iter().zip(join_all(looks).await) {
+                let Some(backup) = described? else {
+                    notes.push(passed_over(listed, date(listed)));
+                    continue;
+                };
                 let missing = missing_in(&backup, self.wanted_collections());
                 if missing.is_empty() && backup.region_id.as_ref() == Some(&region) {
                     return Ok(Ok(backup));
@@ -274,10 +307,11 @@ impl Picking<'_> {
                 lacking.add(&backup, missing);
             }
         }
+        let oldest = there.iter().filter_map(|backup| date(backup)).min();
         Ok(Err(self.no_backup(
             &cluster,
             &region,
-            &there,
+            oldest,
             candidates.len(),
             &lacking,
         )))
@@ -287,7 +321,7 @@ impl Picking<'_> {
         &self,
         cluster: &str,
         region: &str,
-        there: &[&Backup],
+        oldest: Option<Timestamp>,
         in_time: usize,
         lacking: &Lacking,
     ) -> Conflict {
@@ -296,10 +330,7 @@ impl Picking<'_> {
         } else {
             "backup with these collections"
         };
-        let message = match (
-            &self.asked.source.at,
-            there.iter().filter_map(|backup| backup.create_time).min(),
-        ) {
+        let message = match (&self.asked.source.at, oldest) {
             (_, None) => format!(
                 "no {what} of cluster {cluster} is there; check the cluster and the key's scope"
             ),
@@ -403,17 +434,33 @@ impl Picking<'_> {
 
     fn chosen(&self, backup: &Backup) -> ChosenBackup {
         let cluster = backup.cluster_id.clone().unwrap_or_default();
+        let dated = self.dates(&cluster).get(backup.backup_id.as_str()).copied();
         ChosenBackup {
             id: backup.backup_id.clone(),
             cu_size: self.live(&cluster).and_then(|cluster| cluster.cu_size),
             cluster,
             cluster_name: backup.cluster_name.clone(),
             region: backup.region_id.clone().unwrap_or_default(),
-            created_at: backup.create_time,
+            created_at: dated.or(backup.create_time),
             kind: or_unknown(backup.backup_type.as_deref()).to_owned(),
             bytes: backup.size,
         }
     }
+}
+
+/// Whether it is of the cluster, and can be restored.
+fn stands(backup: &Backup, cluster: &str) -> bool {
+    backup.cluster_id.as_deref() == Some(cluster) && backup.status.as_deref() == Some("AVAILABLE")
+}
+
+/// What is said of a backup that would have been looked at first. The service's plain refusals can't be told apart, so it may
+/// be there all the same.
+fn passed_over(listed: &Backup, date: Option<Timestamp>) -> String {
+    let id = &listed.backup_id;
+    let of = date.map_or(String::new(), |at| format!(" of {at}"));
+    format!(
+        "the backup {id}{of} is in the list, and the service does not know it when it is asked for it, so it was passed over; if an older one is not what is wanted, ask again in a while, or say its id in `backup`"
+    )
 }
 
 /// The collections that a described backup does not have. Where it does not say what it has, nothing is missing: the service

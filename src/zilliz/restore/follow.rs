@@ -32,9 +32,11 @@ pub fn of_cluster(job: Option<&Job>, cluster: Option<&Cluster>, age: SignedDurat
     }
     let told = job.and_then(|job| job.status.as_deref());
     let status = cluster.map(|cluster| cluster.status.as_deref().unwrap_or("unknown"));
+    // What is not there yet while its job waits its turn, nobody has dropped.
+    let is_to_come = status.is_none() && matches!(told, Some("PENDING" | "IN_PROGRESS"));
     match (told, status) {
         (Some("SUCCESSFUL") | None, Some("RUNNING")) => Progress::Restored,
-        (_, None | Some("DELETED" | "DELETING")) if age > TOLD_WITHIN => Progress::Failed(
+        (_, None | Some("DELETED" | "DELETING")) if age > TOLD_WITHIN && !is_to_come => Progress::Failed(
             "vanished",
             "the new cluster was begun, and is not there any more; somebody dropped it, or the service took it back".into(),
         ),
@@ -193,6 +195,12 @@ mod tests {
                 (Some("SUCCESSFUL"), Some("CREATING"), 5, "40 %, CREATING"),
                 (Some("IN_PROGRESS"), Some("RUNNING"), 5, "40 %, RUNNING"),
                 (Some("PENDING"), None, 1, "40 %, not listed yet"),
+                // While its job waits its turn, nobody has dropped what is not there yet.
+                (Some("PENDING"), None, 5, "40 %, not listed yet"),
+                (Some("IN_PROGRESS"), None, 5, "40 %, not listed yet"),
+                (Some("PENDING"), None, 73 * 60, "stuck"),
+                (Some("IN_PROGRESS"), Some("DELETED"), 5, "vanished"),
+                (Some("SUCCESSFUL"), None, 5, "vanished"),
                 (
                     Some("FAILED"),
                     Some("CREATING"),

@@ -80,12 +80,14 @@ impl<T: Transport> Run<'_, '_, T> {
             let Some(one) = looked.get_mut(at) else {
                 continue;
             };
+            let regions = self.regions_of(one);
+            let in_doubt = self.look_for_unlisted(one, &regions, journaled);
+            if in_doubt.boxed_local().await {
+                continue;
+            }
             let mut going = BTreeSet::new();
-            for region in self.regions_of(one) {
+            for region in regions {
                 let standing = Rc::new(self.standing(one, &region));
-                self.tell_vanished(one, &region, &standing, journaled)
-                    .boxed_local()
-                    .await;
                 let in_region = due.entry(region.clone()).or_default();
                 let there = standing.own.iter().filter(|own| own.id.is_some());
                 in_region.0 += u64::try_from(there.count()).unwrap_or(u64::MAX);
@@ -162,7 +164,14 @@ impl<T: Transport> Run<'_, '_, T> {
             for (region, id) in backups.into_iter().flatten() {
                 if !regions.contains(region) {
                     let why = "its region is no target of the plan any more, so it stays; delete it by hand when nobody needs it";
-                    let line = line(looked.cluster, region, Some(id), tier, TierFate::Stays, why);
+                    let line = line(
+                        looked.cluster,
+                        region,
+                        Some(id),
+                        tier.slot,
+                        TierFate::Stays,
+                        why,
+                    );
                     self.report.tiers.lines.push(line);
                 }
             }
@@ -177,71 +186,104 @@ impl<T: Transport> Run<'_, '_, T> {
         Standing::of(place, &looked.tiers, &looked.listed, planned)
     }
 
-    /// Tells of tiers that are gone, and forgets them, so that it is told once.
+    /// Asks for tiers that the list does not show. Whether the list is in doubt: it leaves out one that is there, or may be, and
+    /// then perhaps also what keeps another one.
+    async fn look_for_unlisted(
+        &mut self,
+        looked: &mut Looked<'_>,
+        regions: &[Region],
+        journaled: &Journaled,
+    ) -> bool {
+        let mut in_doubt = false;
+        for region in regions {
+            for own in self.standing(looked, region).unlisted {
+                let id = own.id.as_deref().unwrap_or_default();
+                let described = self.world.client.backup(&looked.cluster.cluster_id, id);
+                let (word, why) = match described.await {
+                    Ok(None) => {
+                        self.tell_vanished(looked, region, &own, journaled).await;
+                        continue;
+                    }
+                    Ok(Some(_)) => ("listing", "it can still be described".to_owned()),
+                    Err(error) => (error.word(), error.to_string()),
+                };
+                self.tell_doubt(looked, region, &own, word, &why);
+                in_doubt = true;
+            }
+        }
+        in_doubt
+    }
+
+    fn tell_doubt(
+        &mut self,
+        looked: &Looked<'_>,
+        region: &Region,
+        own: &Own,
+        word: &'static str,
+        why: &str,
+    ) {
+        let (cluster, id) = (looked.cluster, own.id.as_deref().unwrap_or_default());
+        let why = format!(
+            "the list does not show it, and {why}; nothing of its cluster is deleted on such a list"
+        );
+        let slot = own.slot.instant();
+        let message = format!("the tier of {slot} ({id}) stays: {why}");
+        let of = Some(cluster.cluster_id.as_str());
+        self.report.fail(of, Some(region), word, message);
+        let id = own.id.as_ref();
+        let line = line(cluster, region, id, own.slot, TierFate::Stays, &why);
+        self.report.tiers.lines.push(line);
+    }
+
+    /// Tells of a tier that is gone, and forgets it, so that it is told once.
     async fn tell_vanished(
         &mut self,
         looked: &mut Looked<'_>,
         region: &Region,
-        standing: &Standing,
+        own: &Own,
         journaled: &Journaled,
     ) {
-        for own in &standing.unlisted {
-            let id = own.id.as_deref().unwrap_or_default();
-            let cluster = looked.cluster;
-            let Some(tier) = looked.tiers.iter_mut().find(|tier| tier.slot == own.slot) else {
-                continue;
-            };
-            match self.world.client.backup(&cluster.cluster_id, id).await {
-                Ok(None) => {}
-                Ok(Some(_)) => {
-                    let why = "the list does not show it, and it can still be described; nothing is deleted on such a list";
-                    let line = line(cluster, region, own.id.as_ref(), tier, TierFate::Stays, why);
-                    self.report.tiers.lines.push(line);
-                    continue;
-                }
-                Err(error) => {
-                    self.report.fail_for(&cluster.cluster_id, &error);
-                    continue;
-                }
-            }
-            let ours = tier
-                .owned()
-                .is_some_and(|owned| owned.leaving.contains(region));
-            let (fate, why) = if ours {
-                (TierFate::Deleted, "an earlier invocation had deleted it")
-            } else {
-                (
-                    TierFate::Vanished,
-                    "it is the plan's own, is not in the list, and this plan did not delete it; somebody did",
-                )
-            };
-            let line = line(cluster, region, own.id.as_ref(), tier, fate, why);
-            let mut news = None;
-            if ours {
-                self.report.tiers.deleted += 1;
-            } else {
-                let message = format!("the tier of {} ({id}) is gone: {why}", tier.slot.instant());
-                let of = Some(cluster.cluster_id.as_str());
-                self.report
-                    .fail(of, Some(region), "vanished", message.clone());
-                news = Some(News {
-                    cluster: of.map(str::to_owned),
-                    region: Some(region.clone()),
-                    error: Some("vanished".to_owned()),
-                    message,
-                });
-            }
-            self.report.tiers.owned = self.report.tiers.owned.saturating_sub(1);
-            self.report.tiers.lines.push(line);
-            // A `prune` has no last word, so it leaves that to the next `backup`.
-            if let Some(lease) = journaled.lease.as_deref()
-                && journaled.tell_at_last(news).await
-            {
-                let changed = self
-                    .rewrite(lease, tier, |owned| disown(owned, region))
-                    .await;
-                self.told(changed);
-            }
+        let (cluster, id) = (looked.cluster, own.id.as_deref().unwrap_or_default());
+        let Some(tier) = looked.tiers.iter_mut().find(|tier| tier.slot == own.slot) else {
+            return;
+        };
+        let ours = tier
+            .owned()
+            .is_some_and(|owned| owned.leaving.contains(region));
+        let (fate, why) = if ours {
+            (TierFate::Deleted, "an earlier invocation had deleted it")
+        } else {
+            (
+                TierFate::Vanished,
+                "it is the plan's own, is not in the list, and this plan did not delete it; somebody did",
+            )
+        };
+        let mut news = None;
+        if ours {
+            self.report.tiers.deleted += 1;
+        } else {
+            let message = format!("the tier of {} ({id}) is gone: {why}", own.slot.instant());
+            let of = Some(cluster.cluster_id.as_str());
+            self.report
+                .fail(of, Some(region), "vanished", message.clone());
+            news = Some(News {
+                cluster: of.map(str::to_owned),
+                region: Some(region.clone()),
+                error: Some("vanished".to_owned()),
+                message,
+            });
+        }
+        self.report.tiers.owned = self.report.tiers.owned.saturating_sub(1);
+        let line = line(cluster, region, own.id.as_ref(), own.slot, fate, why);
+        self.report.tiers.lines.push(line);
+        // A `prune` has no last word, so it leaves that to the next `backup`.
+        if let Some(lease) = journaled.lease.as_deref()
+            && journaled.tell_at_last(news).await
+        {
+            let changed = self
+                .rewrite(lease, tier, |owned| disown(owned, region))
+                .await;
+            self.told(changed);
         }
     }
 
@@ -418,7 +460,14 @@ impl<T: Transport> Run<'_, '_, T> {
                 (TierFate::Stays, why)
             }
         };
-        let line = line(cluster, region, due.own.id.as_ref(), tier, fate, &why);
+        let line = line(
+            cluster,
+            region,
+            due.own.id.as_ref(),
+            due.own.slot,
+            fate,
+            &why,
+        );
         self.report.tiers.lines.push(line);
     }
 
@@ -455,7 +504,7 @@ fn line(
     cluster: &Cluster,
     region: &Region,
     backup: Option<&String>,
-    tier: &Tier,
+    slot: Slot,
     fate: TierFate,
     why: &str,
 ) -> TierLine {
@@ -464,7 +513,7 @@ fn line(
         name: cluster.shown().to_owned(),
         region: region.clone(),
         backup: backup.cloned(),
-        slot: tier.slot.instant(),
+        slot: slot.instant(),
         fate,
         why: why.to_owned(),
     }

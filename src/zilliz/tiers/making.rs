@@ -22,11 +22,12 @@ use crate::plan::{ClusterPlan, Tiers};
 use crate::service::Region;
 use crate::slot::{CLOCK_MARGIN, Slot};
 use crate::zilliz::client::{Client, ZillizError};
+use crate::zilliz::copies::LONGEST;
 use crate::zilliz::facts::{Facts, Record};
 use crate::zilliz::journaled::Journaled;
 use crate::zilliz::manual::{Hand, Made, Others};
 use crate::zilliz::notes::{Begun, News, Past, Pasts};
-use crate::zilliz::run::describe;
+use crate::zilliz::run::{describe, left_out};
 use crate::zilliz::transport::Transport;
 use crate::zilliz::wire::{Backup, Cluster};
 
@@ -349,7 +350,6 @@ impl<'a, 'c, T: Transport> Making<'a, 'c, T> {
     /// Writes down how a tier ended, if it did.
     async fn end(&self, record: &Record<'_>, made: &Made) -> Result<End, Failure> {
         let past = record.past();
-        let unwritten = |why: String| (None, "being_made", why);
         if record.fault().is_some() || record.tier().is_none() || past.intent.is_some() {
             return Ok(End::Open);
         }
@@ -366,10 +366,16 @@ impl<'a, 'c, T: Transport> Making<'a, 'c, T> {
             let why = original.message.clone().unwrap_or_default();
             return self.failed(record, made, why).await;
         }
-        let described = self.described(&begun).await.map_err(|error| {
-            unwritten(format!("the backup {} is there, and could not be read to be written down as the plan's own: {error}", begun.backup))
+        let described = self.described(&begun, &made.lines).await.map_err(|error| {
+            self.unwritten(&begun, format!("the backup {} is there, and could not be read to be written down as the plan's own: {error}", begun.backup))
         })?;
         self.settle(record, made, &begun, &described).await
+    }
+
+    /// What is waited for. After longer than any backup takes, a person is told so by each event, and not by each tick.
+    fn unwritten(&self, begun: &Begun, why: String) -> Failure {
+        let is_stuck = self.client.now().duration_since(begun.at) > LONGEST && !self.resumes;
+        (None, if is_stuck { "stuck" } else { "being_made" }, why)
     }
 
     async fn failed(&self, record: &Record<'_>, made: &Made, why: String) -> Result<End, Failure> {
@@ -409,7 +415,7 @@ impl<'a, 'c, T: Transport> Making<'a, 'c, T> {
                 "the backup {} was there a moment ago, and is no more what it was",
                 begun.backup
             );
-            return Err((None, "being_made", why));
+            return Err(self.unwritten(begun, why));
         }
         let is_older = |backup: &Backup| {
             let made_at = backup.create_time;
@@ -477,10 +483,17 @@ impl<'a, 'c, T: Transport> Making<'a, 'c, T> {
         self.run.tell_at_last(failures.chain(warning)).await
     }
 
-    /// Everything of the cluster that is no older than the original, with its region.
-    async fn described(&self, begun: &Begun) -> Result<Vec<Backup>, ZillizError> {
+    /// Everything of the cluster that is no older than the original, with its region, and all that was followed.
+    async fn described(
+        &self,
+        begun: &Begun,
+        lines: &[JobLine],
+    ) -> Result<Vec<Backup>, ZillizError> {
         let id = &self.cluster.cluster_id;
         let mut listed = self.client.backups(id).await?;
+        let followed = lines.iter().filter_map(|line| line.backup.as_ref());
+        let left_out = left_out(self.client, id, followed, &listed).await?;
+        listed.extend(left_out);
         let original = listed
             .iter()
             .find(|backup| backup.backup_id == begun.backup)

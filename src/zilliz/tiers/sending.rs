@@ -143,20 +143,27 @@ impl<T: Transport> Run<'_, '_, T> {
     /// Whether the list shows it no more, whatever was answered.
     ///
     /// Unknown (contract section 1.1): what a DELETE of a backup that is not there is answered with. So no refusal is taken
-    /// for a yes or a no; the list decides.
+    /// for a yes or a no; the list decides. But a list may lag behind, and what was called gone is nobody's: after a refusal
+    /// the service must not know it any more when it is asked for it, either.
     async fn is_gone(
         &self,
         place: Place<'_>,
         id: &str,
         refused: Option<ZillizError>,
     ) -> Result<(), Why> {
-        let listed = self.world.client.backups(place.cluster).await;
-        let listed = listed.map_err(|error| {
+        let unseen = |error: ZillizError| {
             let message =
                 format!("whether it is gone could not be seen: {error}; the next run looks again");
             (error.word(), message)
-        })?;
-        if !listed.iter().any(|listed| listed.backup_id == id) {
+        };
+        let listed = self.world.client.backups(place.cluster).await;
+        let listed = listed.map_err(unseen)?;
+        let mut stands = listed.iter().any(|listed| listed.backup_id == id);
+        if !stands && refused.is_some() {
+            let described = self.world.client.backup(place.cluster, id).await;
+            stands = described.map_err(unseen)?.is_some();
+        }
+        if !stands {
             return Ok(());
         }
         Err(match refused {

@@ -30,7 +30,7 @@ pub(super) struct Standing {
     pub(super) backups: Vec<Backup>,
     /// What is the plan's own by the journal, and not in the list.
     pub(super) unlisted: Vec<Own>,
-    /// The cluster's newest tier has no copy here, so nothing here is superfluous.
+    /// The cluster's newest tier has no copy here, or the list does not show it, so nothing here is superfluous.
     pub(super) is_behind: bool,
 }
 
@@ -103,7 +103,10 @@ impl Standing {
             };
             match listed.iter().find(|listed| listed.backup_id == *id) {
                 Some(shown) => standing.add(own, evidence(shown, place)),
-                None => standing.unlisted.push(own),
+                None => {
+                    standing.is_behind = planned.is_none();
+                    standing.unlisted.push(own);
+                }
             }
         }
         if let Some((slot, now)) = planned
@@ -314,6 +317,7 @@ mod tests {
             (vec!["20", "21", "22o"], ""),
             (vec!["20", "21", "22e"], ""),
             (vec!["20", "21", "22n"], ""),
+            (vec!["20", "21", "22l"], ""),
             // What is set aside, not in the list, or nobody's replaces nothing and is never due.
             (vec!["20", "21", "22u"], "b20"),
             (vec!["20", "21u", "22"], ""),

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 use crate::faulty_store::{Fate, FaultyStore};
 
-use super::{Account, CLUSTER, FAR, HOME, NEAR, PLAN, failures};
+use super::{Account, CLUSTER, FAR, GB, HOME, NEAR, PLAN, failures};
 
 pub(super) fn by_hand() -> Request {
     Request {
@@ -520,4 +520,54 @@ async fn two_invocations_of_one_event_make_one_backup() {
     words.sort();
     assert_eq!(words, ["", "lease_held"]);
     exactly_one_of_each(&account);
+}
+
+/// Ids of all backups that were made by hand and stand.
+fn ids(account: &Account) -> Vec<String> {
+    let backups = account.known("backups").into_iter();
+    let by_hand = backups.filter(|backup| backup["method"] == "MANUAL");
+    by_hand
+        .map(|backup| backup["id"].as_str().unwrap().to_owned())
+        .collect()
+}
+
+/// Every other tick sees lists that leave out all that was begun.
+#[tokio::test(start_paused = true)]
+async fn what_a_list_leaves_out_and_can_be_described_is_followed_on() {
+    let account = Account::new().with_journal();
+    account.add_cluster(CLUSTER, "orders-prod", &json!({"bytes": 500 * GB}));
+    let mut report = account.run_within(by_hand(), Duration::from_secs(30)).await;
+    let mut tick = 0;
+    while report.stays_open {
+        tick += 1;
+        tokio::time::sleep(Duration::from_mins(3)).await;
+        account.leave_out(ids(&account).into_iter().filter(|_| tick % 2 == 1));
+        report = account.resume().await;
+        let mut failures = report.failures.shown.iter();
+        assert!(failures.all(|one| one.error == "being_made"), "{report:#?}");
+    }
+    assert!(tick > 4, "{tick}");
+    assert_eq!(
+        (report.outcome, jobs(&report).as_str()),
+        (Outcome::Succeeded, ALL),
+        "{report:#?}"
+    );
+    exactly_one_of_each(&account);
+}
+
+/// As at a terminal, in one invocation.
+#[tokio::test(start_paused = true)]
+async fn a_copy_that_could_not_be_described_at_first_is_described_again() {
+    let account = Account::new();
+    // The original answers, and then each of the copies does not, once.
+    account.faults(json!([{"match": {"operation": "zilliz.describe_backup"},
+        "fault": {"status": 200, "body": "{\"code\":96038,\"message\":\"no\"}"}, "after": 1, "times": 2}]));
+    let report = account
+        .run_within(by_hand(), Duration::from_hours(24))
+        .await;
+    assert_eq!(
+        (report.outcome, jobs(&report).as_str()),
+        (Outcome::Succeeded, ALL),
+        "{report:#?}"
+    );
 }

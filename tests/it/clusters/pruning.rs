@@ -208,3 +208,81 @@ async fn beside_another_invocation_it_does_nothing() {
     lease.release().await.unwrap();
     assert_eq!(prune(&account, None).await.tiers.deleted, 6);
 }
+
+/// Ids of what stands in a region, oldest first.
+fn ids(account: &Account, region: &str) -> Vec<String> {
+    let standing = standing(account).remove(region).unwrap();
+    let mut ids: Vec<(String, String)> = standing.into_iter().map(|(id, day)| (day, id)).collect();
+    ids.sort();
+    ids.into_iter().map(|(_, id)| id).collect()
+}
+
+/// Such a list may leave out what keeps another one, too.
+#[tokio::test(start_paused = true)]
+async fn nothing_goes_by_a_list_that_leaves_out_what_is_there() {
+    let mut account = with_tiers("daily = 4");
+    nights(&account, 4).await;
+    account.plans = plans(&tiered("daily = 2"));
+    for region in [FAR, HOME] {
+        for left_out in ids(&account, region) {
+            account.leave_out([left_out.clone()]);
+            for report in [prune(&account, None).await, plan(&account).await] {
+                assert_eq!(failures(&report), "listing", "{region} {report:#?}");
+                let message = &report.failures.shown[0].message;
+                assert!(message.contains(&left_out), "{message}");
+                assert_eq!((report.tiers.due, report.tiers.deleted), (0, 0), "{region}");
+            }
+        }
+    }
+    // Nobody knows which it is.
+    account.faults(
+        json!([{"match": {"operation": "zilliz.describe_backup"}, "fault": {"status": 500}}]),
+    );
+    let report = prune(&account, None).await;
+    assert_eq!(
+        (failures(&report).as_str(), report.tiers.due),
+        ("unavailable", 0)
+    );
+    account.faults(json!([]));
+    assert_eq!(there(&account), [4; 3]);
+    account.leave_out([]);
+    assert_eq!(prune(&account, None).await.tiers.deleted, 6);
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_somebody_deleted_the_newest_all_older_ones_stay() {
+    let mut account = with_tiers("daily = 4");
+    nights(&account, 4).await;
+    account.plans = plans(&tiered("daily = 2"));
+    delete(&account, ids(&account, FAR).last().unwrap());
+    let shown = plan(&account).await;
+    let pruned = prune(&account, None).await;
+    assert_eq!(failures(&pruned), "vanished");
+    assert_eq!((shown.tiers.due, pruned.tiers.deleted), (2, 2));
+    // Originals stay beside their copies.
+    assert_eq!(there(&account), [4, 2, 3]);
+}
+
+/// A DELETE that was refused is not done because one list leaves out what it was about.
+#[tokio::test(start_paused = true)]
+async fn what_was_not_deleted_stays_the_plans_own_whatever_one_list_says() {
+    let mut account = with_tiers("daily = 4");
+    nights(&account, 4).await;
+    account.plans = plans(&tiered("daily = 3"));
+    account.faults(
+        json!([{"match": {"operation": "zilliz.delete_backup"}, "fault": {"status": 500}}]),
+    );
+    let due = [NEAR, FAR].map(|region| ids(&account, region).remove(0));
+    let lags = async {
+        while account.calls("zilliz.delete_backup") == 0 {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        account.leave_out(due);
+    };
+    let (report, ()) = tokio::join!(prune(&account, None), lags);
+    assert_eq!(report.tiers.deleted, 0, "{report:#?}");
+    account.faults(json!([]));
+    account.leave_out([]);
+    assert_eq!(prune(&account, None).await.tiers.deleted, 3);
+    assert_eq!(there(&account), [3; 3]);
+}

@@ -1027,3 +1027,77 @@ async fn an_original_stays_beside_whatever_may_be_its_copy() {
         assert_eq!(standing, [2, 1, 2], "{was_seen}");
     }
 }
+
+/// Every other tick sees lists that leave out all that was begun.
+#[tokio::test(start_paused = true)]
+async fn a_tier_that_a_list_leaves_out_is_settled_with_all_its_copies() {
+    for (odd, also_originals) in [(0, true), (1, true), (0, false), (1, false)] {
+        let account = with_tiers("weekly = 2");
+        account.add_cluster(CLUSTER, "orders-prod", &json!({"bytes": 500 * GB}));
+        let mut report = account
+            .run_within(Request::default(), Duration::from_secs(30))
+            .await;
+        for tick in 0_u32.. {
+            if !report.stays_open {
+                break;
+            }
+            tokio::time::sleep(Duration::from_mins(3)).await;
+            let begun = account.known("backups").into_iter().filter(|backup| {
+                let is_meant = also_originals || !backup["original"].is_null();
+                backup["method"] == "MANUAL" && is_meant && tick % 2 == odd
+            });
+            account.leave_out(begun.map(|backup| text(&backup["id"])));
+            report = account.resume().await;
+        }
+        // By the same list nothing may be deleted.
+        let mut failures = report.failures.shown.iter();
+        assert!(
+            failures.all(|one| one.error == "listing"),
+            "{odd} {report:#?}"
+        );
+        let journal = account.journal.as_ref().unwrap();
+        let tiers = journal.tiers("prod").await.unwrap();
+        let [Some(owned)] = tiers.iter().map(|tier| tier.owned()).collect::<Vec<_>>()[..] else {
+            panic!("{tiers:?}")
+        };
+        assert_eq!(owned.backups.len(), 3, "{odd} {owned:?}");
+    }
+}
+
+/// Whoever waits in vain is told once a night, and what waits goes on.
+#[tokio::test(start_paused = true)]
+async fn what_can_be_waited_for_no_longer_is_told() {
+    let stuck = json!([{"match": {"operation": "zilliz.create_backup"}, "fault": {"stall_operation": true}}]);
+    let refused = json!([{"match": {"operation": "zilliz.describe_backup"},
+        "fault": {"status": 200, "body": "{\"code\":96038,\"message\":\"no\"}"}}]);
+    for is_ours in [true, false] {
+        let account = with_tiers("daily = 2");
+        night(&account).await;
+        account.sleep(24).await;
+        if is_ours {
+            account.faults(refused.clone());
+        } else {
+            account.faults(stuck.clone());
+            by_somebody_else(&account).unwrap();
+            account.faults(json!([]));
+        }
+        let mut words = Vec::new();
+        for _ in 0..5 {
+            let report = account.back_up().await;
+            words.push(report.failures.shown.iter().any(|one| one.error == "stuck"));
+            if report.stays_open {
+                account.sleep(1).await;
+                let tick = Request {
+                    action: Action::Resume,
+                    scheduled_time: Some(report.slot),
+                    ..Request::default()
+                };
+                let tick = account.run(tick).await;
+                assert!(!failures(&tick).contains("stuck"), "{tick:#?}");
+            }
+            account.sleep(24).await;
+        }
+        assert_eq!(words, [false, false, false, true, true], "{is_ours}");
+        assert_eq!(account.calls("zilliz.create_backup"), 2);
+    }
+}

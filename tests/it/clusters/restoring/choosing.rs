@@ -247,3 +247,48 @@ async fn a_dry_run_tells_all_of_it_and_begins_nothing() {
     assert!(desk.safe.proven.borrow().is_empty() && !desk.is_open().await);
     assert_eq!(desk.account.calls("zilliz.restore_cluster"), 0);
 }
+
+/// A copy has the data of its original, however much later it was made.
+#[tokio::test(start_paused = true)]
+async fn a_copy_is_as_old_as_its_original() {
+    let desk = Desk::new().await;
+    let of = async |event: &Value| {
+        let asked = asked(event.clone());
+        let report = desk.restore_within(&asked, How::DryRun, MINUTES).await;
+        report.chosen.map(|chosen| chosen.backup)
+    };
+    let mut event = anew();
+    let first = of(&event).await.unwrap();
+    event["from"] = json!(FAR);
+    event["at"] = json!(first.created_at.unwrap().to_string());
+    let copy = of(&event).await.unwrap();
+    assert_eq!(
+        (copy.region.as_str(), copy.created_at),
+        (FAR, first.created_at)
+    );
+    // A newer one whose copy is there sooner than that of an older one.
+    let known = desk.account.known("backups");
+    let made = known.iter().find(|backup| backup["region"] == FAR).unwrap();
+    assert_ne!(
+        made["created"].as_str().unwrap(),
+        first.created_at.unwrap().to_string()
+    );
+}
+
+/// The service may refuse it for another reason than that it is gone; its plain refusals can't be told apart.
+#[tokio::test(start_paused = true)]
+async fn a_newer_one_that_is_passed_over_is_told() {
+    let desk = Desk::new().await;
+    tokio::time::sleep(Duration::from_hours(1)).await;
+    let newest = desk.back_up("CLUSTER", &[], &[]).await;
+    desk.account.faults(
+        json!([{"match": {"operation": "zilliz.describe_backup", "source": newest},
+        "fault": {"vanish": true}}]),
+    );
+    let report = desk
+        .restore_within(&asked(anew()), How::DryRun, MINUTES)
+        .await;
+    assert_ne!(report.chosen.as_ref().unwrap().backup.id, newest);
+    let warned = format!("{:?}", report.warnings.shown);
+    assert!(warned.contains(&newest), "{warned}");
+}
