@@ -25,7 +25,7 @@ const SHOWN: usize = 10;
 pub struct Known<'a> {
     /// Now, by the service's clock.
     pub now: Timestamp,
-    /// This run has switched the policy on, which makes a first backup at once.
+    /// This run has lately switched the policy on, which makes a first backup at once.
     pub just_enabled: bool,
     /// The service had another policy than the plan's until now, as far as this run has seen.
     pub had_drifted: bool,

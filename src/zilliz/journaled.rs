@@ -7,7 +7,7 @@ use std::sync::{Arc, OnceLock};
 use jiff::Timestamp;
 use tracing::warn;
 
-use super::notes::{Note, Pasts};
+use super::notes::{News, Note, Pasts};
 use super::report::{ClusterReport, RegionLine};
 use crate::event::ByHand;
 use crate::journal::{
@@ -119,6 +119,17 @@ impl Journaled {
         self.append(Entry::Ended { job }).await;
     }
 
+    /// Writes down what the run's last word is to say. Whether it will: whatever shows it now is to be kept otherwise.
+    pub(super) async fn tell_at_last(&self, news: impl IntoIterator<Item = News>) -> bool {
+        for news in news {
+            self.write(Note::News { news }).await;
+            if self.log.is_none() || self.fault.get().is_some() {
+                return false;
+            }
+        }
+        true
+    }
+
     async fn append(&self, entry: Entry) {
         if let (Some(log), None) = (&self.log, self.fault.get())
             && let Err(error) = log.append(&entry).await
@@ -129,49 +140,67 @@ impl Journaled {
         }
     }
 
-    /// Leaves the run open while something is still being made, or files it as finished; then gives the lease back.
+    /// Leaves the run open while something is still being made, or files it as finished.
     pub(super) async fn close(
-        self,
+        &mut self,
         journal: Option<&Journal>,
         report: &mut ClusterReport,
         lines: Vec<JobLine>,
         now: Timestamp,
-    ) -> Option<Fault> {
-        let fault = self.fault.into_inner();
-        let closed = match (self.log, journal) {
+    ) {
+        let closed = match (self.log.take(), journal) {
             (Some(_), Some(_)) if report.waits() => {
                 report.stays_open = true;
                 Ok(())
             }
-            (Some(log), Some(journal)) if fault.is_none() => {
-                let failed = self.pasts.failed || lines.iter().any(|line| line.state == "failed");
-                let outcome = if failed {
-                    Outcome::Failed
-                } else {
-                    report.outcome_so_far()
-                };
-                let key = RunKey {
-                    plan: report.plan.clone(),
-                    slot: Slot::of(report.slot).ok()?,
-                    class: Class::Scheduled,
-                };
-                let record = RunRecord {
-                    key, // the log's counts
-                    run_id: report.run_id.clone(),
-                    outcome: outcome.word().to_owned(),
-                    reason: of_the_whole(&report.failures),
-                    opened_at: log.opened_at(),
-                    closed_at: Some(now),
-                    asked: self.asked,
-                    jobs: lines,
-                    deleted: report.tiers.deleted,
-                };
-                journal.close_run(log, record).await
+            (Some(log), Some(journal)) if self.fault.get().is_none() => {
+                match self.record(&log, report, lines, now) {
+                    Some(record) => journal.close_run(log, record).await,
+                    None => Ok(()),
+                }
             }
             _ => Ok(()),
         };
+        if let Err(error) = closed {
+            let _ = self.fault.set(error);
+        }
+    }
+
+    fn record(
+        &self,
+        log: &RunLog,
+        report: &ClusterReport,
+        lines: Vec<JobLine>,
+        now: Timestamp,
+    ) -> Option<RunRecord> {
+        let failed = self.pasts.failed.is_some() || lines.iter().any(|line| line.state == "failed");
+        let outcome = if failed {
+            Outcome::Failed
+        } else {
+            report.outcome_so_far()
+        };
+        let key = RunKey {
+            plan: report.plan.clone(),
+            slot: Slot::of(report.slot).ok()?,
+            class: Class::Scheduled,
+        };
+        Some(RunRecord {
+            key, // the log's counts
+            run_id: report.run_id.clone(),
+            outcome: outcome.word().to_owned(),
+            reason: of_the_whole(&report.failures),
+            opened_at: log.opened_at(),
+            closed_at: Some(now),
+            asked: self.asked.clone(),
+            jobs: lines,
+            deleted: report.tiers.deleted,
+        })
+    }
+
+    /// Gives the lease back, and says what kept anything from being written down.
+    pub(super) async fn release(self) -> Option<Fault> {
         let released = give_back(self.lease).await;
-        let error = fault.or(closed.and(released).err())?;
+        let error = self.fault.into_inner().or(released.err())?;
         warn!(error = error.word(), detail = %error, "the journal was not written or closed");
         Some(error.into())
     }

@@ -27,8 +27,24 @@ pub enum Note {
         /// As they were then.
         clusters: Vec<Meant>,
     },
-    /// Something was wrong with policies or regions, for which more time is no remedy, and was told: only tiers are left.
-    Failed,
+    /// Something was wrong with policies or regions, for which more time is no remedy: only tiers are left.
+    Failed {
+        /// What. Nobody wrote that down before there was this field.
+        #[serde(default)]
+        news: Vec<News>,
+    },
+    /// Written before what shows it is changed or forgotten.
+    News {
+        /// What is to be told.
+        news: News,
+    },
+    /// Written before the request that switches a policy on, which makes a first backup at once.
+    Enabled {
+        /// The cluster's id.
+        cluster: String,
+        /// When, by the service's clock.
+        at: Timestamp,
+    },
     /// Written before the request that makes a backup.
     Intended {
         /// The cluster's id.
@@ -99,6 +115,19 @@ impl Meant {
             ..Cluster::default()
         }
     }
+}
+
+/// Something that a report is to say. Whoever found it may die before its report is read, so the run's last word says it, too.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct News {
+    /// The cluster's id, if it is of one.
+    pub cluster: Option<String>,
+    /// The region, if it is of one.
+    pub region: Option<Region>,
+    /// The failure's word; none where it is only worth a look.
+    pub error: Option<String>,
+    /// What happened and what to do.
+    pub message: String,
 }
 
 /// By what a backup is found whose request was not answered.
@@ -176,8 +205,12 @@ impl Past {
 pub struct Pasts {
     /// What was asked for.
     pub wished: Option<ByHand>,
-    /// Whether something was wrong with policies or regions, and was told.
-    pub failed: bool,
+    /// What was wrong with policies or regions when they were judged, if anything was.
+    pub failed: Option<Vec<News>>,
+    /// What else the run's last word is to say.
+    pub news: Vec<News>,
+    /// When policies were about to be switched on, by cluster.
+    enabled: BTreeMap<String, Timestamp>,
     meant: BTreeMap<String, Meant>,
     clusters: BTreeMap<String, Past>,
 }
@@ -212,7 +245,12 @@ impl Pasts {
                 let meant = meant.map(|meant| (meant.cluster.clone(), meant));
                 self.meant.extend(meant);
             }
-            Note::Failed => self.failed = true,
+            Note::Failed { news } => self.failed = Some(news.clone()),
+            Note::News { news } if self.news.contains(news) => {}
+            Note::News { news } => self.news.push(news.clone()),
+            Note::Enabled { cluster, at } => {
+                self.enabled.insert(cluster.clone(), *at);
+            }
             Note::Intended { cluster, intent } => self.at(cluster).intent = Some(intent.clone()),
             Note::Refused { cluster } => self.at(cluster).intent = None,
             Note::Begun { cluster, begun } => self.at(cluster).begin(begun),
@@ -296,6 +334,12 @@ impl Pasts {
         new.map(Meant::of).collect()
     }
 
+    /// When an invocation of this run was about to switch a cluster's policy on, if one was.
+    #[must_use]
+    pub fn enabled_at(&self, cluster: &str) -> Option<Timestamp> {
+        self.enabled.get(cluster).copied()
+    }
+
     /// What is known of one cluster.
     #[must_use]
     pub fn of_cluster(&self, cluster: &str) -> Past {
@@ -353,6 +397,13 @@ mod tests {
 
     fn ids(pasts: &Pasts) -> Vec<&str> {
         pasts.ids().map(String::as_str).collect()
+    }
+
+    #[test]
+    fn what_failed_is_read_where_nobody_wrote_down_what_it_was() {
+        let entry = r#"{"event": "cluster", "note": {"what": "failed"}}"#;
+        let entries = [serde_json::from_str(entry).unwrap()];
+        assert_eq!(Pasts::of(&entries, None).failed, Some(Vec::new()));
     }
 
     #[test]

@@ -3,7 +3,9 @@
 use tracing::info;
 
 use super::client::{Client, ZillizError};
-use super::policy::Policy;
+use super::journaled::Journaled;
+use super::notes::{News, Note};
+use super::policy::{Drift, Policy};
 use super::report::{PolicyLine, PolicyState};
 use super::run::Run;
 use super::transport::Transport;
@@ -11,12 +13,15 @@ use super::wire::Cluster;
 use crate::plan::OnDrift;
 
 impl<T: Transport> Run<'_, '_, T> {
-    /// Sees to it that the service has the plan's policy, and believes only what it reads back.
+    /// Sees to it that the service has the plan's policy, and believes only what it reads back. `had_it` says that it had it
+    /// before.
     pub(super) async fn policy(
         &self,
         cluster: &Cluster,
         wanted: &Policy,
         line: &mut PolicyLine,
+        had_it: bool,
+        journaled: &Journaled,
     ) -> Result<PolicyState, (&'static str, String)> {
         let failed = |error: ZillizError| (error.word(), error.to_string());
         let (client, id) = (self.world.client, &cluster.cluster_id);
@@ -32,6 +37,14 @@ impl<T: Transport> Run<'_, '_, T> {
             line.state = PolicyState::OverBudget;
             let message = format!("its policy is not the plan's, and was not set: {over}");
             return Err(("over_budget", message));
+        }
+        // Whoever looks after this finds the plan's, and can't see what was before.
+        if found.is_none() {
+            let (cluster, at) = (id.clone(), client.now());
+            journaled.write(Note::Enabled { cluster, at }).await;
+        }
+        if found.is_some() || had_it {
+            journaled.tell_at_last([repair(cluster, &line.drift)]).await;
         }
         client
             .set_policy(id, &wanted.sent())
@@ -60,6 +73,22 @@ impl<T: Transport> Run<'_, '_, T> {
             PolicyState::Drifted => !self.request.dry_run,
             PolicyState::OverBudget | PolicyState::Failed => true,
         }
+    }
+}
+
+/// What is told of a policy that is another one, before the plan's is set.
+fn repair(cluster: &Cluster, drift: &[Drift]) -> News {
+    let drift: Vec<String> = drift.iter().map(ToString::to_string).collect();
+    News {
+        cluster: Some(cluster.cluster_id.clone()),
+        region: None,
+        error: None,
+        message: format!(
+            "{} ({}) had another policy when an earlier invocation of this run was about to set the plan's: {}",
+            cluster.shown(),
+            cluster.cluster_id,
+            drift.join("; ")
+        ),
     }
 }
 

@@ -5,6 +5,7 @@ use serde::Serialize;
 
 use super::client::ZillizError;
 use super::estimate::ClusterEstimate;
+use super::notes::News;
 use super::policy::Drift;
 use super::recovery::{Protection, Standing};
 use super::tiers::told::TierReport;
@@ -112,6 +113,11 @@ pub struct ClusterCounts {
     /// Backups and copies that this run had made and that are there.
     #[serde(skip_serializing_if = "is_zero")]
     pub made: u64,
+}
+
+/// Whether more time is a remedy for it.
+fn passes(error: &str) -> bool {
+    matches!(error, "out_of_time" | "in_making" | "being_made")
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
@@ -304,7 +310,7 @@ impl ClusterReport {
         error: &'static str,
         message: String,
     ) {
-        let passes = matches!(error, "out_of_time" | "in_making" | "being_made");
+        let passes = passes(error);
         self.not_for_want_of_time += u64::from(!passes);
         self.for_want_of_time += u64::from(passes);
         self.failures.push(Failure {
@@ -320,6 +326,40 @@ impl ClusterReport {
     pub fn warn(&mut self, message: String) {
         tracing::warn!(detail = message, "warning");
         self.warnings.push(message);
+    }
+
+    /// What is wrong so far, for which more time is no remedy, as far as it is shown.
+    pub(super) fn news(&self) -> Vec<News> {
+        let failures = self.failures.shown.iter();
+        let lasting = failures.filter(|failure| !passes(failure.error));
+        let news = lasting.map(|failure| News {
+            cluster: failure.source.clone(),
+            region: failure.target.clone(),
+            error: Some(failure.error.to_owned()),
+            message: failure.message.clone(),
+        });
+        news.collect()
+    }
+
+    /// Adds what an earlier invocation found, unless this one has found the same.
+    pub(super) fn tell_again(&mut self, news: &News) {
+        let (cluster, region) = (news.cluster.as_deref(), news.region.as_deref());
+        let same = |failure: &Failure| {
+            let place = (failure.source.as_deref(), failure.target.as_deref());
+            place == (cluster, region) && failure.message == news.message
+        };
+        match &news.error {
+            Some(_) if self.failures.shown.iter().any(same) => {}
+            Some(error) => {
+                let message = format!(
+                    "an earlier invocation of this run, which may not have lived to tell, found `{error}`: {}",
+                    news.message
+                );
+                self.fail(cluster, region, "failed_before", message);
+            }
+            None if self.warnings.shown.contains(&news.message) => {}
+            None => self.warn(news.message.clone()),
+        }
     }
 
     /// Whether a later look may see more. What was judged as a whole need not be judged again when it failed already; what is

@@ -24,7 +24,7 @@ use super::report::{ClusterReport, PolicyLine, PolicyState};
 use super::timing::slot_of;
 use super::transport::Transport;
 use super::watching::{earlier_looks, had_the_policy, looks_now};
-use super::windows;
+use super::windows::{self, grace};
 use super::wire::{Backup, Cluster};
 use crate::budget::OverBudget;
 use crate::clock::Clock;
@@ -131,7 +131,7 @@ pub(super) struct Run<'a, 'w, T> {
 /// What one cluster came to.
 struct Seen {
     policy: PolicyLine,
-    /// This run has switched it on, which makes a first backup at once.
+    /// This run has lately switched it on, which makes a first backup at once.
     just_enabled: bool,
     failures: Vec<(&'static str, String)>,
     warnings: Vec<String>,
@@ -216,13 +216,13 @@ impl<T: Transport> Run<'_, '_, T> {
                 .boxed_local()
                 .await;
         }
-        if journaled.pasts.failed && self.request.action == Action::Resume {
+        if journaled.pasts.failed.is_some() && self.request.action == Action::Resume {
             // Looking again would tell the same every five minutes.
-            let message = "what is wrong with policies and regions was told when this run judged them; only tiers are looked after";
+            let message = "what is wrong with policies and regions was found when this run judged them, and is told once more at its end; only tiers are looked after";
             self.report.warn(message.into());
             self.keep_lines(&journaled.pasts);
         } else {
-            self.judge_all(&account).boxed_local().await;
+            self.judge_all(&account, journaled).boxed_local().await;
             self.note_failure(journaled).await;
         }
         self.tend_tiers(&account, journaled).boxed_local().await;
@@ -245,7 +245,7 @@ impl<T: Transport> Run<'_, '_, T> {
         self.until.min(Instant::now() + patience)
     }
 
-    /// Writes down what is wrong, so that whoever carries on with a tier does not tell it again.
+    /// Writes down what is wrong, so that whoever carries on with a tier tells it once more, and not at every look.
     async fn note_failure(&self, journaled: &Journaled) {
         let tells = self.report.outcome_so_far() == Outcome::Failed;
         if self.world.plan.tiers.is_none() || !tells {
@@ -254,11 +254,25 @@ impl<T: Transport> Run<'_, '_, T> {
         for line in &self.lines {
             journaled.ended(line.clone()).await;
         }
-        journaled.write(Note::Failed).await;
+        let news = self.report.news();
+        journaled.write(Note::Failed { news }).await;
+    }
+
+    /// The run's last word says what earlier invocations have found, because whoever found it may have died before it told.
+    fn tell_again(&mut self, pasts: &Pasts) {
+        if self.report.waits() {
+            return;
+        }
+        // What was judged anew is as it is now.
+        let judged = pasts.failed.iter().flatten().filter(|_| !self.looked_after);
+        let news: Vec<_> = judged.chain(&pasts.news).collect();
+        for news in news {
+            self.report.tell_again(news);
+        }
     }
 
     /// Sees to every cluster's policy, and judges what stands.
-    async fn judge_all(&mut self, account: &Account) {
+    async fn judge_all(&mut self, account: &Account, journaled: &Journaled) {
         let plan = self.world.plan;
         let watch = self.read_watch().boxed_local().await;
         for entry in account.selecting_nothing(plan) {
@@ -269,7 +283,7 @@ impl<T: Transport> Run<'_, '_, T> {
         let looks = clusters.into_iter().map(|cluster| {
             let cluster_id = &cluster.cluster_id;
             let look = self
-                .cluster(account, cluster, &watch)
+                .cluster(account, cluster, &watch, journaled)
                 .instrument(info_span!("cluster", cluster_id));
             let look = timeout_at(self.until, look.boxed_local());
             async move { (cluster, look.await) }.boxed_local()
@@ -342,7 +356,13 @@ impl<T: Transport> Run<'_, '_, T> {
     }
 
     /// Reads, repairs and reads back one cluster's policy, and judges what stands, whatever became of the policy.
-    async fn cluster(&self, account: &Account, cluster: &Cluster, watch: &Watch) -> Seen {
+    async fn cluster(
+        &self,
+        account: &Account,
+        cluster: &Cluster,
+        watch: &Watch,
+        journaled: &Journaled,
+    ) -> Seen {
         let plan = self.world.plan;
         let (refused, notes) = account.against(plan, self.world.plans, cluster);
         let wanted = Policy::of(plan, self.world.client.now());
@@ -367,20 +387,22 @@ impl<T: Transport> Run<'_, '_, T> {
             .map(|refusal| (refusal.word, refusal.message));
         seen.failures.extend(refusals);
         if seen.failures.is_empty() {
+            // If somebody has switched it off since, it is no first set-up.
+            let had_it = had_the_policy(watch, &cluster.cluster_id);
             match self
-                .policy(cluster, &wanted, &mut seen.policy)
+                .policy(cluster, &wanted, &mut seen.policy, had_it, journaled)
                 .boxed_local()
                 .await
             {
                 Ok(state) => {
-                    seen.just_enabled = state == PolicyState::Applied;
-                    // Somebody has switched it off since, which is no first set-up.
-                    let is_repair = seen.just_enabled && had_the_policy(watch, &cluster.cluster_id);
-                    seen.policy.state = if is_repair {
-                        PolicyState::Repaired
-                    } else {
-                        state
+                    seen.policy.state = match state {
+                        PolicyState::Applied if had_it => PolicyState::Repaired,
+                        state => state,
                     };
+                    let before = journaled.pasts.enabled_at(&cluster.cluster_id);
+                    let lately = |at| seen.judged_at.duration_since(at) <= grace(plan);
+                    seen.just_enabled = state == PolicyState::Applied
+                        || (state == PolicyState::InForce && before.is_some_and(lately));
                 }
                 Err(failure) => seen.failures.push(failure),
             }
@@ -394,7 +416,12 @@ impl<T: Transport> Run<'_, '_, T> {
     /// Judges what stands of a cluster, by what this run and earlier ones know.
     async fn judge_cluster(&self, cluster: &Cluster, watch: &Watch, seen: &mut Seen) {
         let plan = self.world.plan;
-        let (id, state) = (&cluster.cluster_id, seen.policy.state);
+        let id = &cluster.cluster_id;
+        // Who of this run's invocations has set it is all the same.
+        let state = match seen.policy.state {
+            PolicyState::InForce if seen.just_enabled => PolicyState::Applied,
+            state => state,
+        };
         let home = cluster.region_id.as_deref().unwrap_or_default();
         let earlier = earlier_looks(watch, plan, id, seen.judged_at);
         let mut known = Known {
@@ -509,7 +536,7 @@ impl<T: Transport> Run<'_, '_, T> {
         Ok(placed)
     }
 
-    async fn close(mut self, journaled: Journaled, before: (u64, u64)) -> ClusterReport {
+    async fn close(mut self, mut journaled: Journaled, before: (u64, u64)) -> ClusterReport {
         let client = self.world.client;
         let ahead = SignedDuration::from_secs(client.ahead_seconds());
         self.report.clock_difference_seconds = -ahead.as_secs();
@@ -522,11 +549,14 @@ impl<T: Transport> Run<'_, '_, T> {
         if self.request.manual {
             self.keep_lines(&journaled.pasts);
         }
-        self.write_watch(&journaled).await;
+        self.tell_again(&journaled.pasts);
         let lines = std::mem::take(&mut self.lines);
         let now = self.world.clock.now();
         let closed = journaled.close(self.world.journal, &mut self.report, lines, now);
-        if let Some(fault) = closed.await {
+        closed.await;
+        // Not before: whoever repeats a run that was not filed is to look as far back as this one.
+        self.write_watch(&journaled).await;
+        if let Some(fault) = journaled.release().await {
             self.report.fail(None, None, fault.word, fault.message);
         }
         let attempts = client.attempts();

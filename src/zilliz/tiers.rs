@@ -179,7 +179,7 @@ impl<T: Transport> Run<'_, '_, T> {
                 client: self.world.client,
                 clock: &self.world.clock,
                 journal,
-                lease: journaled.lease.as_deref(),
+                run: journaled,
                 cluster,
                 slot: self.slot,
                 until: self.patience(),

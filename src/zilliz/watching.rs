@@ -132,11 +132,14 @@ impl<T: Transport> Run<'_, '_, T> {
                 ));
                 continue;
             }
+            let lately = now.duration_since(watched.seen_at) <= GONE_FOR;
             let listed = self.world.client.backups(id).boxed_local().await;
             let stand = match &listed {
+                // What the key sees no more shows no backup either, and what the policy made goes with a cluster.
+                Ok(listed) if listed.is_empty() && lately => "no backup of it is seen".to_owned(),
                 Ok(listed) if listed.is_empty() => {
                     self.report.warn(format!(
-                        "{name} is selected no more, and no backup of it stands; it is forgotten"
+                        "{name} is selected no more, and no backup of it is seen; it is forgotten"
                     ));
                     continue;
                 }
@@ -147,7 +150,7 @@ impl<T: Transport> Run<'_, '_, T> {
                 "{name} was looked after by this plan until {} and is selected no more: it was dropped, renamed or moved, or the key sees it no more; {stand}. Bring it back, or delete what stands of it, or choose other clusters in the plan",
                 watched.seen_at
             );
-            if now.duration_since(watched.seen_at) <= GONE_FOR {
+            if lately {
                 self.report.fail(Some(id), None, "cluster_gone", message);
             } else {
                 self.report.warn(message);

@@ -16,6 +16,7 @@ mod pruning;
 mod repeated;
 mod restoring;
 mod tiers;
+mod told;
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};

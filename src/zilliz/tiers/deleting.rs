@@ -25,6 +25,7 @@ use crate::service::Region;
 use crate::slot::{CLOCK_MARGIN, Slot};
 use crate::zilliz::journaled::Journaled;
 use crate::zilliz::manual;
+use crate::zilliz::notes::News;
 use crate::zilliz::run::Run;
 use crate::zilliz::transport::Transport;
 use crate::zilliz::wire::{Backup, Cluster};
@@ -80,7 +81,7 @@ impl<T: Transport> Run<'_, '_, T> {
                 continue;
             };
             let regions = self.regions_of(one);
-            let in_doubt = self.look_for_unlisted(one, &regions, lease);
+            let in_doubt = self.look_for_unlisted(one, &regions, journaled);
             if in_doubt.boxed_local().await {
                 continue;
             }
@@ -191,7 +192,7 @@ impl<T: Transport> Run<'_, '_, T> {
         &mut self,
         looked: &mut Looked<'_>,
         regions: &[Region],
-        lease: Option<&Lease>,
+        journaled: &Journaled,
     ) -> bool {
         let mut in_doubt = false;
         for region in regions {
@@ -200,7 +201,7 @@ impl<T: Transport> Run<'_, '_, T> {
                 let described = self.world.client.backup(&looked.cluster.cluster_id, id);
                 let (word, why) = match described.await {
                     Ok(None) => {
-                        self.tell_vanished(looked, region, &own, lease).await;
+                        self.tell_vanished(looked, region, &own, journaled).await;
                         continue;
                     }
                     Ok(Some(_)) => ("listing", "it can still be described".to_owned()),
@@ -240,7 +241,7 @@ impl<T: Transport> Run<'_, '_, T> {
         looked: &mut Looked<'_>,
         region: &Region,
         own: &Own,
-        lease: Option<&Lease>,
+        journaled: &Journaled,
     ) {
         let (cluster, id) = (looked.cluster, own.id.as_deref().unwrap_or_default());
         let Some(tier) = looked.tiers.iter_mut().find(|tier| tier.slot == own.slot) else {
@@ -257,17 +258,28 @@ impl<T: Transport> Run<'_, '_, T> {
                 "it is the plan's own, is not in the list, and this plan did not delete it; somebody did",
             )
         };
+        let mut news = None;
         if ours {
             self.report.tiers.deleted += 1;
         } else {
             let message = format!("the tier of {} ({id}) is gone: {why}", own.slot.instant());
             let of = Some(cluster.cluster_id.as_str());
-            self.report.fail(of, Some(region), "vanished", message);
+            self.report
+                .fail(of, Some(region), "vanished", message.clone());
+            news = Some(News {
+                cluster: of.map(str::to_owned),
+                region: Some(region.clone()),
+                error: Some("vanished".to_owned()),
+                message,
+            });
         }
         self.report.tiers.owned = self.report.tiers.owned.saturating_sub(1);
         let line = line(cluster, region, own.id.as_ref(), own.slot, fate, why);
         self.report.tiers.lines.push(line);
-        if let Some(lease) = lease {
+        // A `prune` has no last word, so it leaves that to the next `backup`.
+        if let Some(lease) = journaled.lease.as_deref()
+            && journaled.tell_at_last(news).await
+        {
             let changed = self
                 .rewrite(lease, tier, |owned| disown(owned, region))
                 .await;

@@ -17,7 +17,7 @@ use super::proof::surely_made;
 use crate::budget::OverBudget;
 use crate::clock::Clock;
 use crate::event::ByHand;
-use crate::journal::{JobLine, Journal, Lease, Owned, Tier, TierState};
+use crate::journal::{JobLine, Journal, Owned, Tier, TierState};
 use crate::plan::{ClusterPlan, Tiers};
 use crate::service::Region;
 use crate::slot::{CLOCK_MARGIN, Slot};
@@ -26,7 +26,7 @@ use crate::zilliz::copies::LONGEST;
 use crate::zilliz::facts::{Facts, Record};
 use crate::zilliz::journaled::Journaled;
 use crate::zilliz::manual::{Hand, Made, Others};
-use crate::zilliz::notes::{Begun, Past, Pasts};
+use crate::zilliz::notes::{Begun, News, Past, Pasts};
 use crate::zilliz::run::{describe, left_out};
 use crate::zilliz::transport::Transport;
 use crate::zilliz::wire::{Backup, Cluster};
@@ -44,8 +44,8 @@ pub(super) struct Making<'a, 'c, T> {
     pub(super) client: &'a Client<T>,
     pub(super) clock: &'a Clock,
     pub(super) journal: &'a Journal,
-    /// `None` in a dry run, which writes nothing.
-    pub(super) lease: Option<&'a Lease>,
+    /// In a dry run it has no lease, and nothing is written.
+    pub(super) run: &'a Journaled,
     pub(super) cluster: &'c Cluster,
     pub(super) slot: Slot,
     pub(super) until: Instant,
@@ -259,7 +259,8 @@ impl<'a, 'c, T: Transport> Making<'a, 'c, T> {
             slot,
             state: TierState::BeingMade { facts: Vec::new() },
         };
-        Some(Record::of(self.journal, self.lease?, new, stands))
+        let lease = self.run.lease.as_deref()?;
+        Some(Record::of(self.journal, lease, new, stands))
     }
 
     /// Goes on with one tier as far as this invocation can.
@@ -356,7 +357,7 @@ impl<'a, 'c, T: Transport> Making<'a, 'c, T> {
         }
         let Some(begun) = past.begun else {
             let why = made.failures.first().map(|(_, _, why)| why.clone());
-            return self.failed(record, why.unwrap_or_default()).await;
+            return self.failed(record, made, why.unwrap_or_default()).await;
         };
         let ended = |line: &JobLine| matches!(line.state.as_str(), "available" | "failed");
         if made.lines.is_empty() || !made.lines.iter().all(ended) {
@@ -365,7 +366,7 @@ impl<'a, 'c, T: Transport> Making<'a, 'c, T> {
         let original = made.lines.first().filter(|line| line.state == "failed");
         if let Some(original) = original {
             let why = original.message.clone().unwrap_or_default();
-            return self.failed(record, why).await;
+            return self.failed(record, made, why).await;
         }
         let described = self.described(&begun, &made.lines).await.map_err(|error| {
             self.unwritten(&begun, format!("the backup {} is there, and could not be read to be written down as the plan's own: {error}", begun.backup))
@@ -379,7 +380,10 @@ impl<'a, 'c, T: Transport> Making<'a, 'c, T> {
         (None, if is_stuck { "stuck" } else { "being_made" }, why)
     }
 
-    async fn failed(&self, record: &Record<'_>, why: String) -> Result<End, Failure> {
+    async fn failed(&self, record: &Record<'_>, made: &Made, why: String) -> Result<End, Failure> {
+        if !self.tell_at_last(made, None).await {
+            return Ok(End::Open);
+        }
         let written = if record.slot() == self.slot {
             record.turn_into(TierState::Failed { why }).await
         } else {
@@ -427,6 +431,9 @@ impl<'a, 'c, T: Transport> Making<'a, 'c, T> {
                 begun.backup,
                 kept.join(", ")
             );
+            if !self.tell_at_last(made, Some(&warning)).await {
+                return Ok(End::Open);
+            }
             let state = TierState::Adopted { backups };
             // What could not be written is told as the record's fault.
             let _ = record.turn_into(state).await;
@@ -446,6 +453,9 @@ impl<'a, 'c, T: Transport> Making<'a, 'c, T> {
                 begun.backup
             )
         });
+        if !self.tell_at_last(made, warning.as_ref()).await {
+            return Ok(End::Open);
+        }
         info!(backup = begun.backup, slot = %record.slot().instant(), copies = backups.len() - 1, "a tier was made, and is the plan's own");
         let owned = Owned {
             backups,
@@ -455,6 +465,24 @@ impl<'a, 'c, T: Transport> Making<'a, 'c, T> {
         };
         let _ = record.turn_into(TierState::Owned(owned)).await;
         Ok(End::Settled(warning))
+    }
+
+    /// Writes down what is told of a tier that ends now: who looks after this finds an end, and nothing to tell.
+    async fn tell_at_last(&self, made: &Made, warning: Option<&String>) -> bool {
+        let cluster = Some(&self.cluster.cluster_id);
+        let failures = made.failures.iter().map(|(region, word, message)| News {
+            cluster: cluster.cloned(),
+            region: region.clone(),
+            error: Some((*word).to_owned()),
+            message: message.clone(),
+        });
+        let warning = warning.map(|warning| News {
+            cluster: cluster.cloned(),
+            region: None,
+            error: None,
+            message: format!("{}: {warning}", self.cluster.shown()),
+        });
+        self.run.tell_at_last(failures.chain(warning)).await
     }
 
     /// Everything of the cluster that is no older than the original, with its region, and all that was followed.

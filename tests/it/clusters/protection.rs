@@ -6,15 +6,16 @@ use std::time::Duration;
 use lifeboat::event::Request;
 use lifeboat::journal::Journal;
 use lifeboat::report::Outcome;
+use lifeboat_emulator::Method;
 use object_store::ObjectStoreExt;
 use object_store::memory::InMemory;
 use object_store::path::Path;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::faulty_store::{Fate, FaultyStore};
 
 use super::tiers::by_somebody_else;
-use super::{Account, CLUSTER, FAR, NEAR, PLAN, failures, plans, states};
+use super::{Account, CLUSTER, FAR, KEY, NEAR, PLAN, PROJECT, failures, plans, states};
 
 #[tokio::test(start_paused = true)]
 async fn nights_without_trouble_protect_every_region() {
@@ -316,6 +317,39 @@ async fn a_cluster_that_disappears_is_told_as_long_as_backups_of_it_stand() {
     assert_eq!(account.back_up().await.warnings.len(), 0);
 }
 
+/// Dropping a cluster takes its automatic backups along, and what is out of the key's scope shows none.
+#[tokio::test(start_paused = true)]
+async fn a_cluster_that_is_gone_with_all_its_backups_is_told_for_a_week() {
+    for is_dropped in [true, false] {
+        let account = Account::new().with_journal();
+        account.add_cluster("in01-2", "users-prod", &json!({}));
+        account.back_up().await;
+        account.sleep(24).await;
+        assert_eq!(account.back_up().await.outcome, Outcome::Succeeded);
+        if is_dropped {
+            let path = "/zilliz/v2/clusters/in01-2/drop";
+            let _ = account.wire.call(Method::Delete, path, "", KEY, Vec::new());
+        } else {
+            let key = json!({"key": KEY, "role": "project_admin", "projects": [PROJECT], "clusters": [CLUSTER]});
+            account.seed("keys", &json!([key]));
+        }
+        for night in 0..7 {
+            account.sleep(23).await;
+            let report = account.back_up().await;
+            assert_eq!(failures(&report), "cluster_gone", "{is_dropped} {night}");
+            let gone = &report.failures.shown[0];
+            assert!(gone.message.contains("users-prod"), "{}", gone.message);
+        }
+        account.sleep(24).await;
+        let report = account.back_up().await;
+        assert_eq!(report.outcome, Outcome::Succeeded, "{:?}", report.failures);
+        let warned = report.warnings.shown.join("\n");
+        assert!(warned.contains("it is forgotten"), "{warned}");
+        account.sleep(24).await;
+        assert_eq!(account.back_up().await.warnings.len(), 0);
+    }
+}
+
 /// With its last backup nothing is left to bring back, so it is told once more, and forgotten.
 #[tokio::test(start_paused = true)]
 async fn a_cluster_that_disappeared_is_forgotten_with_its_last_backup() {
@@ -400,7 +434,7 @@ async fn a_backup_by_hand_of_somebody_else_hides_nothing() {
     let path = format!("/zilliz/v2/clusters/{CLUSTER}/backups/create");
     let body = json!({"backupType": "CLUSTER", "crossRegionCopies": [{"regionId": NEAR}]});
     let _ = account.wire.call(
-        lifeboat_emulator::Method::Post,
+        Method::Post,
         &path,
         "",
         "k",
@@ -419,4 +453,30 @@ async fn a_backup_by_hand_of_somebody_else_hides_nothing() {
         .map(|line| line.recovery_point.is_some())
         .collect();
     assert_eq!(points, [true, true, false]);
+}
+
+/// What the service answers while no backup is listed yet.
+pub(super) fn unlisted() -> Value {
+    let data = json!({"count": 0, "currentPage": 1, "pageSize": 100, "backups": []});
+    let body = json!({"code": 0, "data": data}).to_string();
+    json!([{"match": {"operation": "zilliz.list_backups"}, "fault": {"status": 200, "body": body}}])
+}
+
+/// The first backup needs not be in the list yet when the next tick comes.
+#[tokio::test(start_paused = true)]
+async fn a_first_backup_that_is_not_listed_yet_is_awaited_by_ticks_too() {
+    let account = Account::new().with_journal();
+    account.faults(unlisted());
+    let awaited = "in_making in_making in_making";
+    assert_eq!(states(&account.back_up().await), awaited);
+    for _ in 0..2 {
+        tokio::time::sleep(Duration::from_mins(1)).await;
+        let report = account.resume().await;
+        assert_eq!(states(&report), awaited);
+        assert!(report.stays_open, "{report:#?}");
+    }
+    account.sleep(6).await;
+    let report = account.resume().await;
+    assert_eq!(failures(&report), "missing missing missing");
+    assert!(!report.stays_open);
 }

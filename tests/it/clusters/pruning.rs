@@ -51,6 +51,21 @@ fn hash_of(report: &ClusterReport, region: &str) -> String {
         .to_string()
 }
 
+/// A `prune` leaves nothing to carry on with, so if it died, nobody would tell what it had forgotten.
+#[tokio::test(start_paused = true)]
+async fn one_that_somebody_deleted_is_told_by_the_next_night_all_the_same() {
+    let account = with_tiers("daily = 3");
+    nights(&account, 3).await;
+    let copy = standing(&account)[FAR].keys().next().unwrap().clone();
+    delete(&account, &copy);
+    for _ in 0..2 {
+        assert_eq!(failures(&prune(&account, None).await), "vanished");
+    }
+    assert_eq!(failures(&night(&account).await), "vanished");
+    let pruned = prune(&account, None).await;
+    assert_eq!(pruned.outcome, Outcome::Succeeded, "{:?}", pruned.failures);
+}
+
 #[tokio::test(start_paused = true)]
 async fn what_was_read_and_approved_is_deleted_and_nothing_else_is_done() {
     let mut account = with_tiers("daily = 20");
