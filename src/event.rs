@@ -8,6 +8,7 @@ pub(crate) mod cluster_restore_fields;
 mod drill_fields;
 mod error;
 mod fields;
+mod identity;
 mod json;
 mod picked;
 mod restore_fields;
@@ -24,6 +25,7 @@ use crate::zilliz;
 
 pub use by_hand::ByHand;
 pub use error::EventError;
+pub(crate) use identity::identity_of;
 pub(crate) use json::nearest;
 pub use json::{Event, instant_of};
 pub use picked::Picked;

@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use crate::event::identity_of;
 use crate::name::Namespace;
 use crate::plan::Plan;
 use crate::service::Region;
@@ -139,11 +140,7 @@ impl Asked {
     /// What tells this request from every other of the same plan and slot.
     #[must_use]
     pub fn identity(&self) -> String {
-        // Plain values with text keys can always be written, so the fallback is never taken.
-        let text = serde_json::to_vec(self).unwrap_or_default();
-        let digest = Sha256::new().chain_update(text).finalize();
-        let first = digest.first_chunk().copied().map_or(0, u64::from_be_bytes);
-        format!("{first:016x}")
+        identity_of(self)
     }
 
     /// What the lot is drawn with in the drill of this slot.

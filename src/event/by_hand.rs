@@ -4,10 +4,9 @@
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use sha2::{Digest, Sha256};
 
-use super::EventError;
 use super::json::{text, wrong};
+use super::{EventError, identity_of};
 
 /// The fields.
 const FIELDS: [&str; 2] = ["cluster", "collections"];
@@ -38,11 +37,7 @@ impl ByHand {
     /// What tells it from every other of the same slot.
     #[must_use]
     pub fn identity(&self) -> String {
-        // Plain values with text keys can always be written, so the fallback is never taken.
-        let text = serde_json::to_vec(self).unwrap_or_default();
-        let digest = Sha256::new().chain_update(text).finalize();
-        let first = digest.first_chunk().copied().map_or(0, u64::from_be_bytes);
-        format!("{first:016x}")
+        identity_of(self)
     }
 
     /// The first field that was given.

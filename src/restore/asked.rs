@@ -7,8 +7,8 @@ use std::str::FromStr;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use sha2::{Digest, Sha256};
 
+use crate::event::identity_of;
 use crate::name::{Namespace, legal_bytes};
 use crate::service::Region;
 use crate::verify::Level;
@@ -73,11 +73,7 @@ impl Asked {
     /// What tells this restore of a plan from every other, in the journal: no plan's name has a `.` in it.
     #[must_use]
     pub fn identity(&self, plan: &str) -> String {
-        // Plain values with text keys can always be written, so the fallback is never taken.
-        let text = serde_json::to_vec(self).unwrap_or_default();
-        let digest = Sha256::new().chain_update(text).finalize();
-        let first = digest.first_chunk().copied().map_or(0, u64::from_be_bytes);
-        format!("{plan}.{first:016x}")
+        format!("{plan}.{}", identity_of(self))
     }
 }
 

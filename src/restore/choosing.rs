@@ -21,7 +21,7 @@ use crate::slot::CLOCK_MARGIN;
 /// What was found of the sources that are asked for.
 struct Found {
     /// The sources, and the names of what stands of each.
-    standing: BTreeMap<Namespace, BTreeSet<String>>,
+    standing: BTreeMap<Namespace, Vec<BackupName>>,
     chosen: Vec<(Namespace, Result<Taken, NotChosen>)>,
     seen: BTreeMap<Namespace, Look>,
 }
@@ -105,7 +105,7 @@ impl<S: Service> Restore<'_, '_, S> {
         };
         let sources: Vec<Namespace> = by_source.keys().cloned().collect();
         let standing = by_source.iter().map(|(source, backups)| {
-            let names = backups.iter().map(|backup| backup.name.to_string());
+            let names = backups.iter().map(|backup| backup.name.clone());
             (source.clone(), names.collect())
         });
         let standing = standing.collect();
@@ -128,7 +128,7 @@ impl<S: Service> Restore<'_, '_, S> {
         ))
     }
 
-    fn warn_about_the_gone(&mut self, gone: &[&str]) {
+    fn warn_about_the_gone(&mut self, gone: &[&BackupName]) {
         if let Some(first) = gone.first() {
             self.report.warn(format!(
                 "{} of the backups that the plan's last run left sealed stand no more, such as `{first}`; Lifeboat never lets the newest of a source go, so somebody else deleted them, and older ones are restored",
@@ -140,7 +140,7 @@ impl<S: Service> Restore<'_, '_, S> {
     fn miss_what_was_expected(
         &mut self,
         expected: Expected,
-        found: &BTreeMap<Namespace, BTreeSet<String>>,
+        found: &BTreeMap<Namespace, Vec<BackupName>>,
     ) {
         if let Some(why) = &expected.unasked {
             self.report.warn(format!(

@@ -18,7 +18,7 @@ use super::asked::Which;
 use crate::backup::JobState;
 use crate::journal::{JobLine, RunRecord};
 use crate::listing::{self, ListingError};
-use crate::name::Namespace;
+use crate::name::{BackupName, Namespace};
 use crate::service::Service;
 
 /// The journal and the sources' region have at least so long to answer, however fast the rest is.
@@ -31,7 +31,7 @@ pub(super) struct Expected {
     of_last_run: BTreeMap<Namespace, String>,
     live: BTreeSet<Namespace>,
     /// Backups that the last run left sealed. Retention lets the newest of a source never go, and `discard` neither.
-    sealed: BTreeMap<Namespace, String>,
+    sealed: BTreeMap<Namespace, BackupName>,
     /// Why nobody knows what lives.
     pub(super) unasked: Option<String>,
 }
@@ -42,13 +42,15 @@ impl Expected {
         self.of_last_run.contains_key(source) || self.live.contains(source)
     }
 
-    /// Of the sources that have other backups, those that stand no more although the last run left them sealed.
-    pub(super) fn gone(&self, standing: &BTreeMap<Namespace, BTreeSet<String>>) -> Vec<&str> {
+    /// Of the sources that have older backups alone, those that stand no more although the last run left them sealed. A newer
+    /// one, of a run that is not filed yet, may have superseded them.
+    pub(super) fn gone(&self, standing: &BTreeMap<Namespace, Vec<BackupName>>) -> Vec<&BackupName> {
         let gone = self.sealed.iter().filter(|(source, backup)| {
+            let is_as_new = |other: &BackupName| other.slot() >= backup.slot();
             let stands = standing.get(*source);
-            stands.is_some_and(|stands| !stands.is_empty() && !stands.contains(*backup))
+            stands.is_some_and(|stands| !stands.is_empty() && !stands.iter().any(is_as_new))
         });
-        gone.map(|(_, backup)| backup.as_str()).collect()
+        gone.map(|(_, backup)| backup).collect()
     }
 
     /// Those of which nothing was found, and what to say of each. What this restore makes is no source, though it may stand
@@ -127,14 +129,14 @@ impl<S: Service> Restore<'_, '_, S> {
     }
 
     /// What a job left sealed, as far as it says what should stand now.
-    fn sealed_by(&self, line: &JobLine) -> Option<(Namespace, String)> {
+    fn sealed_by(&self, line: &JobLine) -> Option<(Namespace, BackupName)> {
         let of_now = line.target == self.world.target.name && self.asked.at.is_none();
         let sealed = [JobState::Sealed, JobState::AlreadySealed, JobState::Covered];
         let is_sealed = sealed.iter().any(|state| line.state == state.word());
         let is_one = of_now && is_sealed && self.is_asked_for(&line.source);
-        Namespace::parse(&line.source)
-            .filter(|_| is_one)
-            .zip(line.backup.clone())
+        let name = line.backup.as_deref().filter(|_| is_one)?;
+        let backup = BackupName::parse(&self.world.target.prefix, name)?;
+        Some((backup.source().clone(), backup))
     }
 
     fn of_line(&self, run: &RunRecord, line: &JobLine) -> Option<(Namespace, String)> {

@@ -15,10 +15,13 @@ use crate::event::Action;
 use crate::journal::{Entry, JobLine, LeaseError, RunKey, RunLog, RunRecord, give_back};
 use crate::name::{BackupName, Namespace};
 use crate::plan::Target;
-use crate::report::{Outcome, of_the_whole};
+use crate::report::of_the_whole;
 use crate::resume::{Notes, Past, Pasts};
 use crate::service::{Progress, Service};
 use crate::witness::says_more;
+
+/// Jobs by target and source.
+type LastLines = BTreeMap<(String, String), JobLine>;
 
 impl<S: Service> Run<'_, '_, S> {
     /// Takes the plan's lease and opens the run in the journal. `false` when another invocation is at work.
@@ -184,8 +187,9 @@ impl<S: Service> Run<'_, '_, S> {
         let (log, lines) = std::mem::take(&mut self.notes).into_parts();
         let left = self.leaves_something(&lines);
         let stays_open = !self.given_up && (left || self.report.incomplete_jobs() > 0);
+        let jobs = self.last_lines(log.as_ref(), &lines);
         if !stays_open {
-            self.tell_what_failed_earlier(&lines);
+            self.tell_what_failed_earlier(&jobs, &lines);
         }
         let closed = match (log, self.world.journal) {
             (Some(log), _) if stays_open => {
@@ -197,7 +201,7 @@ impl<S: Service> Run<'_, '_, S> {
                 }
             }
             (Some(log), Some(journal)) if sound => {
-                let record = self.record(&log, lines);
+                let record = self.record(&log, jobs);
                 journal.close_run(log, record).await
             }
             _ => Ok(()),
@@ -211,41 +215,38 @@ impl<S: Service> Run<'_, '_, S> {
 
     /// The run's last word names what failed in an earlier invocation and was not tried again. Whoever saw it first may have
     /// died before it told.
-    fn tell_what_failed_earlier(&mut self, lines: &[JobLine]) {
+    fn tell_what_failed_earlier(&mut self, jobs: &LastLines, lines: &[JobLine]) {
+        let failed = JobState::Failed.word();
         let is_told = |job: &JobLine| {
-            let mut told = lines.iter();
+            let mut told = lines.iter().filter(|line| line.state == failed);
             told.any(|line| (&line.target, &line.source) == (&job.target, &job.source))
         };
-        let failed = JobState::Failed.word();
-        let earlier = self.pasts.lines().filter(|job| job.state == failed);
-        for job in earlier.filter(|job| !is_told(job)) {
+        let failed = jobs.values().filter(|job| job.state == failed);
+        for job in failed.filter(|job| !is_told(job)) {
             self.report.fail_earlier(job);
         }
     }
 
-    /// What history keeps of this run: the last line of every job, whichever invocation wrote it, unless an earlier one said
-    /// more of the backup.
-    fn record(&self, log: &RunLog, lines: Vec<JobLine>) -> RunRecord {
-        let mut jobs: BTreeMap<(String, String), JobLine> = BTreeMap::new();
-        for line in self.pasts.lines().cloned().chain(lines) {
-            jobs.insert((line.target.clone(), line.source.clone()), line);
+    /// The last line of every job, whichever invocation wrote it, unless an earlier one said more of the backup.
+    fn last_lines(&self, log: Option<&RunLog>, lines: &[JobLine]) -> LastLines {
+        let mut jobs = LastLines::new();
+        for line in self.pasts.lines().chain(lines) {
+            jobs.insert((line.target.clone(), line.source.clone()), line.clone());
         }
         // Of an event that came once more.
-        for earlier in log.earlier().iter().flat_map(|earlier| &earlier.jobs) {
+        let earlier = log.and_then(RunLog::earlier);
+        for earlier in earlier.iter().flat_map(|earlier| &earlier.jobs) {
             let later = jobs.get_mut(&(earlier.target.clone(), earlier.source.clone()));
             if let Some(later) = later.filter(|later| says_more(earlier, later)) {
                 *later = earlier.clone();
             }
         }
+        jobs
+    }
+
+    /// What history keeps of this run.
+    fn record(&self, log: &RunLog, jobs: LastLines) -> RunRecord {
         let targets = self.report.targets.iter();
-        // What failed in an earlier invocation was not tried again, and is no success of the whole.
-        let failed = jobs
-            .values()
-            .any(|line| line.state == JobState::Failed.word());
-        let outcome = match self.report.outcome_so_far() {
-            Outcome::Succeeded if failed => Outcome::Failed,
-            outcome => outcome,
-        };
         RunRecord {
             key: RunKey {
                 plan: self.world.plan.name.clone(),
@@ -253,7 +254,7 @@ impl<S: Service> Run<'_, '_, S> {
                 class: class(self.request),
             },
             run_id: self.report.run_id.clone(),
-            outcome: outcome.word().to_owned(),
+            outcome: self.report.outcome_so_far().word().to_owned(),
             reason: of_the_whole(&self.report.failures),
             opened_at: log.opened_at(),
             closed_at: Some(self.clock.now()),

@@ -73,9 +73,11 @@ impl Journaled {
                 (Some(of), Some(wished), _) if of != wished => {
                     return Err(another(key, "is open"));
                 }
-                // What ended before it began anything is nobody's backup.
+                // What ended before it began anything is nobody's backup, and of an older version's record nobody knows.
                 (Some(_), None, Some(earlier))
-                    if !earlier.jobs.is_empty() && earlier.asked != asked =>
+                    if earlier.jobs.iter().any(|job| job.backup.is_some())
+                        && earlier.asked.is_some()
+                        && earlier.asked != asked =>
                 {
                     journal.close_run(log, earlier).await?;
                     return Err(another(key, "has ended"));

@@ -17,7 +17,7 @@ use super::client::{Client, FailedJob, ZillizError};
 use super::gaps::{Known, Ledger, horizon};
 use super::journaled::{self, Journaled};
 use super::manual;
-use super::notes::{Note, Pasts};
+use super::notes::{News, Note, Pasts};
 use super::policy::Policy;
 use super::recovery::{Placed, Protection, Standing, judge, unexplained_since};
 use super::report::{ClusterReport, PolicyLine, PolicyState};
@@ -183,6 +183,7 @@ impl<T: Transport> Run<'_, '_, T> {
             let message = format!(
                 "the run of {slot} was not finished within seven days and is given up; what it made stands"
             );
+            self.tell_what_failed_by_hand(&journaled.pasts);
             return self.report.fail(None, None, "abandoned", message);
         }
         // Written down before anything may fail, so that whoever carries on knows what was asked for.
@@ -321,6 +322,19 @@ impl<T: Transport> Run<'_, '_, T> {
         }
         let resumes = self.request.action == Action::Resume;
         journaled.wished(of, resumes).await
+    }
+
+    /// A run by hand that is given up tells what failed of it all the same.
+    fn tell_what_failed_by_hand(&mut self, pasts: &Pasts) {
+        let lines = pasts.lines().into_iter();
+        for line in lines.filter(|line| self.request.manual && line.state == "failed") {
+            self.report.tell_again(&News {
+                cluster: Some(line.source),
+                region: Some(line.region),
+                error: Some(line.error.unwrap_or_default()),
+                message: line.message.unwrap_or_default(),
+            });
+        }
     }
 
     /// What earlier invocations made is never forgotten, whatever became of this one.
@@ -554,7 +568,6 @@ impl<T: Transport> Run<'_, '_, T> {
         let now = self.world.clock.now();
         let closed = journaled.close(self.world.journal, &mut self.report, lines, now);
         closed.await;
-        // Not before: whoever repeats a run that was not filed is to look as far back as this one.
         self.write_watch(&journaled).await;
         if let Some(fault) = journaled.release().await {
             self.report.fail(None, None, fault.word, fault.message);

@@ -147,7 +147,7 @@ impl<T: Transport> Run<'_, '_, T> {
                 Err(error) => format!("whether backups of it stand could not be read: {error}"),
             };
             let message = format!(
-                "{name} was looked after by this plan until {} and is selected no more: it was dropped, renamed or moved, or the key sees it no more; {stand}. Bring it back, or delete what stands of it, or choose other clusters in the plan",
+                "{name} was looked after by this plan until {} and is selected no more: it was dropped, renamed or moved, or the key sees it no more; {stand}. Bring it back, or choose other clusters in the plan; a week after it was last seen it fails no run any more",
                 watched.seen_at
             );
             if lately {
@@ -174,9 +174,17 @@ impl<T: Transport> Run<'_, '_, T> {
             selection: selection(plan),
             clusters: watched,
         };
-        if let Err(error) = journal.write_watch(lease, &watch).await {
-            let message = format!("what this run looked after was not written down: {error}");
-            self.report.fail(None, None, error.word(), message);
+        // Whoever repeats a run that was not filed is to look as far back as this one.
+        let written = match journaled.fault() {
+            Some(fault) => Err((fault.word(), fault.to_string())),
+            None => {
+                let written = journal.write_watch(lease, &watch).await;
+                written.map_err(|error| (error.word(), error.to_string()))
+            }
+        };
+        if let Err((word, why)) = written {
+            let message = format!("what this run looked after was not written down: {why}");
+            self.report.fail(None, None, word, message);
         }
     }
 

@@ -11,6 +11,7 @@ use crate::journal::{JobLine, is_alone};
 use crate::service::Pace;
 use crate::zilliz::client::ZillizError;
 use crate::zilliz::copies::{LISTED_WITHIN, LONGEST};
+use crate::zilliz::facts::Facts;
 use crate::zilliz::notes::{Begun, Intent, Note};
 use crate::zilliz::transport::Transport;
 use crate::zilliz::wire::{Backup, SentBackup, SentCollections, SentCopy};
@@ -34,9 +35,17 @@ pub(super) enum Asked {
 }
 
 /// Words for what was refused.
-const REFUSED: [&str; 5] = [NONE_MADE, OVER_BUDGET, "rejected", "forbidden", "not_found"];
+const REFUSED: [&str; 6] = [
+    NONE_MADE,
+    OVER_BUDGET,
+    STUCK,
+    "rejected",
+    "forbidden",
+    "not_found",
+];
 const NONE_MADE: &str = "no_backup";
 const OVER_BUDGET: &str = "over_budget";
+const STUCK: &str = "stuck";
 
 /// The word with which a refusal was written down.
 pub(super) fn word_of(line: &JobLine) -> &'static str {
@@ -101,8 +110,8 @@ impl<T: Transport> Hand<'_, T> {
                 (Err(error), _) => return failed(&error),
                 (Ok(other), true) => return planned(other, self.over_budget),
                 (Ok(Some(other)), false) => {
-                    if let Some(hours) = self.stuck_for(&other) {
-                        return Asked::Failed("stuck", stuck_behind(&other, hours));
+                    if let Some(stuck) = self.stuck_behind(&other) {
+                        return stuck;
                     }
                     if !self.wait(pace.next()).await {
                         let other = shown(&other);
@@ -138,10 +147,17 @@ impl<T: Transport> Hand<'_, T> {
         }
     }
 
-    /// For how many hours a backup has been being made, if none takes as long.
-    fn stuck_for(&self, other: &Backup) -> Option<i64> {
+    /// What to say of a backup that has been being made for longer than any takes. By hand that is the last word; a tier is
+    /// asked for again every night, which says it, and not every five minutes.
+    fn stuck_behind(&self, other: &Backup) -> Option<Asked> {
         let age = self.client.now().duration_since(other.create_time?);
-        (age > LONGEST).then(|| age.as_hours())
+        let message = stuck_behind(other, age.as_hours());
+        match self.facts {
+            _ if age <= LONGEST => None,
+            Facts::Run(_) => Some(Asked::Refused(STUCK, message)),
+            Facts::Tier(_) if self.resumes => None,
+            Facts::Tier(_) => Some(Asked::Failed(STUCK, message)),
+        }
     }
 
     async fn is_alone(&self) -> bool {
@@ -190,8 +206,13 @@ impl<T: Transport> Hand<'_, T> {
                 self.refused().await;
                 // Somebody may have been faster by a moment; then it is waited for.
                 let refused = matches!(error, ZillizError::Refused { .. });
-                if refused && self.is_busy_now().await {
-                    return Sent::Raced;
+                if refused {
+                    match self.is_busy_now().await {
+                        Ok(true) => return Sent::Raced,
+                        Ok(false) => {}
+                        // Whether it was that, nobody knows; whoever carries on asks again.
+                        Err(error) => return Sent::Answered(failed(&error)),
+                    }
                 }
                 Sent::Answered(if is_refused(&error) {
                     Asked::Refused(error.word(), error.to_string())

@@ -7,6 +7,7 @@ use futures_util::FutureExt;
 use super::asking::word_of;
 use super::{Failed, Hand, Made};
 use crate::event::ByHand;
+use crate::journal::JobLine;
 use crate::plan::ClusterPlan;
 use crate::zilliz::account::Account;
 use crate::zilliz::notes::{Meant, Past, Pasts};
@@ -196,9 +197,30 @@ impl<T: Transport> Hand<'_, T> {
         }
     }
 
+    /// What was written down, where the original and every copy have come to an end already.
+    fn ended_before(&self, past: &Past) -> Option<Made> {
+        let lines = self.regions().map(|region| past.lines.get(region).cloned());
+        let lines: Vec<JobLine> = lines.collect::<Option<_>>()?;
+        let failed = lines.iter().filter(|line| line.state == "failed");
+        let failed = failed.map(|line| {
+            let message = line.message.clone().unwrap_or_default();
+            (Some(line.region.clone()), word_of(line), message)
+        });
+        let failed_before = failed.collect();
+        let ended = |line: &JobLine| matches!(line.state.as_str(), "available" | "failed");
+        lines.iter().all(ended).then_some(Made {
+            lines,
+            failed_before,
+            ..Made::default()
+        })
+    }
+
     /// What is told of a cluster that the account does not show, and of which a backup was begun, while the key may ask
     /// nothing about it: an empty list of backups is no answer then.
     async fn out_of_sight(&self, past: &Past) -> Option<Made> {
+        if let Some(made) = self.ended_before(past) {
+            return Some(made);
+        }
         let asked = self.client.cluster(&self.cluster.cluster_id);
         let error = asked.boxed_local().await.err()?;
         let what = match &past.begun {

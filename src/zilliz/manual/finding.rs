@@ -71,10 +71,8 @@ impl<T: Transport> Hand<'_, T> {
         Ok(None)
     }
 
-    pub(super) async fn is_busy_now(&self) -> bool {
-        match self.client.backups(&self.cluster.cluster_id).await {
-            Ok(listed) => self.busy(&listed).await.is_ok_and(|busy| busy.is_some()),
-            Err(_) => false,
-        }
+    pub(super) async fn is_busy_now(&self) -> Result<bool, ZillizError> {
+        let listed = self.client.backups(&self.cluster.cluster_id).await?;
+        Ok(self.busy(&listed).await?.is_some())
     }
 }

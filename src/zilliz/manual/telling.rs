@@ -47,15 +47,15 @@ impl<T: Transport> Hand<'_, T> {
         }
     }
 
+    /// The original's, and then those of its copies.
+    pub(super) fn regions(&self) -> impl Iterator<Item = &str> {
+        let targets = self.plan.targets.iter();
+        std::iter::once(self.home()).chain(targets.map(|target| target.region.as_str()))
+    }
+
     /// What a dry run shows: the original, and then a copy for each target.
     pub(super) fn planned(&self, what: &str) -> Vec<JobLine> {
-        let targets = self
-            .plan
-            .targets
-            .iter()
-            .map(|target| target.region.as_str());
-        let regions = std::iter::once(self.home()).chain(targets);
-        let planned = regions.map(|region| JobLine {
+        let planned = self.regions().map(|region| JobLine {
             progress: Some(what.to_owned()),
             ..self.blank(region, "planned")
         });

@@ -7,9 +7,9 @@ use std::str::FromStr;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
 use super::password::Place;
+use crate::event::identity_of;
 use crate::service::Region;
 
 /// The database that has no name in backups.
@@ -201,11 +201,7 @@ impl Asked {
     /// What tells this restore of a plan from every other, in the journal: no plan's name has a `.` in it.
     #[must_use]
     pub fn identity(&self, plan: &str) -> String {
-        // Plain values with text keys can always be written, so the fallback is never taken.
-        let text = serde_json::to_vec(self).unwrap_or_default();
-        let digest = Sha256::new().chain_update(text).finalize();
-        let first = digest.first_chunk().copied().map_or(0, u64::from_be_bytes);
-        format!("{plan}.{first:016x}")
+        format!("{plan}.{}", identity_of(self))
     }
 
     /// Has the password shown on the terminal; `false` when there will be none. Only a door that is a terminal may ask for

@@ -60,7 +60,9 @@ impl<T: Transport> Run<'_, '_, T> {
         let Some(journal) = self.world.journal else {
             return false;
         };
+        let failed = self.report.failures.len();
         let mut looked = self.look_at_lists(tended).boxed_local().await;
+        let mut doubtful = self.report.failures.len() > failed;
         if looked.is_empty() || !self.clocks_agree() {
             return false;
         }
@@ -83,6 +85,7 @@ impl<T: Transport> Run<'_, '_, T> {
             let regions = self.regions_of(one);
             let in_doubt = self.look_for_unlisted(one, &regions, journaled);
             if in_doubt.boxed_local().await {
+                doubtful = true;
                 continue;
             }
             let mut going = BTreeSet::new();
@@ -99,6 +102,11 @@ impl<T: Transport> Run<'_, '_, T> {
                     standing: Rc::clone(&standing),
                 }));
             }
+        }
+        // The brake judges all that is due at once. Without one cluster's list it would see a part.
+        if doubtful && !self.request.dry_run {
+            self.report.warn("the backups of a cluster could not be listed for certain, so no tier of any was deleted; what is due is judged once all can be".to_owned());
+            return false;
         }
         self.delete_lists(rules, &mut looked, due, tended, lease)
             .boxed_local()

@@ -257,3 +257,56 @@ async fn what_is_refused_is_asked_for_once_and_told_when_it_is_seen_and_at_the_e
     assert_eq!(words(&again), "being_made being_made plan", "{again:#?}");
     assert_eq!(account.calls("zilliz.create_backup"), 3);
 }
+
+/// One of two has come to its end, in every region, before the key's scope is narrowed to the other.
+#[tokio::test(start_paused = true)]
+async fn what_has_ended_stays_told_although_its_cluster_is_seen_no_more() {
+    let account = with_a_second(PLAN);
+    account.add_cluster(SECOND, "users-prod", &json!({"bytes": 84_000_000_000_u64}));
+    let first = account.run(by_hand()).await;
+    assert!(first.stays_open, "{first:#?}");
+    account.sleep(3).await;
+    let report = tick(&account).await;
+    assert_eq!(
+        (report.stays_open, jobs(&report).starts_with(ALL)),
+        (true, true),
+        "{report:#?}"
+    );
+    narrow(&account, &[SECOND]);
+    let (told, last) = to_the_end(&account).await;
+    assert_eq!(
+        (last.outcome, jobs(&last)),
+        (Outcome::Succeeded, both()),
+        "{told:?} {last:#?}"
+    );
+    assert!(
+        told.iter().all(|told| !told.contains("cluster_gone")),
+        "{told:?}"
+    );
+}
+
+/// What waits behind a backup that will never be ready is told when it is seen, and at the end.
+#[tokio::test(start_paused = true)]
+async fn whoever_waits_behind_a_stuck_backup_waits_no_more() {
+    let account = with_a_second(PLAN);
+    account.faults(json!([{"match": {"operation": "zilliz.create_backup"}, "fault": {"stall_operation": true}}]));
+    by_somebody_else(&account).unwrap();
+    account.faults(json!([]));
+    account.sleep(73).await;
+    let request = Request {
+        scheduled_time: Some(account.wire.now()),
+        ..by_hand()
+    };
+    let first = account.run(request).await;
+    assert_eq!(
+        failures(&first),
+        "stuck being_made being_made",
+        "{first:#?}"
+    );
+    let (told, last) = to_the_end(&account).await;
+    assert_eq!(failures(&last), "stuck", "{last:#?}");
+    let telling = told.iter().filter(|told| told.contains("stuck"));
+    assert_eq!(telling.count(), 1, "{told:?}");
+    assert!(told.len() > 5, "{told:?}");
+    assert_eq!(account.calls("zilliz.create_backup"), 2);
+}

@@ -249,6 +249,28 @@ async fn nothing_goes_by_a_list_that_leaves_out_what_is_there() {
     assert_eq!(prune(&account, None).await.tiers.deleted, 6);
 }
 
+/// What is out of proportion for all of them is perhaps in proportion for one.
+#[tokio::test(start_paused = true)]
+async fn where_one_clusters_list_is_in_doubt_no_tier_of_any_goes() {
+    let mut account = with_tiers("daily = 4");
+    let second = "in01-second";
+    account.add_cluster(second, "users-prod", &json!({}));
+    nights(&account, 4).await;
+    account.plans = plans(&tiered("daily = 2"));
+    account.faults(json!([{"match": {"operation": "zilliz.list_backups", "namespace_prefix": second}, "fault": {"status": 500}}]));
+    for _ in 0..2 {
+        let report = prune(&account, None).await;
+        assert_eq!(failures(&report), "unavailable", "{report:#?}");
+        assert_eq!(report.tiers.deleted, 0, "{report:#?}");
+        let warned = report.warnings.shown.iter();
+        let warned = warned.filter(|told| told.contains("no tier of any was deleted"));
+        assert_eq!(warned.count(), 1, "{report:#?}");
+        assert_eq!(there(&account), [8; 3]);
+    }
+    account.faults(json!([]));
+    assert_eq!(prune(&account, None).await.tiers.deleted, 12);
+}
+
 #[tokio::test(start_paused = true)]
 async fn where_somebody_deleted_the_newest_all_older_ones_stay() {
     let mut account = with_tiers("daily = 4");

@@ -123,6 +123,23 @@ async fn a_backup_that_the_last_run_sealed_and_that_is_gone_is_told_where_an_old
     assert_eq!(report.warnings.len(), 0, "{report:#?}");
 }
 
+/// Its run died before it told the journal, or the next night's has not ended yet.
+#[tokio::test(start_paused = true)]
+async fn a_backup_in_whose_place_a_newer_one_stands_is_not_missed() {
+    let (mut world, _) = after_three_nights(&[]).await;
+    let journal = world.journal.take();
+    world.write_rows(SOURCE, "acme-users", 900..901);
+    let report = world.night("2026-11-21T02:00:00Z").await;
+    assert_eq!(report.jobs.sealed, 2, "{report:#?}");
+    world.journal = journal;
+    let superseded = format!("backup-acme-users-{:010}", at(NIGHTS[2]).as_second());
+    world.delete(TARGET, &superseded);
+    let report = world
+        .restore_as(&all(), How::DryRun, FOURTEEN_MINUTES)
+        .await;
+    assert_eq!(report.warnings.len(), 0, "{report:#?}");
+}
+
 /// The journal says nothing of a source that nobody ever backed up: its region does.
 #[tokio::test(start_paused = true)]
 async fn what_lives_and_has_no_backup_is_missed_though_no_run_knows_it() {
