@@ -30,7 +30,7 @@ pub struct Looks<'a> {
     pub job: Option<&'a Job>,
     /// Since when the backup is known to be there, if an earlier look saw it.
     pub available_since: Option<Timestamp>,
-    /// Whether copies bear their original's name, as far as the whole list tells ([`copies_bear_names`]).
+    /// Whether copies bear their original's name, as far as the whole list tells (`copies_bear_names`).
     pub copies_bear_names: bool,
     /// Copies that earlier looks have seen, by region.
     pub seen: &'a BTreeMap<Region, String>,
