@@ -101,10 +101,13 @@ impl<S: Service> World<'_, S> {
 }
 
 impl<S: Service> World<'_, S> {
-    /// Attempts made so far in both regions, and how many of them were repeats.
+    /// Attempts made so far in all regions, and how many of them were repeats.
     pub(crate) fn attempts(&self) -> (u64, u64) {
-        let (one, other) = (self.backups.attempts(), self.destination.attempts());
-        (one.0 + other.0, one.1 + other.1)
+        let sides = [Some(self.backups), Some(self.destination), self.sources];
+        let attempts = sides.into_iter().flatten().map(Patient::attempts);
+        attempts.fold((0, 0), |so_far, side| {
+            (so_far.0 + side.0, so_far.1 + side.1)
+        })
     }
 
     /// What queries have read so far in both.

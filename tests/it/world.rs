@@ -399,7 +399,17 @@ impl World {
         serde_json::from_slice(&response.body).unwrap()
     }
 
+    /// How many calls the emulator has seen, in all regions.
+    pub(crate) fn requests(&self) -> u64 {
+        self.log()["total"].as_u64().unwrap()
+    }
+
     fn answers(&self, operation: &str) -> BTreeMap<String, u64> {
+        serde_json::from_value(self.log()["operations"][operation].clone()).unwrap_or_default()
+    }
+
+    /// The emulator's log in brief.
+    fn log(&self) -> Value {
         let answer = self.emulator.call(Call {
             query: "summary=1".into(),
             ..call(Method::Get, "", "/_emulator/log", "", &Value::Null)
@@ -407,8 +417,7 @@ impl World {
         let Delivery::Whole(response) = answer.delivery else {
             panic!("no log")
         };
-        let log: Value = serde_json::from_slice(&response.body).unwrap();
-        serde_json::from_value(log["operations"][operation].clone()).unwrap_or_default()
+        serde_json::from_slice(&response.body).unwrap()
     }
 }
 

@@ -123,6 +123,16 @@ async fn a_backup_that_the_last_run_sealed_and_that_is_gone_is_told_where_an_old
     assert_eq!(report.warnings.len(), 0, "{report:#?}");
 }
 
+/// The sources' region is asked what lives, beside the two that are copied between.
+#[tokio::test(start_paused = true)]
+async fn a_report_counts_the_requests_to_every_region() {
+    let (world, _) = after_three_nights(&[]).await;
+    let before = world.requests();
+    let report = world.restore(&all()).await;
+    assert_eq!(report.outcome, Outcome::Succeeded, "{report:#?}");
+    assert_eq!(report.requests, world.requests() - before);
+}
+
 /// Its run died before it told the journal, or the next night's has not ended yet.
 #[tokio::test(start_paused = true)]
 async fn a_backup_in_whose_place_a_newer_one_stands_is_not_missed() {
