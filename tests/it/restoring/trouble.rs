@@ -226,14 +226,17 @@ async fn a_write_within_minutes_of_the_restore_is_told_and_so_is_when_that_was()
         "{warnings}"
     );
     assert_eq!(in_json(&report).matches("restored_earlier_at").count(), 2);
-    let mut screen = Vec::new();
-    lifeboat::terminal::write_restore(&mut screen, &report).unwrap();
-    let screen = String::from_utf8(screen).unwrap();
-    assert_eq!(
-        screen.matches("restored earlier, at 2026-01-").count(),
-        2,
-        "{screen}"
-    );
+    #[cfg(feature = "terminal")]
+    {
+        let mut screen = Vec::new();
+        lifeboat::terminal::write_restore(&mut screen, &report).unwrap();
+        let screen = String::from_utf8(screen).unwrap();
+        assert_eq!(
+            screen.matches("restored earlier, at 2026-01-").count(),
+            2,
+            "{screen}"
+        );
+    }
 }
 
 fn in_json(report: &RestoreReport) -> String {
