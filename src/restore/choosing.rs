@@ -72,7 +72,7 @@ impl<S: Service> Restore<'_, '_, S> {
                 ),
             }
         }
-        self.warn_about_the_gone(&expected.gone(&standing));
+        self.warn_about_the_gone(&expected.gone(&standing, &taken));
         self.miss_what_was_expected(expected, &standing);
         if taken.is_empty() && self.missing.is_empty() && self.report.failures.is_empty() {
             let (prefix, region) = (

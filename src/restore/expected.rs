@@ -15,6 +15,7 @@ use tracing::warn;
 
 use super::Restore;
 use super::asked::Which;
+use super::choose::Taken;
 use crate::backup::JobState;
 use crate::journal::{JobLine, RunRecord};
 use crate::listing::{self, ListingError};
@@ -42,13 +43,26 @@ impl Expected {
         self.of_last_run.contains_key(source) || self.live.contains(source)
     }
 
-    /// Of the sources that have older backups alone, those that stand no more although the last run left them sealed. A newer
-    /// one, of a run that is not filed yet, may have superseded them.
-    pub(super) fn gone(&self, standing: &BTreeMap<Namespace, Vec<BackupName>>) -> Vec<&BackupName> {
+    /// Of the sources that have other backups, those that stand no more although the last run left them sealed. Where a
+    /// verified one as new was taken, it may have superseded them: its run is perhaps not filed yet.
+    pub(super) fn gone<'e>(
+        &'e self,
+        standing: &BTreeMap<Namespace, Vec<BackupName>>,
+        taken: &[Taken],
+    ) -> Vec<&'e BackupName> {
+        let is_as_new = |taken: &&Taken| {
+            let gone = self.sealed.get(taken.backup.source());
+            taken.sealed && gone.is_some_and(|gone| taken.backup.slot() >= gone.slot())
+        };
+        let superseded: BTreeSet<&Namespace> = taken
+            .iter()
+            .filter(is_as_new)
+            .map(|taken| taken.backup.source())
+            .collect();
         let gone = self.sealed.iter().filter(|(source, backup)| {
-            let is_as_new = |other: &BackupName| other.slot() >= backup.slot();
             let stands = standing.get(*source);
-            stands.is_some_and(|stands| !stands.is_empty() && !stands.iter().any(is_as_new))
+            stands.is_some_and(|stands| !stands.is_empty() && !stands.contains(*backup))
+                && !superseded.contains(source)
         });
         gone.map(|(_, backup)| backup).collect()
     }

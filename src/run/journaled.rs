@@ -23,6 +23,21 @@ use crate::witness::says_more;
 /// Jobs by target and source.
 type LastLines = BTreeMap<(String, String), JobLine>;
 
+fn job_of(line: &JobLine) -> (String, String) {
+    (line.target.clone(), line.source.clone())
+}
+
+fn has_failed(line: &JobLine) -> bool {
+    line.state == JobState::Failed.word()
+}
+
+fn failed_of(jobs: &LastLines) -> LastLines {
+    let failed = jobs.iter().filter(|(_, line)| has_failed(line));
+    failed
+        .map(|(job, line)| (job.clone(), line.clone()))
+        .collect()
+}
+
 impl<S: Service> Run<'_, '_, S> {
     /// Takes the plan's lease and opens the run in the journal. `false` when another invocation is at work.
     pub(super) async fn open(&mut self) -> bool {
@@ -187,9 +202,9 @@ impl<S: Service> Run<'_, '_, S> {
         let (log, lines) = std::mem::take(&mut self.notes).into_parts();
         let left = self.leaves_something(&lines);
         let stays_open = !self.given_up && (left || self.report.incomplete_jobs() > 0);
-        let jobs = self.last_lines(log.as_ref(), &lines);
+        let (jobs, failed) = self.last_lines(log.as_ref(), &lines);
         if !stays_open {
-            self.tell_what_failed_earlier(&jobs, &lines);
+            self.tell_what_failed_earlier(failed, &lines);
         }
         let closed = match (log, self.world.journal) {
             (Some(log), _) if stays_open => {
@@ -215,33 +230,32 @@ impl<S: Service> Run<'_, '_, S> {
 
     /// The run's last word names what failed in an earlier invocation and was not tried again. Whoever saw it first may have
     /// died before it told.
-    fn tell_what_failed_earlier(&mut self, jobs: &LastLines, lines: &[JobLine]) {
-        let failed = JobState::Failed.word();
-        let is_told = |job: &JobLine| {
-            let mut told = lines.iter().filter(|line| line.state == failed);
-            told.any(|line| (&line.target, &line.source) == (&job.target, &job.source))
-        };
-        let failed = jobs.values().filter(|job| job.state == failed);
-        for job in failed.filter(|job| !is_told(job)) {
+    fn tell_what_failed_earlier(&mut self, mut failed: LastLines, lines: &[JobLine]) {
+        for told in lines.iter().filter(|line| has_failed(line)) {
+            failed.remove(&job_of(told));
+        }
+        for job in failed.values() {
             self.report.fail_earlier(job);
         }
     }
 
-    /// The last line of every job, whichever invocation wrote it, unless an earlier one said more of the backup.
-    fn last_lines(&self, log: Option<&RunLog>, lines: &[JobLine]) -> LastLines {
-        let mut jobs = LastLines::new();
-        for line in self.pasts.lines().chain(lines) {
-            jobs.insert((line.target.clone(), line.source.clone()), line.clone());
-        }
+    /// The last line of every job, whichever invocation wrote it, unless an earlier one said more of the backup; and of each
+    /// that failed, the line that says so.
+    fn last_lines(&self, log: Option<&RunLog>, lines: &[JobLine]) -> (LastLines, LastLines) {
+        let by_job = |line: &JobLine| (job_of(line), line.clone());
+        let mut jobs: LastLines = self.pasts.lines().chain(lines).map(by_job).collect();
+        let mut failed = failed_of(&jobs);
         // Of an event that came once more.
         let earlier = log.and_then(RunLog::earlier);
         for earlier in earlier.iter().flat_map(|earlier| &earlier.jobs) {
-            let later = jobs.get_mut(&(earlier.target.clone(), earlier.source.clone()));
+            let later = jobs.get_mut(&job_of(earlier));
             if let Some(later) = later.filter(|later| says_more(earlier, later)) {
                 *later = earlier.clone();
             }
         }
-        jobs
+        // What an earlier event sealed failed all the same if this one failed with it.
+        failed.extend(failed_of(&jobs));
+        (jobs, failed)
     }
 
     /// What history keeps of this run.

@@ -67,26 +67,24 @@ impl Journaled {
         let lease = self.lease.insert(Arc::new(lease));
         if makes {
             let log = journal.open_run(lease, key, now).await?;
-            let pasts = Pasts::of(log.entries(), log.earlier());
             let asked = of.map(ByHand::identity);
-            match (of, &pasts.wished, log.earlier().cloned()) {
-                (Some(of), Some(wished), _) if of != wished => {
-                    return Err(another(key, "is open"));
-                }
-                // What ended before it began anything is nobody's backup, and of an older version's record nobody knows.
-                (Some(_), None, Some(earlier))
-                    if earlier.jobs.iter().any(|job| job.backup.is_some())
-                        && earlier.asked.is_some()
-                        && earlier.asked != asked =>
-                {
-                    journal.close_run(log, earlier).await?;
-                    return Err(another(key, "has ended"));
-                }
-                (_, wished, earlier) => {
-                    let wished = wished.as_ref().map(ByHand::identity);
-                    self.asked = wished.or(asked).or_else(|| earlier?.asked);
-                }
+            let mut pasts = Pasts::of(log.entries(), log.earlier());
+            let wished = pasts.wished.as_ref().map(ByHand::identity);
+            if wished.is_some() && asked.is_some() && wished != asked {
+                return Err(another(key, "is open"));
             }
+            self.asked = match (wished.is_some(), wished.or(asked), log.earlier().cloned()) {
+                (is_open, Some(of), Some(earlier)) if earlier.asked.as_ref() != Some(&of) => {
+                    if !is_open && earlier.jobs.iter().any(|job| job.backup.is_some()) {
+                        journal.close_run(log, earlier).await?;
+                        return Err(another(key, "has ended"));
+                    }
+                    // What ended before it began anything is nobody's backup, and this request is of other clusters.
+                    pasts = Pasts::of(log.entries(), None);
+                    Some(of)
+                }
+                (_, of, earlier) => of.or_else(|| earlier?.asked),
+            };
             self.pasts = pasts;
             self.log = Some(log);
         }

@@ -183,7 +183,6 @@ impl<T: Transport> Run<'_, '_, T> {
             let message = format!(
                 "the run of {slot} was not finished within seven days and is given up; what it made stands"
             );
-            self.tell_what_failed_by_hand(&journaled.pasts);
             return self.report.fail(None, None, "abandoned", message);
         }
         // Written down before anything may fail, so that whoever carries on knows what was asked for.
@@ -324,27 +323,24 @@ impl<T: Transport> Run<'_, '_, T> {
         journaled.wished(of, resumes).await
     }
 
-    /// A run by hand that is given up tells what failed of it all the same.
-    fn tell_what_failed_by_hand(&mut self, pasts: &Pasts) {
-        let lines = pasts.lines().into_iter();
-        for line in lines.filter(|line| self.request.manual && line.state == "failed") {
-            self.report.tell_again(&News {
-                cluster: Some(line.source),
-                region: Some(line.region),
-                error: Some(line.error.unwrap_or_default()),
-                message: line.message.unwrap_or_default(),
-            });
-        }
-    }
-
-    /// What earlier invocations made is never forgotten, whatever became of this one.
+    /// What earlier invocations made is never forgotten, whatever became of this one, and what failed of it is told by the last
+    /// word of a run by hand, whoever looked no more.
     fn keep_lines(&mut self, pasts: &Pasts) {
         for line in pasts.lines() {
             let same =
                 |known: &JobLine| (&known.source, &known.region) == (&line.source, &line.region);
-            if !self.lines.iter().any(same) {
-                self.lines.push(line);
+            if self.lines.iter().any(same) {
+                continue;
             }
+            if self.request.manual && line.state == "failed" && !self.report.waits() {
+                self.report.tell_again(&News {
+                    cluster: Some(line.source.clone()),
+                    region: Some(line.region.clone()),
+                    error: Some(line.error.clone().unwrap_or_default()),
+                    message: line.message.clone().unwrap_or_default(),
+                });
+            }
+            self.lines.push(line);
         }
     }
 
@@ -568,6 +564,7 @@ impl<T: Transport> Run<'_, '_, T> {
         let now = self.world.clock.now();
         let closed = journaled.close(self.world.journal, &mut self.report, lines, now);
         closed.await;
+        // Not before: whoever repeats a run that was not filed is to look as far back as this one.
         self.write_watch(&journaled).await;
         if let Some(fault) = journaled.release().await {
             self.report.fail(None, None, fault.word, fault.message);

@@ -174,17 +174,9 @@ impl<T: Transport> Run<'_, '_, T> {
             selection: selection(plan),
             clusters: watched,
         };
-        // Whoever repeats a run that was not filed is to look as far back as this one.
-        let written = match journaled.fault() {
-            Some(fault) => Err((fault.word(), fault.to_string())),
-            None => {
-                let written = journal.write_watch(lease, &watch).await;
-                written.map_err(|error| (error.word(), error.to_string()))
-            }
-        };
-        if let Err((word, why)) = written {
-            let message = format!("what this run looked after was not written down: {why}");
-            self.report.fail(None, None, word, message);
+        if let Err(error) = journal.write_watch(lease, &watch).await {
+            let message = format!("what this run looked after was not written down: {error}");
+            self.report.fail(None, None, error.word(), message);
         }
     }
 

@@ -99,6 +99,38 @@ async fn a_copy_that_ended_is_compared_by_a_later_tick_if_trouble_came_between()
     assert_eq!(state_of(&world, BACKUP), (true, 50));
 }
 
+/// The event came again after somebody had deleted what it had sealed, and whoever saw that one was not copied again died.
+#[tokio::test(start_paused = true)]
+async fn what_an_earlier_event_sealed_hides_no_failure_of_a_later_one() {
+    let (world, _) = with_a_copy_of(1);
+    world
+        .emulator
+        .update_settings(|settings| settings.copy_overhead_ms = 0);
+    world.write_rows(SOURCE, "acme-users", 0..5);
+    let first = world.night(NIGHT).await;
+    assert_eq!((first.jobs.sealed, first.stays_open), (2, false));
+    for backup in [BACKUP, "backup-acme-users-1767319200"] {
+        world.delete(TARGET, backup);
+    }
+    world
+        .emulator
+        .update_settings(|settings| settings.copy_overhead_ms = 3_600_000);
+    world.faults(json!([{"match": {"operation": "start_copy", "source": "acme-users"}, "fault": {"status": 400}}]));
+    let killed = world.back_up(at(NIGHT)).await;
+    assert!(killed.stays_open, "{killed:#?}");
+    world.faults(json!([]));
+    let (reports, _) = tick_until_done(&world, 100).await;
+    let last = reports.last().unwrap();
+    assert_eq!(
+        (last.outcome, words(last)),
+        (Outcome::Failed, vec!["failed_earlier"]),
+        "{last:#?}"
+    );
+    let journal = world.journal.as_ref().unwrap();
+    let history = journal.history("default", 1).await.unwrap();
+    assert_eq!(history[0].outcome, "failed", "{history:#?}");
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_run_for_which_there_was_no_time_stays_open() {
     let (world, _) = with_a_copy_of(1);

@@ -45,7 +45,7 @@ const REFUSED: [&str; 6] = [
 ];
 const NONE_MADE: &str = "no_backup";
 const OVER_BUDGET: &str = "over_budget";
-const STUCK: &str = "stuck";
+pub(in crate::zilliz) const STUCK: &str = "stuck";
 
 /// The word with which a refusal was written down.
 pub(super) fn word_of(line: &JobLine) -> &'static str {
@@ -148,16 +148,20 @@ impl<T: Transport> Hand<'_, T> {
     }
 
     /// What to say of a backup that has been being made for longer than any takes. By hand that is the last word; a tier is
-    /// asked for again every night, which says it, and not every five minutes.
+    /// asked for again the next night.
     fn stuck_behind(&self, other: &Backup) -> Option<Asked> {
-        let age = self.client.now().duration_since(other.create_time?);
-        let message = stuck_behind(other, age.as_hours());
-        match self.facts {
-            _ if age <= LONGEST => None,
-            Facts::Run(_) => Some(Asked::Refused(STUCK, message)),
-            Facts::Tier(_) if self.resumes => None,
-            Facts::Tier(_) => Some(Asked::Failed(STUCK, message)),
+        let begun = other.create_time?;
+        if self.client.now().duration_since(begun) <= LONGEST {
+            return None;
         }
+        let message = format!(
+            "no backup was asked for: there is one of a cluster at a time, and another one ({}), begun at {begun}, is still not there; look at the project's jobs in the console",
+            shown(other)
+        );
+        Some(match self.facts {
+            Facts::Run(_) => Asked::Refused(STUCK, message),
+            Facts::Tier(_) => Asked::Failed(STUCK, message),
+        })
     }
 
     async fn is_alone(&self) -> bool {
@@ -205,13 +209,16 @@ impl<T: Transport> Hand<'_, T> {
             Err(error) if error.is_a_no() => {
                 self.refused().await;
                 // Somebody may have been faster by a moment; then it is waited for.
-                let refused = matches!(error, ZillizError::Refused { .. });
-                if refused {
-                    match self.is_busy_now().await {
-                        Ok(true) => return Sent::Raced,
-                        Ok(false) => {}
-                        // Whether it was that, nobody knows; whoever carries on asks again.
-                        Err(error) => return Sent::Answered(failed(&error)),
+                if matches!(error, ZillizError::Refused { .. }) {
+                    match (self.is_busy_now().await, self.facts) {
+                        (Ok(true), _) => return Sent::Raced,
+                        (Err(unseen), Facts::Run(_)) => {
+                            return Sent::Answered(Asked::Waits(format!(
+                                "the request was refused ({error}), and whether another backup is being made could not be read: {unseen}; it is asked for again"
+                            )));
+                        }
+                        // The next night asks again, whatever it was.
+                        (Ok(false), _) | (Err(_), Facts::Tier(_)) => {}
                     }
                 }
                 Sent::Answered(if is_refused(&error) {
@@ -299,13 +306,6 @@ fn in_doubt(unanswered: bool, error: &ZillizError) -> Asked {
 fn shown(other: &Backup) -> String {
     let how = other.creation_method.as_deref().unwrap_or("unknown");
     format!("{}, {how}", other.backup_id)
-}
-
-fn stuck_behind(other: &Backup, hours: i64) -> String {
-    format!(
-        "no backup was asked for: there is one of a cluster at a time, and another one ({}) is still not there after {hours} hours; look at the project's jobs in the console",
-        shown(other)
-    )
 }
 
 fn planned(other: Option<Backup>, over: Option<&OverBudget>) -> Asked {

@@ -25,7 +25,7 @@ use crate::zilliz::client::{Client, ZillizError};
 use crate::zilliz::copies::LONGEST;
 use crate::zilliz::facts::{Facts, Record};
 use crate::zilliz::journaled::Journaled;
-use crate::zilliz::manual::{Hand, Made, Others};
+use crate::zilliz::manual::{Hand, Made, Others, STUCK};
 use crate::zilliz::notes::{Begun, News, Past, Pasts};
 use crate::zilliz::run::{describe, left_out};
 use crate::zilliz::transport::Transport;
@@ -288,7 +288,7 @@ impl<'a, 'c, T: Transport> Making<'a, 'c, T> {
             is_refused: _,
         } = made;
         tended.lines.extend(lines);
-        tended.failures.extend(failures);
+        tended.failures.extend(self.stuck_once(failures).await);
         tended.warnings.extend(warnings);
         match end {
             Ok(End::Open) => {
@@ -309,6 +309,31 @@ impl<'a, 'c, T: Transport> Making<'a, 'c, T> {
         }
         tended.lacks_one |= tended.is_open;
         tended.tiers.extend(record.tier());
+    }
+
+    /// Leaves out who waits in vain where an earlier invocation of the run has found it; the last word tells that again.
+    async fn stuck_once(&self, mut failures: Vec<Failure>) -> Vec<Failure> {
+        let stuck = failures.iter().position(|(_, word, _)| *word == STUCK);
+        if let Some(at) = stuck
+            && let Some((region, word, message)) = failures.get(at)
+        {
+            let news = self.news(region.as_ref(), word, message);
+            if self.run.pasts.news.contains(&news) {
+                failures.remove(at);
+            } else {
+                self.run.tell_at_last([news]).await;
+            }
+        }
+        failures
+    }
+
+    fn news(&self, region: Option<&Region>, word: &str, message: &str) -> News {
+        News {
+            cluster: Some(self.cluster.cluster_id.clone()),
+            region: region.cloned(),
+            error: Some(word.to_owned()),
+            message: message.to_owned(),
+        }
     }
 
     fn hand<'h>(
@@ -469,15 +494,11 @@ impl<'a, 'c, T: Transport> Making<'a, 'c, T> {
 
     /// Writes down what is told of a tier that ends now: who looks after this finds an end, and nothing to tell.
     async fn tell_at_last(&self, made: &Made, warning: Option<&String>) -> bool {
-        let cluster = Some(&self.cluster.cluster_id);
-        let failures = made.failures.iter().map(|(region, word, message)| News {
-            cluster: cluster.cloned(),
-            region: region.clone(),
-            error: Some((*word).to_owned()),
-            message: message.clone(),
-        });
+        let failures = made.failures.iter();
+        let failures =
+            failures.map(|(region, word, message)| self.news(region.as_ref(), word, message));
         let warning = warning.map(|warning| News {
-            cluster: cluster.cloned(),
+            cluster: Some(self.cluster.cluster_id.clone()),
             region: None,
             error: None,
             message: format!("{}: {warning}", self.cluster.shown()),

@@ -1,6 +1,7 @@
 //! Backups by hand: no cluster that is meant is left out in silence, whatever becomes of it, and nothing is told, or asked
 //! for in vain, every five minutes.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use lifeboat::event::{Action, ByHand, Request};
@@ -12,7 +13,7 @@ use serde_json::json;
 
 use super::by_hand::{ALL, by_hand, jobs};
 use super::tiers::by_somebody_else;
-use super::{Account, CLUSTER, KEY, PLAN, PROJECT, failures};
+use super::{Account, CLUSTER, FAR, KEY, PLAN, PROJECT, failures, plans};
 
 const SECOND: &str = "in01-second";
 
@@ -309,4 +310,84 @@ async fn whoever_waits_behind_a_stuck_backup_waits_no_more() {
     assert_eq!(telling.count(), 1, "{told:?}");
     assert!(told.len() > 5, "{told:?}");
     assert_eq!(account.calls("zilliz.create_backup"), 2);
+}
+
+/// What ended before it began anything is nobody's backup of that time.
+#[tokio::test(start_paused = true)]
+async fn after_a_refusal_another_cluster_may_be_asked_for_at_the_same_time() {
+    let account = with_a_second(PLAN);
+    let refusal = r#"{"code": 90199, "message": "no backup today"}"#;
+    account.faults(json!([{"match": {"operation": "zilliz.create_backup", "namespace_prefix": CLUSTER}, "fault": {"status": 400, "body": refusal}}]));
+    let refused = account.run(of_cluster("orders-prod")).await;
+    assert_eq!(
+        (refused.stays_open, failures(&refused).as_str()),
+        (false, "rejected")
+    );
+    account.faults(json!([]));
+    let other = account.run(of_cluster("users-prod")).await;
+    let sources: BTreeSet<_> = other.jobs.shown.iter().map(|job| &job.source).collect();
+    assert_eq!(sources, BTreeSet::from([&SECOND.to_owned()]), "{other:#?}");
+    let (_, last) = to_the_end(&account).await;
+    assert_eq!(
+        (last.outcome, jobs(&last)),
+        (Outcome::Succeeded, ALL.to_owned())
+    );
+    let wrong = account.run(of_cluster("orders-prod")).await;
+    assert_eq!(failures(&wrong), "another_request");
+}
+
+/// A copy failed, and then its region was taken out of the plan while another one was awaited.
+#[tokio::test(start_paused = true)]
+async fn what_failed_in_a_region_that_is_no_target_any_more_is_told_at_the_end() {
+    let mut account = with_a_second(PLAN);
+    account
+        .wire
+        .emulator
+        .update_settings(|settings| settings.zilliz.jobs_can_be_listed = true);
+    account.faults(json!([{"match": {"operation": "zilliz.copy", "region": FAR}, "fault": {"fail_operation": true, "reason": "quota"}}]));
+    let mut report = account.run(of_cluster("orders-prod")).await;
+    while !jobs(&report).contains("failed") {
+        assert!(report.stays_open, "{report:#?}");
+        report = tick(&account).await;
+    }
+    assert!(report.stays_open, "{report:#?}");
+    account.plans = plans(&PLAN.replace(
+        "[[plans.prod.targets]]\nregion = \"gcp-europe-west3\"\n",
+        "",
+    ));
+    let (told, last) = to_the_end(&account).await;
+    assert_eq!(
+        (last.outcome, failures(&last).as_str()),
+        (Outcome::Failed, "failed_before"),
+        "{told:?} {last:#?}"
+    );
+    assert!(
+        last.failures.shown[0].message.contains("quota"),
+        "{last:#?}"
+    );
+}
+
+/// Somebody's backup began a moment before, and whether that was it could not be seen.
+#[tokio::test(start_paused = true)]
+async fn a_refusal_that_may_be_of_the_moment_is_told_and_asked_about_again() {
+    let account = Account::new().with_journal();
+    let refusal = r#"{"code": 90199, "message": "no backup today"}"#;
+    account.faults(json!([
+        {"match": {"operation": "zilliz.create_backup"}, "fault": {"status": 400, "body": refusal}, "times": 1},
+        {"match": {"operation": "zilliz.list_backups"}, "fault": {"status": 503}, "after": 1, "times": 100},
+    ]));
+    let first = account.run(by_hand()).await;
+    assert_eq!(
+        (first.stays_open, failures(&first).as_str()),
+        (true, "being_made"),
+        "{first:#?}"
+    );
+    let said = &first.failures.shown[0].message;
+    assert!(said.contains("no backup today"), "{said}");
+    account.faults(json!([]));
+    let (_, last) = to_the_end(&account).await;
+    assert_eq!(
+        (last.outcome, jobs(&last)),
+        (Outcome::Succeeded, ALL.to_owned())
+    );
 }

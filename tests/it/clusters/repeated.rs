@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::TryStreamExt;
 use jiff::SignedDuration;
 use lifeboat::Lifeboat;
 use lifeboat::clock::Clock;
@@ -15,7 +14,6 @@ use lifeboat::report::Outcome;
 use lifeboat_emulator::Method;
 use object_store::memory::InMemory;
 use object_store::path::Path;
-use object_store::{ObjectStore, ObjectStoreExt};
 use serde_json::json;
 
 use crate::faulty_store::{Fate, FaultyStore};
@@ -338,41 +336,6 @@ async fn another_request_of_the_same_time_is_refused_and_leaves_the_first_one_as
         assert_eq!(other.counts.made, if is_open { 1 } else { 3 }, "{other:#?}");
         assert_eq!(account.calls("zilliz.create_backup"), 2);
     }
-}
-
-/// Versions that wrote down nothing of what was asked for filed runs, too.
-#[tokio::test(start_paused = true)]
-async fn a_record_that_does_not_say_what_was_asked_for_refuses_nobody() {
-    let objects = Arc::new(InMemory::new());
-    let account = Account::new().with_journal_in(&objects);
-    let first = account.run(by_hand()).await;
-    assert_eq!(first.outcome, Outcome::Succeeded, "{first:#?}");
-    let mut forgot = 0;
-    let stored: Vec<_> = objects.list(None).try_collect().await.unwrap();
-    for object in stored {
-        let bytes = objects.get(&object.location).await.unwrap();
-        let text = String::from_utf8(bytes.bytes().await.unwrap().to_vec()).unwrap();
-        let Ok(mut record) = serde_json::from_str::<serde_json::Value>(&text) else {
-            continue;
-        };
-        if record
-            .as_object_mut()
-            .and_then(|record| record.remove("asked"))
-            .is_some()
-        {
-            forgot += 1;
-            let text = record.to_string();
-            objects.put(&object.location, text.into()).await.unwrap();
-        }
-    }
-    assert_eq!(forgot, 1);
-    let again = account.run(by_hand()).await;
-    assert_eq!(
-        (again.outcome, jobs(&again).as_str()),
-        (Outcome::Succeeded, ALL),
-        "{again:#?}"
-    );
-    assert_eq!(account.calls("zilliz.create_backup"), 1);
 }
 
 /// Killed at each write while it was refused, and found by a tick: the first one's record is its own for ever.

@@ -1101,3 +1101,46 @@ async fn what_can_be_waited_for_no_longer_is_told() {
         assert_eq!(account.calls("zilliz.create_backup"), 2);
     }
 }
+
+/// The tier of another cluster takes an hour meanwhile; then the run ends, and deletes what is due of both.
+#[tokio::test(start_paused = true)]
+async fn who_waits_in_vain_is_told_twice_and_holds_nobody_up() {
+    let account = with_tiers("daily = 2");
+    account.add_cluster("in01-second", "users-prod", &json!({}));
+    night(&account).await;
+    account.sleep(24).await;
+    account.faults(json!([{"match": {"operation": "zilliz.create_backup"}, "fault": {"stall_operation": true}}]));
+    by_somebody_else(&account).unwrap();
+    account.faults(json!([]));
+    account.wire.emulator.update_settings(|settings| {
+        settings.zilliz.copy_bytes_per_second = 2_000_000;
+    });
+    account.sleep(73).await;
+    let mut told = Vec::new();
+    let mut report = account.back_up().await;
+    while report.stays_open {
+        told.push(failures(&report));
+        assert!(told.len() < 100, "{report:#?}");
+        tokio::time::sleep(Duration::from_mins(5)).await;
+        report = account.resume().await;
+    }
+    assert!(told.len() > 5, "{told:?}");
+    let stuck = told.iter().filter(|told| told.contains("stuck"));
+    assert_eq!(stuck.count(), 1, "{told:?}");
+    assert_eq!(failures(&report), "failed_before", "{report:#?}");
+    let said = &report.failures.shown[0].message;
+    assert!(said.contains("found `stuck`"), "{said}");
+    // Whoever died before it told is no reason for silence.
+    account.sleep(24).await;
+    let killed = tokio::time::timeout(Duration::from_millis(300), account.back_up()).await;
+    assert!(killed.is_err());
+    tokio::time::sleep(Duration::from_mins(5)).await;
+    let mut report = account.resume().await;
+    let mut told = vec![failures(&report)];
+    while report.stays_open {
+        tokio::time::sleep(Duration::from_mins(5)).await;
+        report = account.resume().await;
+        told.push(failures(&report));
+    }
+    assert!(told.iter().any(|told| told.contains("stuck")), "{told:?}");
+}

@@ -123,6 +123,22 @@ async fn a_backup_that_the_last_run_sealed_and_that_is_gone_is_told_where_an_old
     assert_eq!(report.warnings.len(), 0, "{report:#?}");
 }
 
+/// What is half made, or dated in the future, is no newer backup.
+#[tokio::test(start_paused = true)]
+async fn a_backup_that_is_gone_is_missed_beside_newer_ones_that_nobody_verified() {
+    for other in ["1798761600", "9999999999"] {
+        let (world, _) = after_three_nights(&[]).await;
+        world.plant(&format!("backup-acme-users-{other}"), false);
+        let newest = format!("backup-acme-users-{:010}", at(NIGHTS[2]).as_second());
+        world.delete(TARGET, &newest);
+        let report = world
+            .restore_as(&all(), How::DryRun, FOURTEEN_MINUTES)
+            .await;
+        let warnings = report.warnings.shown.join("\n");
+        assert!(warnings.contains(&format!("`{newest}`")), "{report:#?}");
+    }
+}
+
 /// The sources' region is asked what lives, beside the two that are copied between.
 #[tokio::test(start_paused = true)]
 async fn a_report_counts_the_requests_to_every_region() {
