@@ -132,8 +132,16 @@ impl Request {
         request.sensible()
     }
 
-    /// The plan that is meant, before anything is done.
+    /// The plan that is meant, and which has the target that is asked for, before anything is done.
     pub fn choose<'a>(&self, plans: &'a [Plan]) -> Result<&'a Plan, EventError> {
+        let plan = self.choose_plan(plans)?;
+        if let Some(target) = &self.picked.target {
+            Self::target_of(Some(target), plan)?;
+        }
+        Ok(plan)
+    }
+
+    fn choose_plan<'a>(&self, plans: &'a [Plan]) -> Result<&'a Plan, EventError> {
         let names: Vec<&str> = plans.iter().map(|plan| plan.name.as_str()).collect();
         let wanted = match (&self.plan, plans) {
             (Some(name), _) => name.as_str(),
@@ -175,7 +183,7 @@ impl Request {
                     .ok_or_else(|| EventError::UnknownTarget {
                         plan: plan.name.clone(),
                         target: target.clone(),
-                        nearest: nearest(target, &names).unwrap_or_default().to_owned(),
+                        targets: names.join(", "),
                     })
             }
         }

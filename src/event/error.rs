@@ -121,14 +121,14 @@ pub enum EventError {
         plan: String,
     },
     /// A target that the plan does not have.
-    #[error("plan `{plan}` has no target `{target}`; did you mean `{nearest}`?")]
+    #[error("plan `{plan}` has no target `{target}`; its targets are: {targets}")]
     UnknownTarget {
         /// The plan.
         plan: String,
         /// What was asked for.
         target: String,
-        /// The nearest one.
-        nearest: String,
+        /// Those that there are.
+        targets: String,
     },
     /// A key or a region of the destination that can't be used.
     #[error("the restore's destination can't be used: {0}")]

@@ -192,4 +192,19 @@ fn an_unnamed_plan_is_the_only_one_or_the_default() {
             .unwrap_err()
             .contains("a, b")
     );
+    let of_target = Request {
+        picked: Picked {
+            target: Some("third".into()),
+            ..Picked::default()
+        },
+        ..Request::default()
+    };
+    assert_eq!(
+        of_target
+            .choose(&one)
+            .map(|plan| &plan.name)
+            .unwrap_err()
+            .to_string(),
+        "plan `nightly` has no target `third`; its targets are: aws-eu-west-1"
+    );
 }

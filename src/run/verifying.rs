@@ -146,7 +146,7 @@ impl<'w, S: Service> Run<'_, 'w, S> {
             let targets = self.world.plan.targets.iter();
             let known: Vec<&str> = targets.map(|target| target.name.as_str()).collect();
             let message = format!(
-                "`{target}` is no target of the plan, or could not be listed; its targets are: {}",
+                "`{target}` could not be listed, or is no target of the plan; its targets are: {}",
                 known.join(", ")
             );
             self.report.fail("unknown_target", message);
