@@ -250,7 +250,11 @@ impl<S: Service> Run<'_, '_, S> {
         for earlier in earlier.iter().flat_map(|earlier| &earlier.jobs) {
             let later = jobs.get_mut(&job_of(earlier));
             if let Some(later) = later.filter(|later| says_more(earlier, later)) {
+                let words = has_failed(later).then(|| (later.error.take(), later.message.take()));
                 *later = earlier.clone();
+                if let Some((error, message)) = words {
+                    (later.error, later.message) = (error, message);
+                }
             }
         }
         // What an earlier event sealed failed all the same if this one failed with it.

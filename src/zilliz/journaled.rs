@@ -75,12 +75,15 @@ impl Journaled {
             }
             self.asked = match (wished.is_some(), wished.or(asked), log.earlier().cloned()) {
                 (is_open, Some(of), Some(earlier)) if earlier.asked.as_ref() != Some(&of) => {
-                    if !is_open && earlier.jobs.iter().any(|job| job.backup.is_some()) {
+                    let began_any = earlier.jobs.iter().any(|job| job.backup.is_some());
+                    if began_any && !is_open {
                         journal.close_run(log, earlier).await?;
                         return Err(another(key, "has ended"));
                     }
-                    // What ended before it began anything is nobody's backup, and this request is of other clusters.
-                    pasts = Pasts::of(log.entries(), None);
+                    if !began_any {
+                        // It is nobody's backup, and this request may be of other clusters.
+                        pasts = Pasts::of(log.entries(), None);
+                    }
                     Some(of)
                 }
                 (_, of, earlier) => of.or_else(|| earlier?.asked),

@@ -129,6 +129,14 @@ async fn what_an_earlier_event_sealed_hides_no_failure_of_a_later_one() {
     let journal = world.journal.as_ref().unwrap();
     let history = journal.history("default", 1).await.unwrap();
     assert_eq!(history[0].outcome, "failed", "{history:#?}");
+    let mut jobs = history[0].jobs.iter();
+    let line = jobs.find(|job| job.source == "acme-users").unwrap();
+    // What was sealed is evidence for whoever finds it once more; why it was not copied again is told beside it.
+    assert_eq!(
+        (line.state.as_str(), line.error.is_some()),
+        ("sealed", true),
+        "{line:#?}"
+    );
 }
 
 #[tokio::test(start_paused = true)]

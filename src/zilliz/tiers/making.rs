@@ -380,7 +380,14 @@ impl<'a, 'c, T: Transport> Making<'a, 'c, T> {
         if record.fault().is_some() || record.tier().is_none() || past.intent.is_some() {
             return Ok(End::Open);
         }
+        let waits = made
+            .failures
+            .iter()
+            .any(|(_, word, _)| *word == "being_made");
         let Some(begun) = past.begun else {
+            if waits {
+                return Ok(End::Open);
+            }
             let why = made.failures.first().map(|(_, _, why)| why.clone());
             return self.failed(record, made, why.unwrap_or_default()).await;
         };

@@ -1144,3 +1144,45 @@ async fn who_waits_in_vain_is_told_twice_and_holds_nobody_up() {
     }
     assert!(told.iter().any(|told| told.contains("stuck")), "{told:?}");
 }
+
+/// Refused because of somebody else's, which takes longer than the invocation waits.
+#[tokio::test(start_paused = true)]
+async fn a_tier_whose_request_lost_a_race_is_made_when_the_others_is_done() {
+    let account = with_tiers("daily = 2");
+    night(&account).await;
+    account.add_cluster(
+        CLUSTER,
+        "orders-prod",
+        &json!({"bytes": 2_100_000_000_000_u64}),
+    );
+    account.sleep(24).await;
+    let refusal = json!({"status": 400, "latency_ms": 1_000, "body": "{\"code\":90199,\"message\":\"one at a time\"}"});
+    account.faults(
+        json!([{"match": {"operation": "zilliz.create_backup"}, "fault": refusal, "times": 1}]),
+    );
+    let faster = async {
+        for _ in 0..600_000 {
+            if account.calls("zilliz.create_backup") > 1 {
+                return by_somebody_else(&account);
+            }
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        None
+    };
+    let (report, theirs) = tokio::join!(account.back_up(), faster);
+    assert!(theirs.is_some(), "{report:#?}");
+    assert!(report.stays_open, "{report:#?}");
+    let told = failures(&report);
+    assert!(told.contains("being_made"), "{told}");
+    let mut last = report;
+    for _ in 0..100 {
+        if !last.stays_open {
+            break;
+        }
+        tokio::time::sleep(Duration::from_mins(5)).await;
+        last = account.resume().await;
+    }
+    assert_eq!(last.outcome, Outcome::Succeeded, "{last:#?}");
+    assert_eq!(last.tiers.owned, 6, "{last:#?}");
+    assert_eq!(account.calls("zilliz.create_backup"), 4);
+}

@@ -179,7 +179,9 @@ impl Scene<'_> {
         let window = self.policy.days * DAY;
         let crosses = |edge: i64| (from - 1..=to + 1).contains(&edge);
         let of = |second| calendar(&self.policy.zone, second);
-        of(from) != of(to)
+        let turns = |by: i64| of(from - by - 1) != of(to - by + 1);
+        turns(0)
+            || turns(MARGIN)
             || self.standing.iter().any(|seen| {
                 read(&seen.name).is_some_and(|(_, slot)| {
                     let usable = slot.max(seen.created_at.as_second());
