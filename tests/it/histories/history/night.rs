@@ -173,7 +173,10 @@ impl History {
             let stopped = (&said.deletion_stopped, &did.deletion_stopped);
             if let (Some(said), Some(did)) = (&said.deletion_plan, &did.deletion_plan) {
                 // What was deleted a moment ago is what was due, so the hashes are of the same list.
-                assert_eq!(said, did, "a dry run's hash is not the run's");
+                assert_eq!(
+                    said, did,
+                    "a dry run's hash is not the run's; {region} by {policy:?}"
+                );
                 assert_eq!(
                     stopped.0, stopped.1,
                     "a dry run does not foretell what stops deletion"
