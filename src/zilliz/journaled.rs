@@ -176,7 +176,7 @@ impl Journaled {
         lines: Vec<JobLine>,
         now: Timestamp,
     ) -> Option<RunRecord> {
-        let failed = self.pasts.failed.is_some() || lines.iter().any(|line| line.state == "failed");
+        let failed = lines.iter().any(|line| line.state == "failed");
         let outcome = if failed {
             Outcome::Failed
         } else {

@@ -25,7 +25,6 @@ use jiff::SignedDuration;
 use tokio::time::{Instant, sleep};
 
 use self::asking::Asked;
-pub(super) use self::asking::STUCK;
 pub(super) use self::choosing::is_meant;
 use self::choosing::{choose, selecting_nothing};
 use super::account::Account;

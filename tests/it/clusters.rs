@@ -17,6 +17,7 @@ mod repeated;
 mod restoring;
 mod tiers;
 mod told;
+mod waiting;
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};

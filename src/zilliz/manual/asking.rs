@@ -45,7 +45,7 @@ const REFUSED: [&str; 6] = [
 ];
 const NONE_MADE: &str = "no_backup";
 const OVER_BUDGET: &str = "over_budget";
-pub(in crate::zilliz) const STUCK: &str = "stuck";
+const STUCK: &str = "stuck";
 
 /// The word with which a refusal was written down.
 pub(super) fn word_of(line: &JobLine) -> &'static str {
@@ -147,8 +147,7 @@ impl<T: Transport> Hand<'_, T> {
         }
     }
 
-    /// What to say of a backup that has been being made for longer than any takes. By hand that is the last word; a tier is
-    /// asked for again the next night.
+    /// What to say of a backup that has been being made for longer than any takes.
     fn stuck_behind(&self, other: &Backup) -> Option<Asked> {
         let begun = other.create_time?;
         if self.client.now().duration_since(begun) <= LONGEST {
@@ -158,10 +157,7 @@ impl<T: Transport> Hand<'_, T> {
             "no backup was asked for: there is one of a cluster at a time, and another one ({}), begun at {begun}, is still not there; look at the project's jobs in the console",
             shown(other)
         );
-        Some(match self.facts {
-            Facts::Run(_) => Asked::Refused(STUCK, message),
-            Facts::Tier(_) => Asked::Failed(STUCK, message),
-        })
+        Some(Asked::Refused(STUCK, message))
     }
 
     async fn is_alone(&self) -> bool {

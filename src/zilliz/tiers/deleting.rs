@@ -113,7 +113,8 @@ impl<T: Transport> Run<'_, '_, T> {
             .await
     }
 
-    /// The lists of all clusters that may be looked at.
+    /// The lists of all clusters that may be looked at. A cluster that lacks its newest lets nothing go, so the brake counts
+    /// nothing of it, neither as due nor among what stands.
     async fn look_at_lists<'a>(&mut self, tended: &[Tended<'a>]) -> Vec<Looked<'a>> {
         let (client, until) = (self.world.client, self.until);
         let may = tended.iter().filter(|tended| {

@@ -25,7 +25,7 @@ use crate::zilliz::client::{Client, ZillizError};
 use crate::zilliz::copies::LONGEST;
 use crate::zilliz::facts::{Facts, Record};
 use crate::zilliz::journaled::Journaled;
-use crate::zilliz::manual::{Hand, Made, Others, STUCK};
+use crate::zilliz::manual::{Hand, Made, Others};
 use crate::zilliz::notes::{Begun, News, Past, Pasts};
 use crate::zilliz::run::{describe, left_out};
 use crate::zilliz::transport::Transport;
@@ -148,10 +148,8 @@ impl Tended<'_> {
             TierState::Owned(owned) => {
                 let there = owned.backups.iter();
                 let there = there.map(|(region, backup)| line(region, Some(backup), None));
-                let missing = owned.missing.iter();
-                there
-                    .chain(missing.map(|(region, why)| line(region, None, Some(why))))
-                    .collect()
+                let lacking = lacking(owned).map(|(region, why)| line(region, None, Some(why)));
+                there.chain(lacking).collect()
             }
             TierState::Adopted { backups } => {
                 let there = backups.iter();
@@ -218,20 +216,31 @@ impl<'a, 'c, T: Transport> Making<'a, 'c, T> {
         tended
     }
 
-    /// A night whose own failed lets nothing go, however often its event comes again.
+    /// What became of a night's own tier is told however often its event comes again; `resume` leaves that to the run's last
+    /// word. A night without any lets nothing go.
     fn tell_failed(&self, tier: &Tier, tended: &mut Tended<'_>) {
-        let TierState::Failed { why } = &tier.state else {
-            return;
-        };
         if tier.slot < self.slot {
             return;
         }
-        tended.lacks_one = true;
+        let of = tier.slot.instant();
+        let told: Vec<Failure> = match &tier.state {
+            TierState::Failed { why } => {
+                tended.lacks_one = true;
+                let message =
+                    format!("the tier of {of} was not made, and the next event tries again: {why}");
+                vec![(None, "no_tier", message)]
+            }
+            TierState::Owned(owned) => {
+                let told = lacking(owned).map(|(region, why)| {
+                    let message = format!("the tier of {of} has no copy here: {why}");
+                    (Some(region.clone()), "no_tier", message)
+                });
+                told.collect()
+            }
+            TierState::BeingMade { .. } | TierState::Adopted { .. } => Vec::new(),
+        };
         if !self.resumes {
-            let of = tier.slot.instant();
-            let message =
-                format!("the tier of {of} was not made, and the next event tries again: {why}");
-            tended.failures.push((None, "no_tier", message));
+            tended.failures.extend(told);
         }
     }
 
@@ -284,11 +293,14 @@ impl<'a, 'c, T: Transport> Making<'a, 'c, T> {
             // The last look at a tier tells all that failed of it among its failures.
             failed_before: _,
             warnings,
-            // What is refused tonight is asked for again the next night.
-            is_refused: _,
+            is_refused,
         } = made;
         tended.lines.extend(lines);
-        tended.failures.extend(self.stuck_once(failures).await);
+        let failures = match (record.tier(), is_refused) {
+            (None, true) => self.told_once(failures).await,
+            _ => failures,
+        };
+        tended.failures.extend(failures);
         tended.warnings.extend(warnings);
         match end {
             Ok(End::Open) => {
@@ -311,20 +323,21 @@ impl<'a, 'c, T: Transport> Making<'a, 'c, T> {
         tended.tiers.extend(record.tier());
     }
 
-    /// Leaves out who waits in vain where an earlier invocation of the run has found it; the last word tells that again.
-    async fn stuck_once(&self, mut failures: Vec<Failure>) -> Vec<Failure> {
-        let stuck = failures.iter().position(|(_, word, _)| *word == STUCK);
-        if let Some(at) = stuck
-            && let Some((region, word, message)) = failures.get(at)
-        {
-            let news = self.news(region.as_ref(), word, message);
-            if self.run.pasts.news.contains(&news) {
-                failures.remove(at);
-            } else {
+    /// Leaves out what an earlier invocation of the run has told already, where no tier keeps that; the last word tells it again.
+    async fn told_once(&self, failures: Vec<Failure>) -> Vec<Failure> {
+        let mut new = Vec::new();
+        for (region, word, message) in failures {
+            let news = self.news(region.as_ref(), word, &message);
+            let same = |told: &News| {
+                (&told.cluster, &told.region, &told.error)
+                    == (&news.cluster, &news.region, &news.error)
+            };
+            if !self.run.pasts.news.iter().any(same) {
                 self.run.tell_at_last([news]).await;
+                new.push((region, word, message));
             }
         }
-        failures
+        new
     }
 
     fn news(&self, region: Option<&Region>, word: &str, message: &str) -> News {
@@ -380,12 +393,9 @@ impl<'a, 'c, T: Transport> Making<'a, 'c, T> {
         if record.fault().is_some() || record.tier().is_none() || past.intent.is_some() {
             return Ok(End::Open);
         }
-        let waits = made
-            .failures
-            .iter()
-            .any(|(_, word, _)| *word == "being_made");
         let Some(begun) = past.begun else {
-            if waits {
+            // The next look asks again, and the next night's run gives it up.
+            if !made.is_refused {
                 return Ok(End::Open);
             }
             let why = made.failures.first().map(|(_, _, why)| why.clone());
@@ -552,6 +562,12 @@ enum End {
     Settled(Option<String>),
     /// Nothing came of it.
     Failed,
+}
+
+/// Regions in which a tier has no copy, and why. What is not surely its copy is there, and stays.
+fn lacking(owned: &Owned) -> impl Iterator<Item = (&Region, &String)> {
+    let missing = owned.missing.iter();
+    missing.filter(|(region, _)| !owned.unsure.contains(*region))
 }
 
 /// Regions without a copy that is the plan's own, and why.

@@ -1,0 +1,251 @@
+//! Runs that stay open, because a tier takes its time: what the others came to is told once and again at the end, nothing
+//! is given up because one look failed, and a run's record says what its report says.
+
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use lifeboat::event::{Action, Request};
+use lifeboat::journal::RunRecord;
+use lifeboat::report::Outcome;
+use lifeboat::zilliz::ClusterReport;
+use object_store::path::Path;
+use object_store::{ObjectStore, ObjectStoreExt};
+use serde_json::{Value, json};
+
+use super::budgets::limit;
+use super::tiers::{by_somebody_else, night, with_tiers};
+use super::{Account, CLUSTER, FAR, GB, failures};
+
+/// What the journal's history keeps of the run of a report.
+async fn filed(account: &Account, report: &ClusterReport) -> RunRecord {
+    let journal = account.journal.as_ref().unwrap();
+    let mut records = journal.history("prod", 20).await.unwrap().into_iter();
+    let of_it = |record: &RunRecord| record.key.slot.instant() == report.slot;
+    records.find(of_it).unwrap()
+}
+
+/// The event of a run, sent once more.
+async fn again(account: &Account, report: &ClusterReport) -> ClusterReport {
+    let event = Request {
+        scheduled_time: Some(report.slot),
+        ..Request::default()
+    };
+    account.run(event).await
+}
+
+/// What the ticks say until the run of a report is over.
+async fn ticks(account: &Account, of: &ClusterReport) -> Vec<ClusterReport> {
+    let mut told = Vec::new();
+    for _ in 0..2_000 {
+        tokio::time::sleep(Duration::from_mins(5)).await;
+        let tick = Request {
+            action: Action::Resume,
+            scheduled_time: Some(of.slot),
+            ..Request::default()
+        };
+        told.push(account.run(tick).await);
+        if told.last().is_some_and(|last| !last.stays_open) {
+            return told;
+        }
+    }
+    panic!("it never ended: {:#?}", told.last())
+}
+
+/// The tier of another cluster takes an hour meanwhile; then the run ends.
+#[tokio::test(start_paused = true)]
+async fn who_waits_in_vain_is_told_twice_and_holds_nobody_up() {
+    let account = with_tiers("daily = 2");
+    account.add_cluster("in01-second", "users-prod", &json!({}));
+    night(&account).await;
+    account.sleep(24).await;
+    account.faults(json!([{"match": {"operation": "zilliz.create_backup"}, "fault": {"stall_operation": true}}]));
+    by_somebody_else(&account).unwrap();
+    account.faults(json!([]));
+    account.wire.emulator.update_settings(|settings| {
+        settings.zilliz.copy_bytes_per_second = 2_000_000;
+    });
+    account.sleep(73).await;
+    let mut told = Vec::new();
+    let mut report = account.back_up().await;
+    while report.stays_open {
+        told.push(failures(&report));
+        assert!(told.len() < 100, "{report:#?}");
+        tokio::time::sleep(Duration::from_mins(5)).await;
+        report = account.resume().await;
+    }
+    assert!(told.len() > 5, "{told:?}");
+    let stuck = told.iter().filter(|told| told.contains("stuck"));
+    assert_eq!(stuck.count(), 1, "{told:?}");
+    assert_eq!(failures(&report), "failed_before", "{report:#?}");
+    let said = &report.failures.shown[0].message;
+    assert!(said.contains("found `stuck`"), "{said}");
+    // Whoever died before it told is no reason for silence.
+    account.sleep(24).await;
+    let killed = tokio::time::timeout(Duration::from_millis(300), account.back_up()).await;
+    assert!(killed.is_err());
+    tokio::time::sleep(Duration::from_mins(5)).await;
+    let mut report = account.resume().await;
+    let mut told = vec![failures(&report)];
+    while report.stays_open {
+        tokio::time::sleep(Duration::from_mins(5)).await;
+        report = account.resume().await;
+        told.push(failures(&report));
+    }
+    assert!(told.iter().any(|told| told.contains("stuck")), "{told:?}");
+}
+
+/// The next request for a tier is refused, because somebody else's has begun while it was on its way.
+fn lost_to_somebody(account: &Account) -> impl Future<Output = Option<String>> {
+    let refusal = json!({"status": 400, "latency_ms": 1_000, "body": "{\"code\":90199,\"message\":\"one at a time\"}"});
+    account.faults(
+        json!([{"match": {"operation": "zilliz.create_backup"}, "fault": refusal, "times": 1}]),
+    );
+    async {
+        for _ in 0..600_000 {
+            if account.calls("zilliz.create_backup") > 1 {
+                return by_somebody_else(account);
+            }
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        None
+    }
+}
+
+/// Refused because of somebody else's, which takes longer than the invocation waits.
+#[tokio::test(start_paused = true)]
+async fn a_tier_whose_request_lost_a_race_is_made_when_the_others_is_done() {
+    let account = with_tiers("daily = 2");
+    night(&account).await;
+    account.add_cluster(
+        CLUSTER,
+        "orders-prod",
+        &json!({"bytes": 2_100_000_000_000_u64}),
+    );
+    account.sleep(24).await;
+    let (theirs, report) = tokio::join!(lost_to_somebody(&account), account.back_up());
+    assert!(theirs.is_some(), "{report:#?}");
+    assert!(report.stays_open, "{report:#?}");
+    let told = failures(&report);
+    assert!(told.contains("being_made"), "{told}");
+    let mut last = report;
+    for _ in 0..100 {
+        if !last.stays_open {
+            break;
+        }
+        tokio::time::sleep(Duration::from_mins(5)).await;
+        last = account.resume().await;
+    }
+    assert_eq!(last.outcome, Outcome::Succeeded, "{last:#?}");
+    assert_eq!(last.tiers.owned, 6, "{last:#?}");
+    assert_eq!(account.calls("zilliz.create_backup"), 4);
+}
+
+/// One that waits for its turn is not given up for its night because one list could not be read.
+#[tokio::test(start_paused = true)]
+async fn a_tier_that_waits_outlives_a_list_that_can_not_be_read() {
+    let account = with_tiers("daily = 2");
+    night(&account).await;
+    account.add_cluster(CLUSTER, "orders-prod", &json!({"bytes": 2_000 * GB}));
+    account.sleep(24).await;
+    let (theirs, report) = tokio::join!(lost_to_somebody(&account), account.back_up());
+    assert!(theirs.is_some() && report.stays_open, "{report:#?}");
+    account
+        .faults(json!([{"match": {"operation": "zilliz.list_backups"}, "fault": {"status": 503}}]));
+    tokio::time::sleep(Duration::from_mins(5)).await;
+    let report = account.resume().await;
+    assert!(report.stays_open, "{report:#?}");
+    assert!(failures(&report).contains("unavailable"), "{report:#?}");
+    account.faults(json!([]));
+    let last = ticks(&account, &report).await.pop().unwrap();
+    assert_eq!(last.tiers.owned, 6, "{last:#?}");
+    assert_eq!(account.calls("zilliz.create_backup"), 4);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_no_money_is_left_for_is_told_once_beside_what_takes_hours() {
+    let mut account = with_tiers("daily = 2");
+    account.add_cluster("in01-second", "users-prod", &json!({}));
+    night(&account).await;
+    account.sleep(35).await;
+    let grown = json!({"bytes": 2_000 * GB});
+    account.add_cluster("in01-second", "users-prod", &grown);
+    assert!(account.back_up().await.stays_open);
+    account.sleep(2).await;
+    limit(&mut account, None, Some(5));
+    let first = account.back_up().await;
+    assert!(first.stays_open, "{first:#?}");
+    let of_tier = |report: &ClusterReport| {
+        let mut failures = report.failures.shown.iter();
+        failures.any(|one| one.error == "over_budget" && one.source.as_deref() == Some(CLUSTER))
+    };
+    assert!(of_tier(&first), "{first:#?}");
+    let mut told = ticks(&account, &first).await;
+    let last = told.pop().unwrap();
+    assert!(told.len() > 5 && !told.iter().any(of_tier), "{told:#?}");
+    let mut said = last.failures.shown.iter();
+    assert!(
+        said.any(|one| one.message.contains("found `over_budget`")),
+        "{last:#?}"
+    );
+}
+
+/// Its own event comes again, as Lambda repeats whatever failed.
+#[tokio::test(start_paused = true)]
+async fn a_copy_that_is_missing_is_told_however_often_the_event_comes() {
+    let account = with_tiers("daily = 2");
+    account.faults(json!([{"match": {"operation": "zilliz.copy", "region": FAR}, "fault": {"fail_operation": true}}]));
+    let first = night(&account).await;
+    account.faults(json!([]));
+    assert_eq!(first.outcome, Outcome::Failed, "{first:#?}");
+    for _ in 0..2 {
+        let report = again(&account, &first).await;
+        let mut failures = report.failures.shown.iter();
+        let told = failures.find(|one| one.error == "no_tier");
+        let told = told.and_then(|told| told.target.as_deref());
+        assert_eq!(told, Some(FAR), "{report:#?}");
+        assert_eq!(filed(&account, &report).await.outcome, "failed");
+    }
+    assert_eq!(account.calls("zilliz.create_backup"), 1);
+    account.sleep(24).await;
+    assert_eq!(night(&account).await.outcome, Outcome::Succeeded);
+}
+
+/// What stands in a region and may be the tier's copy is warned of, and is no failure.
+#[tokio::test(start_paused = true)]
+async fn a_copy_that_is_not_surely_the_tiers_is_no_missing_one() {
+    let account = with_tiers("daily = 2");
+    let first = night(&account).await;
+    let objects = account.wire.objects.clone().unwrap();
+    let tiers = Path::from("journal/clusters/tiers/prod");
+    let object = objects.list(Some(&tiers)).next().await.unwrap().unwrap();
+    let found = objects.get(&object.location).await.unwrap();
+    let mut tier: Value = serde_json::from_slice(&found.bytes().await.unwrap()).unwrap();
+    tier["backups"].as_object_mut().unwrap().remove(FAR);
+    tier["missing"] = json!({FAR: "what was copied there is not surely this tier's copy"});
+    tier["unsure"] = json!([FAR]);
+    let tier = tier.to_string();
+    objects.put(&object.location, tier.into()).await.unwrap();
+    let report = again(&account, &first).await;
+    assert_eq!(report.outcome, Outcome::Succeeded, "{report:#?}");
+    assert_eq!(filed(&account, &report).await.outcome, "succeeded");
+}
+
+/// A failure that its own event, coming again, finds no more is no failure of the run's record either.
+#[tokio::test(start_paused = true)]
+async fn a_run_that_was_judged_anew_is_filed_as_it_is_then() {
+    let account = with_tiers("daily = 2");
+    account.add_cluster(CLUSTER, "orders-prod", &json!({"bytes": 2_000 * GB}));
+    let refusal = json!({"status": 200, "body": "{\"code\":96015,\"message\":\"no\"}"});
+    account.faults(json!([{"match": {"operation": "zilliz.set_policy"}, "fault": refusal}]));
+    let first = account.back_up().await;
+    assert!(first.stays_open, "{first:#?}");
+    assert_eq!(first.outcome, Outcome::Failed, "{first:#?}");
+    account.faults(json!([]));
+    let mut last = again(&account, &first).await;
+    while last.stays_open {
+        account.sleep(1).await;
+        last = again(&account, &first).await;
+    }
+    assert_eq!(last.outcome, Outcome::Succeeded, "{last:#?}");
+    assert_eq!(filed(&account, &last).await.outcome, "succeeded");
+}
