@@ -193,7 +193,7 @@ resource "aws_scheduler_schedule" "drill" {
 }
 
 # Goes on with copies that outlast an invocation, and with what a killed one left. Idle, it
-# asks the journal three questions, and two more if there are plans of Zilliz Cloud.
+# asks the journal one question.
 resource "aws_scheduler_schedule" "resume" {
   name                = "${var.name}-resume"
   description         = "Goes on with the open runs of ${var.name}"

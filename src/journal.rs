@@ -9,16 +9,16 @@
 //! | object | what | written |
 //! |---|---|---|
 //! | `leases/{plan}.json` | who works on the plan, until when, with which fence | only if it is as it was read |
-//! | `open/{plan}/{slot}.json` | a run that has begun and not ended | only if it is as it was read |
+//! | `open/runs/{plan}/{slot}.json` | a run that has begun and not ended | only if it is as it was read |
 //! | `runs/{plan}/{slot}/{fence}-{number}.jsonl` | what the run wrote down, one [`Entry`] a line | only if absent |
 //! | `history/{plan}/{slot}.json` | how the run ended; the newest 100 of each plan stay | only if it is as it was read |
 //! | `events/{id}.json` | when an event that says no scheduled time came first; for seven days | only if absent |
 //! | `holds/{restore}.json` | backups that are being restored, and until when nobody may delete them | only if it is as it was read |
 //! | `comparisons/{target}/{backup}/{region}.json` | how far `verify` compared them before it was cut short | only if it is as it was read |
-//! | `restores/…` | the first four for restores, each under its identity in place of a plan | as above |
-//! | `drills/…` | the first four for drills | as above |
-//! | `clusters/…` | the first five for plans of Zilliz Cloud | as above |
-//! | `clusters/restores/…` | the first four for restores of clusters, each under its identity | as above |
+//! | `restores/…` | the first four for restores, each under its identity in place of a plan; marks in `open/restores/…` | as above |
+//! | `drills/…` | the first four for drills; marks in `open/drills/…` | as above |
+//! | `clusters/…` | the first five for plans of Zilliz Cloud; marks in `open/clusters/…` | as above |
+//! | `clusters/restores/…` | the first four for restores of clusters, each under its identity; marks in `open/clusters-restores/…` | as above |
 //! | `clusters/watch/{plan}.json` | which clusters a plan looks after, since when, and when they were last judged | only if it is as it was read |
 //! | `clusters/tiers/{plan}/{cluster}-{slot}.json` | which backups a plan has had made itself, the only ones it may delete there | only if it is as it was read |
 //!
@@ -358,6 +358,8 @@ pub struct OpenRuns {
     pub runs: Vec<OpenRun>,
     /// Objects that stand among the open marks and are none; nobody touches them.
     pub ignored: Vec<String>,
+    /// Whether something else is open: a restore, a drill, or what is of clusters. Only the whole journal sees that.
+    pub others: bool,
 }
 
 /// What a run writes down as it goes, for the invocation that carries on.

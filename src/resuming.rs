@@ -37,9 +37,7 @@ impl Given<'_> {
 }
 
 impl Lifeboat {
-    /// Goes on with all that is open, one after the other. Idle, it asks the journal three questions, and two more if
-    /// there are plans of Zilliz Cloud: each kind has a folder of its own, so that none can meet another's lease or log, and
-    /// a single listing over all of them would page through every history there is.
+    /// Goes on with all that is open, one after the other. Idle, it asks the journal one question.
     pub(crate) async fn resume(
         &self,
         request: &Request,
@@ -58,7 +56,11 @@ impl Lifeboat {
         let mut resumed = Resumed::begin(run_id);
         let of_namespaces = !self.chosen(request)?.is_empty();
         resumed.without_a_journal = of_namespaces && self.journal.is_none();
-        self.resume_runs(&given, &mut resumed).boxed_local().await?;
+        let runs = self.resume_runs(&given, &mut resumed);
+        let others = runs.boxed_local().await?;
+        if !others {
+            return Ok(resumed);
+        }
         self.resume_restores(&given, &mut resumed)
             .boxed_local()
             .await;
@@ -73,12 +75,12 @@ impl Lifeboat {
         Ok(resumed)
     }
 
-    /// A journal that can't be read at all ends the whole before anything was done.
-    async fn resume_runs(&self, given: &Given<'_>, resumed: &mut Resumed) -> Result<(), Refused> {
-        let open = match &self.journal {
-            Some(journal) => journal.open_runs().await?,
-            None => OpenRuns::default(),
+    /// Whether anything else may be open. A journal that can't be read at all ends the whole before anything was done.
+    async fn resume_runs(&self, given: &Given<'_>, resumed: &mut Resumed) -> Result<bool, Refused> {
+        let Some(journal) = &self.journal else {
+            return Ok(true);
         };
+        let open = journal.open_runs().await?;
         resumed.open_runs = open.runs.len();
         resumed.ignore(open.ignored);
         for open in open.runs {
@@ -105,7 +107,7 @@ impl Lifeboat {
             let report = resumed.of(&what, report.await);
             resumed.runs.extend(report);
         }
-        Ok(())
+        Ok(open.others)
     }
 
     async fn resume_restores(&self, given: &Given<'_>, resumed: &mut Resumed) {
@@ -171,7 +173,7 @@ pub(crate) fn open_of(
 ) -> Vec<OpenRun> {
     let what = format!("the {kind} that are open");
     let open = resumed.of(&what, open.map_err(Into::into));
-    let OpenRuns { runs, ignored } = open.unwrap_or_default();
+    let OpenRuns { runs, ignored, .. } = open.unwrap_or_default();
     resumed.ignore(ignored);
     runs
 }

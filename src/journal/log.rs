@@ -139,9 +139,12 @@ impl Journal {
 
     /// Every run of every plan that has begun and not ended: one request when there is none. Changes nothing.
     pub async fn open_runs(&self) -> Result<OpenRuns, JournalError> {
-        let marks = self.store.list(&self.store.path(["open"])).await?;
+        let (marks, others) = self.store.marks().await?;
         let looks = stream::iter(marks).map(|path| self.look_at_mark(path));
-        let mut found = OpenRuns::default();
+        let mut found = OpenRuns {
+            others,
+            ..OpenRuns::default()
+        };
         let mut looks = looks.buffered(READS);
         while let Some(look) = looks.next().await {
             match look? {
@@ -278,7 +281,7 @@ impl Journal {
 
     /// Sweeps what killed invocations left of runs that were finished.
     async fn sweep_finished(&self, plan: &str) -> Result<(), JournalError> {
-        for path in self.store.list(&self.store.path(["open", plan])).await? {
+        for path in self.store.list(&self.store.mark([plan])).await? {
             let Some(found) = self.store.read(&path).await? else {
                 continue;
             };
@@ -579,7 +582,7 @@ fn segment_named(path: &Path) -> Option<(u64, u64)> {
 }
 
 fn mark_path(store: &Store, key: &RunKey) -> Path {
-    store.path(["open", &key.plan, &format!("{}.json", run_name(key))])
+    store.mark([&key.plan, &format!("{}.json", run_name(key))])
 }
 
 fn record_path(store: &Store, key: &RunKey) -> Path {

@@ -86,10 +86,19 @@ impl From<JournalError> for Failure {
     }
 }
 
+/// What the whole journal is, as a part: that of nightly runs.
+const RUNS: &str = "runs";
+/// The parts beside it.
+const PARTS: [&str; 4] = ["restores", "drills", "clusters", "clusters-restores"];
+
 /// The objects, opened at their first use.
 pub(super) struct Store {
     url: JournalUrl,
+    /// Of this part.
     root: Path,
+    /// Of the whole journal; marks of what is open stand there side by side, so that one listing finds all of them.
+    whole: Path,
+    part: String,
     /// Shared with every part of the same journal, because a memory that is opened twice is two memories.
     objects: Arc<OnceCell<Arc<dyn ObjectStore>>>,
 }
@@ -109,7 +118,9 @@ impl Store {
         };
         Self {
             url,
+            whole: root.clone(),
             root,
+            part: RUNS.to_owned(),
             objects: Arc::default(),
         }
     }
@@ -117,18 +128,53 @@ impl Store {
     pub(super) fn on(objects: Arc<dyn ObjectStore>, root: Path) -> Self {
         Self {
             url: JournalUrl(Place::Memory),
+            whole: root.clone(),
             root,
+            part: RUNS.to_owned(),
             objects: Arc::new(OnceCell::new_with(Some(objects))),
         }
     }
 
-    /// The same objects, those in a folder alone.
+    /// The same objects, those in a folder alone, which is one of [`PARTS`].
     pub(super) fn under(&self, folder: &str) -> Self {
+        let part = if self.is_whole() {
+            folder.to_owned()
+        } else {
+            format!("{}-{folder}", self.part)
+        };
         Self {
             url: self.url.clone(),
             root: self.path([folder]),
+            whole: self.whole.clone(),
+            part,
             objects: Arc::clone(&self.objects),
         }
+    }
+
+    fn is_whole(&self) -> bool {
+        self.part == RUNS
+    }
+
+    /// A path among the marks of what is open of this part.
+    pub(super) fn mark<const N: usize>(&self, parts: [&str; N]) -> Path {
+        let of_part = self.whole.clone().join("open").join(self.part.as_str());
+        parts.into_iter().fold(of_part, Path::join)
+    }
+
+    /// Every object among the marks of what is open: of this part, and, in the whole journal, those that are of no part. And
+    /// whether the whole has any of another part.
+    pub(super) async fn marks(&self) -> Result<(Vec<Path>, bool), JournalError> {
+        if !self.is_whole() {
+            return Ok((self.list(&self.mark([])).await?, false));
+        }
+        let open = self.whole.clone().join("open");
+        let of_others = PARTS.map(|part| open.clone().join(part));
+        let is_anothers = |path: &Path| of_others.iter().any(|part| path.prefix_matches(part));
+        let mut marks = self.list(&open).await?;
+        let all = marks.len();
+        marks.retain(|path| !is_anothers(path));
+        let others = marks.len() < all;
+        Ok((marks, others))
     }
 
     /// A path under the root; whatever is in the parts, each is one part.

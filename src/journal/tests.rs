@@ -207,7 +207,7 @@ async fn objects_too_large_to_be_ours_are_treated_like_any_other_that_is_not() {
     let body = vec![b' '; (64 << 20) + 1];
     for name in [
         "leases/weekly.json",
-        "open/nightly/1795226401.json",
+        "open/runs/nightly/1795226401.json",
         "runs/nightly/1795226400/0000000001-000000.jsonl",
     ] {
         let put = bucket.0.put(&path(name), body.clone().into()).await;

@@ -312,7 +312,7 @@ fn is_meant(request: &Request, plan: &str) -> bool {
 
 /// The open runs of a plan as history will show them, as far as they are: of each cluster the original first.
 async fn open_records(journal: &Journal, plan: &str) -> Result<History, JournalError> {
-    let OpenRuns { runs, ignored } = journal.open_runs().await?;
+    let OpenRuns { runs, ignored, .. } = journal.open_runs().await?;
     let mut records = Vec::new();
     let open = runs.into_iter().rev();
     for open in open.filter(|open| open.key.plan == plan) {

@@ -107,22 +107,22 @@ def test_a_night_that_failed_before_its_first_job_is_a_line_of_jobs(emulator: Em
 
 def test_what_can_not_be_read_of_the_journal_is_told_and_is_not_all_is_well(kept: Lifeboat, tmp_path: Path) -> None:
     assert kept("backup").code == 0
-    for folder in ("open", "history"):
+    for folder in ("open/runs", "history"):
         junk = tmp_path / "journal" / folder / "default" / "1795400000.json"
         junk.parent.mkdir(parents=True, exist_ok=True)
         junk.write_text("{", encoding="utf-8")
 
     ended = kept("resume", LIFEBOAT_LOG="info")
     assert ended.code == 1 and "No run is open" not in ended.stdout
-    assert "open/default/1795400000.json" in ended.stdout and "can't be read" in ended.stdout
+    assert "open/runs/default/1795400000.json" in ended.stdout and "can't be read" in ended.stdout
     (warned,) = [line for line in ended.stderr.splitlines() if "WARN" in line]
-    assert "open/default/1795400000.json" in warned
+    assert "open/runs/default/1795400000.json" in warned
     told = kept("resume", "--json")
     assert told.code == 1 and len(told.report["ignored"]) == 1
 
     shown = kept("jobs")
     assert shown.code == 0 and "acme-a" in shown.stdout
-    for folder in ("open", "history"):
+    for folder in ("open/runs", "history"):
         assert f"{folder}/default/1795400000.json" in shown.stdout and "can't be read" in shown.stdout
     assert len(kept("jobs", "--json").report["ignored"]) == 2
 

@@ -330,7 +330,7 @@ async fn a_journal_full_of_rubbish_stops_deletion_and_never_copying() {
     let before = world.standing(TARGET).len();
     for path in [
         "lifeboat/leases/default.json",
-        "lifeboat/open/default/rubbish.json",
+        "lifeboat/open/runs/default/rubbish.json",
     ] {
         let rubbish = PutPayload::from_static(b"\xff\x00 not ours");
         objects.put(&Path::from(path), rubbish).await.unwrap();

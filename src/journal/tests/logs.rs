@@ -233,6 +233,31 @@ async fn an_idle_journal_costs_one_request() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn one_listing_shows_that_something_of_any_part_is_open() {
+    let part = |journal: &Journal, part: usize| match part {
+        0 => journal.of_restores(),
+        1 => journal.of_drills(),
+        2 => journal.of_clusters(),
+        _ => journal.of_clusters().of_restores(),
+    };
+    for open in 0..4 {
+        let whole = Bucket::default().journal();
+        opened(&part(&whole, open), "run-1", now()).await;
+        let found = whole.open_runs().await.unwrap();
+        let others = OpenRuns {
+            others: true,
+            ..OpenRuns::default()
+        };
+        assert_eq!(found, others, "{open}");
+        for of in 0..4 {
+            let found = part(&whole, of).open_runs().await.unwrap();
+            assert_eq!(found.runs.len(), usize::from(of == open), "{open} {of}");
+            assert!(found.ignored.is_empty() && !found.others);
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn open_runs_are_found_oldest_first_and_what_is_none_is_named_and_left_alone() {
     let bucket = Bucket::default();
     let journal = bucket.journal();
@@ -243,16 +268,20 @@ async fn open_runs_are_found_oldest_first_and_what_is_none_is_named_and_left_alo
         journal.open_run(&lease, &key, later(7)).await.unwrap();
         lease.release().await.unwrap();
     }
-    let mark = bucket.get("open/nightly/1795226400.json").await.unwrap();
+    let mark = bucket
+        .get("open/runs/nightly/1795226400.json")
+        .await
+        .unwrap();
     // Whoever looks into the bucket sees whose run it is.
     assert!(mark.contains(r#""holder":"run-1""#), "{mark}");
     let foreign = [
         ("open/README", "hello"),
-        ("open/nightly/1795226401.json", ""),
-        ("open/nightly/1795226402.json", &mark),
-        ("open/nightly/not-a-slot.json", "{}"),
-        ("open/elsewhere/1795226400.json", &mark),
-        ("open/1795226400.json", &mark),
+        ("open/runs/nightly/1795226401.json", ""),
+        ("open/runs/nightly/1795226402.json", &mark),
+        ("open/runs/nightly/not-a-slot.json", "{}"),
+        ("open/runs/elsewhere/1795226400.json", &mark),
+        ("open/runs/1795226400.json", &mark),
+        ("open/nightly/1795226400.json", &mark),
     ];
     for (name, body) in foreign {
         bucket.put(name, body).await;
@@ -303,7 +332,9 @@ async fn lines_that_cannot_be_read_are_counted_and_the_others_read() {
 #[tokio::test(start_paused = true)]
 async fn an_open_mark_that_cannot_be_read_is_written_anew_by_its_own_run() {
     let bucket = Bucket::default();
-    bucket.put("open/nightly/1795226400.json", "garbage").await;
+    bucket
+        .put("open/runs/nightly/1795226400.json", "garbage")
+        .await;
     let (_lease, log) = opened(&bucket.journal(), "run-1", now()).await;
     assert_eq!(log.opened_at(), now());
     assert_eq!(bucket.journal().open_runs().await.unwrap().runs.len(), 1);

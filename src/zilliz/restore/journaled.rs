@@ -280,7 +280,7 @@ pub(super) async fn records(
     most: usize,
 ) -> Result<History, JournalError> {
     let journal = of_restores(journal);
-    let OpenRuns { runs, ignored } = journal.open_runs().await?;
+    let OpenRuns { runs, ignored, .. } = journal.open_runs().await?;
     let records = Vec::new();
     let mut found = History { records, ignored };
     for run in runs.into_iter().rev() {

@@ -157,9 +157,9 @@ async fn what_is_corrupt_in_it_is_named() {
 #[tokio::test(start_paused = true)]
 async fn what_stands_among_the_open_runs_and_is_none_is_worth_knowing() {
     for object in [
-        "open/default/1767319200.json",
-        "drills/open/x.json",
-        "restores/open/x.json",
+        "open/runs/default/1767319200.json",
+        "open/drills/x.json",
+        "open/restores/x.json",
     ] {
         let (world, objects) = journaled(&[]);
         let path = Path::from(format!("lifeboat/{object}"));
