@@ -33,6 +33,8 @@ pub enum Note {
         #[serde(default)]
         news: Vec<News>,
     },
+    /// What failed then was judged anew, and nothing was wrong.
+    Mended,
     /// Written before what shows it is changed or forgotten.
     News {
         /// What is to be told.
@@ -246,6 +248,7 @@ impl Pasts {
                 self.meant.extend(meant);
             }
             Note::Failed { news } => self.failed = Some(news.clone()),
+            Note::Mended => self.failed = None,
             Note::News { news } if self.news.contains(news) => {}
             Note::News { news } => self.news.push(news.clone()),
             Note::Enabled { cluster, at } => {

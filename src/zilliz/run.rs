@@ -199,6 +199,7 @@ impl<T: Transport> Run<'_, '_, T> {
             Ok(Err(error)) => {
                 self.report
                     .fail(None, None, error.word(), error.to_string());
+                self.report.tiers.is_open |= self.makes_tiers() && error.passes();
                 return self.stay_open(journaled);
             }
             Err(_) => return self.out_of_time(None),
@@ -245,16 +246,36 @@ impl<T: Transport> Run<'_, '_, T> {
         self.until.min(Instant::now() + patience)
     }
 
+    /// Whether a tier may be waiting for its turn, which a look that failed is no reason to give up.
+    pub(super) fn makes_tiers(&self) -> bool {
+        let has_tiers = self.world.plan.tiers.is_some() && self.world.journal.is_some();
+        self.makes() && has_tiers && !self.request.manual
+    }
+
     /// Writes down what is wrong, so that whoever carries on with a tier tells it once more, and not at every look.
     async fn note_failure(&self, journaled: &Journaled) {
         let tells = self.report.outcome_so_far() == Outcome::Failed;
-        if self.world.plan.tiers.is_none() || !tells {
+        if self.world.plan.tiers.is_none() {
+            return;
+        }
+        if !tells {
+            if journaled.pasts.failed.is_some() {
+                journaled.write(Note::Mended).await;
+            }
             return;
         }
         for line in &self.lines {
             journaled.ended(line.clone()).await;
         }
-        let news = self.report.news();
+        let mut news = self.report.news();
+        if news.is_empty() {
+            news.push(News {
+                cluster: None,
+                region: None,
+                error: Some("failed".to_owned()),
+                message: "more was wrong with policies and regions than a report shows".to_owned(),
+            });
+        }
         journaled.write(Note::Failed { news }).await;
     }
 

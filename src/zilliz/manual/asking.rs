@@ -76,11 +76,11 @@ impl<T: Transport> Hand<'_, T> {
         loop {
             let listed = match self.client.backups(&self.cluster.cluster_id).await {
                 Ok(listed) => listed,
-                Err(error) => return in_doubt(intent.is_some(), &error),
+                Err(error) => return self.in_doubt(intent.is_some(), &error),
             };
             if let Some(lost) = &intent {
                 match self.find(lost, &listed).await {
-                    Err(error) => return in_doubt(true, &error),
+                    Err(error) => return self.in_doubt(true, &error),
                     Ok(Some(found)) => return Asked::Begun(self.adopted(found).await),
                     Ok(None) if self.client.now().duration_since(lost.at) < SETTLED_AFTER => {
                         if !self.wait(pace.next()).await {
@@ -107,7 +107,7 @@ impl<T: Transport> Hand<'_, T> {
                 return Asked::Refused(OVER_BUDGET, message);
             }
             match (self.busy(&listed).await, self.dry_run) {
-                (Err(error), _) => return failed(&error),
+                (Err(error), _) => return self.in_doubt(false, &error),
                 (Ok(other), true) => return planned(other, self.over_budget),
                 (Ok(Some(other)), false) => {
                     if let Some(stuck) = self.stuck_behind(&other) {
@@ -160,6 +160,22 @@ impl<T: Transport> Hand<'_, T> {
         Some(Asked::Refused(STUCK, message))
     }
 
+    /// A look that failed. While a request may have made a backup, nothing is over: the run stays open, so that no repeated
+    /// event sends another. A tier, which nobody stands beside, is not given up for what passes.
+    fn in_doubt(&self, unanswered: bool, error: &ZillizError) -> Asked {
+        if unanswered {
+            return Asked::Waits(format!(
+                "the request for the backup was not answered, and what came of it can't be seen: {error}"
+            ));
+        }
+        if matches!(self.facts, Facts::Tier(_)) && error.passes() {
+            return Asked::Waits(format!(
+                "whether another backup is being made can't be seen, so none was asked for yet: {error}"
+            ));
+        }
+        failed(error)
+    }
+
     async fn is_alone(&self) -> bool {
         is_alone(self.facts.lease(), self.clock.now(), self.client.now()).await
     }
@@ -206,15 +222,14 @@ impl<T: Transport> Hand<'_, T> {
                 self.refused().await;
                 // Somebody may have been faster by a moment; then it is waited for.
                 if matches!(error, ZillizError::Refused { .. }) {
-                    match (self.is_busy_now().await, self.facts) {
-                        (Ok(true), _) => return Sent::Raced,
-                        (Err(unseen), Facts::Run(_)) => {
+                    match self.is_busy_now().await {
+                        Ok(true) => return Sent::Raced,
+                        Err(unseen) => {
                             return Sent::Answered(Asked::Waits(format!(
                                 "the request was refused ({error}), and whether another backup is being made could not be read: {unseen}; it is asked for again"
                             )));
                         }
-                        // The next night asks again, whatever it was.
-                        (Ok(false), _) | (Err(_), Facts::Tier(_)) => {}
+                        Ok(false) => {}
                     }
                 }
                 Sent::Answered(if is_refused(&error) {
@@ -286,16 +301,6 @@ fn is_refused(error: &ZillizError) -> bool {
 
 fn failed(error: &ZillizError) -> Asked {
     Asked::Failed(error.word(), error.to_string())
-}
-
-/// While a request may have made a backup, nothing is over: the run stays open, so that no repeated event sends another.
-fn in_doubt(unanswered: bool, error: &ZillizError) -> Asked {
-    if !unanswered {
-        return failed(error);
-    }
-    Asked::Waits(format!(
-        "the request for the backup was not answered, and what came of it can't be seen: {error}"
-    ))
 }
 
 /// A backup that is being made, and who had it made.

@@ -230,14 +230,14 @@ impl<'a, 'c, T: Transport> Making<'a, 'c, T> {
                     format!("the tier of {of} was not made, and the next event tries again: {why}");
                 vec![(None, "no_tier", message)]
             }
-            TierState::Owned(owned) => {
+            TierState::Owned(owned) if tier.slot == self.slot => {
                 let told = lacking(owned).map(|(region, why)| {
                     let message = format!("the tier of {of} has no copy here: {why}");
                     (Some(region.clone()), "no_tier", message)
                 });
                 told.collect()
             }
-            TierState::BeingMade { .. } | TierState::Adopted { .. } => Vec::new(),
+            _ => Vec::new(),
         };
         if !self.resumes {
             tended.failures.extend(told);
@@ -280,7 +280,7 @@ impl<'a, 'c, T: Transport> Making<'a, 'c, T> {
         let slot = record.slot();
         let past = record.past();
         let (of, resumes) = (ByHand::default(), self.resumes || record.tier().is_some());
-        let hand = self.hand(&of, Facts::Tier(&record), slot == self.slot, resumes);
+        let hand = self.hand(&of, Facts::Tier(&record), slot >= self.slot, resumes);
         let made = hand.make(past).boxed_local().await;
         let end = self.end(&record, &made).boxed_local().await;
         let open = made
@@ -323,7 +323,7 @@ impl<'a, 'c, T: Transport> Making<'a, 'c, T> {
         tended.tiers.extend(record.tier());
     }
 
-    /// Leaves out what an earlier invocation of the run has told already, where no tier keeps that; the last word tells it again.
+    /// Where no tier keeps that, a tick leaves out what an earlier invocation of the run has told; the last word tells it again.
     async fn told_once(&self, failures: Vec<Failure>) -> Vec<Failure> {
         let mut new = Vec::new();
         for (region, word, message) in failures {
@@ -332,8 +332,11 @@ impl<'a, 'c, T: Transport> Making<'a, 'c, T> {
                 (&told.cluster, &told.region, &told.error)
                     == (&news.cluster, &news.region, &news.error)
             };
-            if !self.run.pasts.news.iter().any(same) {
+            let is_new = !self.run.pasts.news.iter().any(same);
+            if is_new {
                 self.run.tell_at_last([news]).await;
+            }
+            if is_new || !self.resumes {
                 new.push((region, word, message));
             }
         }
@@ -393,9 +396,12 @@ impl<'a, 'c, T: Transport> Making<'a, 'c, T> {
         if record.fault().is_some() || record.tier().is_none() || past.intent.is_some() {
             return Ok(End::Open);
         }
+        let waits = made
+            .failures
+            .iter()
+            .any(|(_, word, _)| *word == "being_made");
         let Some(begun) = past.begun else {
-            // The next look asks again, and the next night's run gives it up.
-            if !made.is_refused {
+            if waits {
                 return Ok(End::Open);
             }
             let why = made.failures.first().map(|(_, _, why)| why.clone());
@@ -426,7 +432,7 @@ impl<'a, 'c, T: Transport> Making<'a, 'c, T> {
         if !self.tell_at_last(made, None).await {
             return Ok(End::Open);
         }
-        let written = if record.slot() == self.slot {
+        let written = if record.slot() >= self.slot {
             record.turn_into(TierState::Failed { why }).await
         } else {
             record.forget().await

@@ -100,9 +100,10 @@ fn lost_to_somebody(account: &Account) -> impl Future<Output = Option<String>> {
     account.faults(
         json!([{"match": {"operation": "zilliz.create_backup"}, "fault": refusal, "times": 1}]),
     );
-    async {
+    let before = account.calls("zilliz.create_backup");
+    async move {
         for _ in 0..600_000 {
-            if account.calls("zilliz.create_backup") > 1 {
+            if account.calls("zilliz.create_backup") > before {
                 return by_somebody_else(account);
             }
             tokio::time::sleep(Duration::from_millis(1)).await;
@@ -140,25 +141,119 @@ async fn a_tier_whose_request_lost_a_race_is_made_when_the_others_is_done() {
     assert_eq!(account.calls("zilliz.create_backup"), 4);
 }
 
-/// One that waits for its turn is not given up for its night because one list could not be read.
-#[tokio::test(start_paused = true)]
-async fn a_tier_that_waits_outlives_a_list_that_can_not_be_read() {
+/// A second night in which a tier waits for somebody else's backup, which takes hours: it was seen in the list, or was faster
+/// by a moment. With how many requests there were until then.
+async fn waiting(was_faster: bool) -> (Account, ClusterReport, u64) {
     let account = with_tiers("daily = 2");
     night(&account).await;
     account.add_cluster(CLUSTER, "orders-prod", &json!({"bytes": 2_000 * GB}));
     account.sleep(24).await;
-    let (theirs, report) = tokio::join!(lost_to_somebody(&account), account.back_up());
-    assert!(theirs.is_some() && report.stays_open, "{report:#?}");
-    account
-        .faults(json!([{"match": {"operation": "zilliz.list_backups"}, "fault": {"status": 503}}]));
-    tokio::time::sleep(Duration::from_mins(5)).await;
-    let report = account.resume().await;
+    let report = if was_faster {
+        let (theirs, report) = tokio::join!(lost_to_somebody(&account), account.back_up());
+        assert!(theirs.is_some());
+        report
+    } else {
+        by_somebody_else(&account).unwrap();
+        account.back_up().await
+    };
     assert!(report.stays_open, "{report:#?}");
-    assert!(failures(&report).contains("unavailable"), "{report:#?}");
+    let requests = account.calls("zilliz.create_backup");
+    assert_eq!(requests, if was_faster { 3 } else { 2 });
+    (account, report, requests)
+}
+
+/// One that waits for its turn is not given up for its night because one look failed.
+#[tokio::test(start_paused = true)]
+async fn a_tier_that_waits_outlives_a_look_that_failed() {
+    for (was_faster, look) in [
+        (true, "zilliz.list_backups"),
+        (false, "zilliz.list_backups"),
+        (true, "zilliz.list_clusters"),
+        (false, "zilliz.list_clusters"),
+    ] {
+        let (account, report, requests) = waiting(was_faster).await;
+        account.faults(json!([{"match": {"operation": look}, "fault": {"status": 503}}]));
+        tokio::time::sleep(Duration::from_mins(5)).await;
+        let failed = account.resume().await;
+        assert!(failed.stays_open, "{look}: {failed:#?}");
+        let mut said = failed.failures.shown.iter();
+        assert!(said.any(|one| one.message.contains("503")), "{failed:#?}");
+        account.faults(json!([]));
+        let last = ticks(&account, &report).await.pop().unwrap();
+        assert_eq!(last.tiers.owned, 6, "{look}: {last:#?}");
+        assert_eq!(account.calls("zilliz.create_backup"), requests + 1);
+    }
+}
+
+/// Nobody could say why it was refused.
+#[tokio::test(start_paused = true)]
+async fn a_refusal_whose_cause_can_not_be_seen_gives_no_tier_up() {
+    let account = with_tiers("daily = 2");
+    night(&account).await;
+    account.sleep(24).await;
+    let race = lost_to_somebody(&account);
+    let then_nothing_is_seen = async {
+        let theirs = race.await;
+        account.faults(
+            json!([{"match": {"operation": "zilliz.list_backups"}, "fault": {"status": 503}}]),
+        );
+        theirs
+    };
+    let (theirs, report) = tokio::join!(then_nothing_is_seen, account.back_up());
+    assert!(theirs.is_some() && report.stays_open, "{report:#?}");
     account.faults(json!([]));
     let last = ticks(&account, &report).await.pop().unwrap();
     assert_eq!(last.tiers.owned, 6, "{last:#?}");
-    assert_eq!(account.calls("zilliz.create_backup"), 4);
+}
+
+/// More time is no remedy for a role that lacks a right, and nobody is woken every five minutes for it.
+#[tokio::test(start_paused = true)]
+async fn a_tier_that_waits_is_given_up_where_nobody_may_look() {
+    let (account, ..) = waiting(true).await;
+    let forbidden = json!({"status": 200, "body": "{\"code\":96015,\"message\":\"no\"}"});
+    account.faults(json!([{"match": {"operation": "zilliz.list_backups"}, "fault": forbidden}]));
+    tokio::time::sleep(Duration::from_mins(5)).await;
+    let report = account.resume().await;
+    assert!(!report.stays_open, "{report:#?}");
+    assert!(failures(&report).contains("forbidden"), "{report:#?}");
+}
+
+/// A night that is still open, because another cluster's tier takes days, leaves the next night's tier its turn.
+#[tokio::test(start_paused = true)]
+async fn an_older_night_gives_no_later_ones_tier_up() {
+    let account = with_tiers("daily = 3");
+    account.add_cluster("in01-second", "users-prod", &json!({}));
+    night(&account).await;
+    account.sleep(24).await;
+    let grown = json!({"bytes": 20_000 * GB});
+    account.add_cluster("in01-second", "users-prod", &grown);
+    let older = account.back_up().await;
+    assert!(older.stays_open, "{older:#?}");
+    account.sleep(24).await;
+    account.add_cluster(CLUSTER, "orders-prod", &json!({"bytes": 2_000 * GB}));
+    let (theirs, newer) = tokio::join!(lost_to_somebody(&account), account.back_up());
+    assert!(theirs.is_some() && newer.stays_open, "{newer:#?}");
+    let tick = |of: &ClusterReport| Request {
+        action: Action::Resume,
+        scheduled_time: Some(of.slot),
+        ..Request::default()
+    };
+    account.faults(json!([]));
+    for _ in 0..20 {
+        for run in [&older, &newer] {
+            let report = account.run(tick(run)).await;
+            assert!(!failures(&report).contains("no_"), "{report:#?}");
+        }
+        account.sleep(1).await;
+    }
+    let journal = account.journal.as_ref().unwrap();
+    let tiers = journal.tiers("prod").await.unwrap();
+    let ours = tiers.iter().filter(|tier| tier.cluster == CLUSTER);
+    let ours: Vec<_> = ours
+        .map(|tier| (tier.slot.instant(), tier.owned().is_some()))
+        .collect();
+    assert_eq!(ours.len(), 3, "{tiers:#?}");
+    assert_eq!(ours.last(), Some(&(newer.slot, true)), "{tiers:#?}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -207,7 +302,15 @@ async fn a_copy_that_is_missing_is_told_however_often_the_event_comes() {
     }
     assert_eq!(account.calls("zilliz.create_backup"), 1);
     account.sleep(24).await;
-    assert_eq!(night(&account).await.outcome, Outcome::Succeeded);
+    let next = night(&account).await;
+    assert_eq!(next.outcome, Outcome::Succeeded);
+    // It is no later night's.
+    account.faults(json!([{"match": {"operation": "zilliz.copy", "region": FAR}, "fault": {"fail_operation": true}}]));
+    account.sleep(24).await;
+    assert!(failures(&night(&account).await).contains("copy_"));
+    account.faults(json!([]));
+    let report = again(&account, &next).await;
+    assert!(!failures(&report).contains("no_tier"), "{report:#?}");
 }
 
 /// What stands in a region and may be the tier's copy is warned of, and is no failure.
@@ -233,6 +336,12 @@ async fn a_copy_that_is_not_surely_the_tiers_is_no_missing_one() {
 /// A failure that its own event, coming again, finds no more is no failure of the run's record either.
 #[tokio::test(start_paused = true)]
 async fn a_run_that_was_judged_anew_is_filed_as_it_is_then() {
+    for by_ticks in [true, false] {
+        is_filed_as_it_is_then(by_ticks).await;
+    }
+}
+
+async fn is_filed_as_it_is_then(by_ticks: bool) {
     let account = with_tiers("daily = 2");
     account.add_cluster(CLUSTER, "orders-prod", &json!({"bytes": 2_000 * GB}));
     let refusal = json!({"status": 200, "body": "{\"code\":96015,\"message\":\"no\"}"});
@@ -244,7 +353,11 @@ async fn a_run_that_was_judged_anew_is_filed_as_it_is_then() {
     let mut last = again(&account, &first).await;
     while last.stays_open {
         account.sleep(1).await;
-        last = again(&account, &first).await;
+        last = if by_ticks {
+            account.resume().await
+        } else {
+            again(&account, &first).await
+        };
     }
     assert_eq!(last.outcome, Outcome::Succeeded, "{last:#?}");
     assert_eq!(filed(&account, &last).await.outcome, "succeeded");
