@@ -32,18 +32,31 @@ pub fn write_clusters(out: &mut impl Write, report: &ClusterReport) -> io::Resul
         report.plan, report.slot
     )?;
     let counts = report.counts;
-    write!(out, "  {} clusters", counts.clusters)?;
+    let clusters = screen::count(counts.clusters, "cluster", "clusters");
+    write!(out, "  {clusters}")?;
     let counted = [
-        (counts.policies_in_force, "policies in force"),
-        (counts.policies_set, "of them set now"),
-        (counts.policies_drifted, "policies drifted"),
-        (counts.protected, "regions protected"),
-        (counts.in_making, "being made"),
-        (counts.unprotected, "UNPROTECTED"),
-        (counts.made, "backups and copies made by hand"),
+        (
+            counts.policies_in_force,
+            "policy in force",
+            "policies in force",
+        ),
+        (counts.policies_set, "of them set now", "of them set now"),
+        (
+            counts.policies_drifted,
+            "policy drifted",
+            "policies drifted",
+        ),
+        (counts.protected, "region protected", "regions protected"),
+        (counts.in_making, "being made", "being made"),
+        (counts.unprotected, "UNPROTECTED", "UNPROTECTED"),
+        (
+            counts.made,
+            "backup or copy made by hand",
+            "backups and copies made by hand",
+        ),
     ];
-    for (count, what) in counted.into_iter().filter(|(count, _)| *count > 0) {
-        write!(out, ", {count} {what}")?;
+    for (number, one, many) in counted.into_iter().filter(|(number, ..)| *number > 0) {
+        write!(out, ", {}", screen::count(number, one, many))?;
     }
     writeln!(out)?;
     if !report.policies.is_empty() {

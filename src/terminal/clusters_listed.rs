@@ -15,9 +15,9 @@ pub fn write_cluster_list(out: &mut impl Write, list: &ClusterList) -> io::Resul
     let counts = list.counts;
     write!(
         out,
-        "  {} backups of {} clusters, {}",
-        counts.backups,
-        counts.clusters,
+        "  {} of {}, {}",
+        screen::count(counts.backups, "backup", "backups"),
+        screen::count(counts.clusters, "cluster", "clusters"),
         bytes(counts.bytes)
     )?;
     let counted = [
@@ -26,8 +26,8 @@ pub fn write_cluster_list(out: &mut impl Write, list: &ClusterList) -> io::Resul
         (counts.tiers, "tiers"),
         (counts.others, "somebody else's"),
     ];
-    for (count, what) in counted.into_iter().filter(|(count, _)| *count > 0) {
-        write!(out, ", {count} {what}")?;
+    for (number, what) in counted.into_iter().filter(|(number, _)| *number > 0) {
+        write!(out, ", {number} {what}")?;
     }
     writeln!(out)?;
     if !list.backups.is_empty() {

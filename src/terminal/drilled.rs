@@ -28,8 +28,8 @@ pub fn write_drill(out: &mut impl Write, report: &DrillReport) -> io::Result<()>
             report.sources, report.seed
         ),
         "oldest" => format!(
-            "those with the oldest backups, of {} sources",
-            report.sources
+            "those with the oldest backups, of {}",
+            screen::count(report.sources, "source", "sources")
         ),
         _ => "by name".to_owned(),
     };

@@ -6,7 +6,7 @@ use std::time::Duration;
 use comfy_table::Cell;
 use indicatif::HumanDuration;
 
-use super::screen::Table;
+use super::screen::{Table, count};
 use super::{bytes, table};
 use crate::budget::{Judged, State};
 use crate::estimate::{Estimated, PlanEstimate};
@@ -46,9 +46,9 @@ pub fn write_estimate(out: &mut impl Write, estimated: &Estimated) -> io::Result
 pub(super) fn write_plan(out: &mut impl Write, plan: &PlanEstimate) -> io::Result<()> {
     writeln!(
         out,
-        "Plan `{}`: {} sources, {}\n",
+        "Plan `{}`: {}, {}\n",
         plan.plan,
-        plan.sources,
+        count(plan.sources, "source", "sources"),
         bytes(plan.source_bytes)
     )?;
     let mut table = table(&[
@@ -126,9 +126,9 @@ pub(super) fn write_cluster_plan(out: &mut impl Write, plan: &ClusterEstimate) -
     });
     writeln!(
         out,
-        "Plan `{}` on Zilliz Cloud: {} clusters, {}; {} backups each in thirty days{}; how long a copy to {} takes is unknown\n",
+        "Plan `{}` on Zilliz Cloud: {}, {}; {} backups each in thirty days{}; how long a copy to {} takes is unknown\n",
         plan.plan,
-        plan.clusters,
+        count(plan.clusters, "cluster", "clusters"),
         plan.bytes.map_or("of unknown size".to_owned(), bytes),
         plan.backups,
         takes.unwrap_or_default(),
@@ -301,7 +301,7 @@ mod tests {
         };
         let shown = shown(&plan);
         assert!(
-            shown.contains("1 clusters, of unknown size; 30 backups each in thirty days; how long"),
+            shown.contains("1 cluster, of unknown size; 30 backups each in thirty days; how long"),
             "{shown}"
         );
         assert!(

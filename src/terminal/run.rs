@@ -91,7 +91,8 @@ fn headline(report: &Report) -> String {
 
 fn write_jobs(out: &mut impl Write, report: &Report) -> io::Result<()> {
     let jobs = report.jobs;
-    write!(out, "  {} sources: {} sealed", report.sources, jobs.sealed)?;
+    let sources = screen::count(report.sources, "source", "sources");
+    write!(out, "  {sources}: {} sealed", jobs.sealed)?;
     let others = [
         (jobs.already_sealed, "sealed before"),
         (jobs.covered, "unchanged and not copied again"),

@@ -235,9 +235,21 @@ pub fn bytes(bytes: u64) -> String {
     }
 }
 
+/// How many there are of something: `1 source`, `2 sources`.
+#[must_use]
+pub(super) fn count(number: u64, one: &str, many: &str) -> String {
+    format!("{number} {}", if number == 1 { one } else { many })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn one_is_one() {
+        let shown = [0, 1, 2].map(|number| count(number, "policy", "policies"));
+        assert_eq!(shown, ["0 policies", "1 policy", "2 policies"]);
+    }
 
     #[test]
     fn bytes_are_shown_in_powers_of_ten() {

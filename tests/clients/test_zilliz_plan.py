@@ -222,7 +222,7 @@ def test_a_months_price_is_told_where_it_is_known(account: Account, keeper: Keep
     # Two cents for a GB sent within the continent, and two for each month that it is kept.
     assert regions[NEAR]["sending"]["least"] == plan["backups"] * 7 * 20_000 == regions[NEAR]["storing"]["most"]
     shown = keeper("estimate", "--plan", "prod").stdout
-    assert "Plan `prod` on Zilliz Cloud: 1 clusters" in shown and "$" in shown
+    assert "Plan `prod` on Zilliz Cloud: 1 cluster," in shown and "$" in shown
     dry_run = keeper.report("backup", "--dry-run")
     assert dry_run["estimate"] == plan and plan["total"]["least"] > 0
     assert "In all: $" in keeper("backup", "--dry-run").stdout
@@ -230,7 +230,7 @@ def test_a_months_price_is_told_where_it_is_known(account: Account, keeper: Keep
 
 def test_before_the_first_backup_the_price_is_of_what_the_cluster_stores(account: Account, keeper: Keeper) -> None:
     shown = keeper("estimate", "--plan", "prod").stdout
-    assert "1 clusters, 7.0 GB; " in shown and "In all: $" in shown, shown
+    assert "1 cluster, 7.0 GB; " in shown and "In all: $" in shown, shown
     assert "in it by what it stores: orders-prod has no backup yet that tells its size" in shown
     account.add_cluster("orders-prod", id=CLUSTER, bytes=0)
     shown = keeper("estimate", "--plan", "prod").stdout

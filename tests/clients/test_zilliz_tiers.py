@@ -209,7 +209,7 @@ def test_every_backup_is_listed_with_how_it_came_to_be(account: Account, cli: Cl
     assert nights.keeper.lifeboat.invoke({"action": "list", "plan": "prod"}).report["backups"] == listed["backups"]
     shown_to_a_person = nights.keeper("list", "--plan", "prod")
     text = " ".join(shown_to_a_person.stdout.split())
-    assert "List succeeded: plan `prod` on Zilliz Cloud 12 backups of 1 clusters, 84.0 GB" in text, shown_to_a_person
+    assert "List succeeded: plan `prod` on Zilliz Cloud 12 backups of 1 cluster, 84.0 GB" in text, shown_to_a_person
     assert "3 automatic, 3 made by hand, 3 tiers, 3 somebody else's" in text and "never" in text
     assert all(backup in text for backup in lines)
 
