@@ -199,7 +199,7 @@ impl<T: Transport> Run<'_, '_, T> {
             Ok(Err(error)) => {
                 self.report
                     .fail(None, None, error.word(), error.to_string());
-                self.report.tiers.is_open |= self.makes_tiers() && error.passes();
+                self.report.tiers.is_open |= error.passes() && self.may_make_tiers();
                 return self.stay_open(journaled);
             }
             Err(_) => return self.out_of_time(None),
@@ -223,8 +223,8 @@ impl<T: Transport> Run<'_, '_, T> {
             self.report.warn(message.into());
             self.keep_lines(&journaled.pasts);
         } else {
-            self.judge_all(&account, journaled).boxed_local().await;
-            self.note_failure(journaled).await;
+            let judged_all = self.judge_all(&account, journaled).boxed_local().await;
+            self.note_failure(judged_all, journaled).await;
         }
         self.tend_tiers(&account, journaled).boxed_local().await;
     }
@@ -246,20 +246,14 @@ impl<T: Transport> Run<'_, '_, T> {
         self.until.min(Instant::now() + patience)
     }
 
-    /// Whether a tier may be waiting for its turn, which a look that failed is no reason to give up.
-    pub(super) fn makes_tiers(&self) -> bool {
-        let has_tiers = self.world.plan.tiers.is_some() && self.world.journal.is_some();
-        self.makes() && has_tiers && !self.request.manual
-    }
-
     /// Writes down what is wrong, so that whoever carries on with a tier tells it once more, and not at every look.
-    async fn note_failure(&self, journaled: &Journaled) {
+    async fn note_failure(&self, judged_all: bool, journaled: &Journaled) {
         let tells = self.report.outcome_so_far() == Outcome::Failed;
         if self.world.plan.tiers.is_none() {
             return;
         }
         if !tells {
-            if journaled.pasts.failed.is_some() {
+            if journaled.pasts.failed.is_some() && judged_all {
                 journaled.write(Note::Mended).await;
             }
             return;
@@ -292,8 +286,8 @@ impl<T: Transport> Run<'_, '_, T> {
         }
     }
 
-    /// Sees to every cluster's policy, and judges what stands.
-    async fn judge_all(&mut self, account: &Account, journaled: &Journaled) {
+    /// Sees to every cluster's policy, and judges what stands. Whether there was time for all of them.
+    async fn judge_all(&mut self, account: &Account, journaled: &Journaled) -> bool {
         let plan = self.world.plan;
         let watch = self.read_watch().boxed_local().await;
         for entry in account.selecting_nothing(plan) {
@@ -310,6 +304,7 @@ impl<T: Transport> Run<'_, '_, T> {
             async move { (cluster, look.await) }.boxed_local()
         });
         let seen: Vec<_> = stream::iter(looks).buffered(AT_ONCE).collect().await;
+        let judged_all = seen.iter().all(|(_, seen)| seen.is_ok());
         for (cluster, seen) in seen {
             match seen {
                 Ok(seen) => self.add(cluster, seen),
@@ -324,6 +319,7 @@ impl<T: Transport> Run<'_, '_, T> {
         }
         self.tell_the_gone(account, &watch).boxed_local().await;
         self.looked_after = true;
+        judged_all
     }
 
     /// Tells that an entry of the plan's list selects nothing.

@@ -56,7 +56,7 @@ impl<T: Transport> Run<'_, '_, T> {
             Ok(tiers) => tiers,
             Err(error) => {
                 let passes = matches!(error, JournalError::Unreachable { .. });
-                self.report.tiers.is_open |= self.makes_tiers() && passes;
+                self.report.tiers.is_open |= passes && self.may_make_tiers();
                 let message = format!("no tier was made or deleted: {error}");
                 return self.report.fail(None, None, error.word(), message);
             }
@@ -99,6 +99,16 @@ impl<T: Transport> Run<'_, '_, T> {
             );
             self.report.fail(None, None, "not_approved", message);
         }
+    }
+
+    /// Whether a tier of this run may still be waiting for its turn, which a look that failed is no reason to give up.
+    pub(super) fn may_make_tiers(&self) -> bool {
+        let (plan, now) = (self.world.plan, self.world.client.now());
+        let is_in_time = |rules| !making::is_too_late(rules, &plan.zone, self.slot, now);
+        self.makes()
+            && !self.request.manual
+            && self.world.journal.is_some()
+            && plan.tiers.as_ref().is_some_and(is_in_time)
     }
 
     /// Why nothing that is due was judged.

@@ -18,7 +18,8 @@ use crate::zilliz::wire::{Backup, SentBackup, SentCollections, SentCopy};
 
 /// How long the list is asked for what an unanswered request may have made, before it is taken for lost.
 /// A list may lag behind, and an attempt that nobody waits for any more may still arrive.
-const SETTLED_AFTER: SignedDuration = SignedDuration::from_secs(LISTED_WITHIN.as_secs() + 60);
+pub(super) const SETTLED_AFTER: SignedDuration =
+    SignedDuration::from_secs(LISTED_WITHIN.as_secs() + 60);
 /// Requests that make a backup, in one invocation and for one cluster, each after the last was seen to have made nothing.
 const MOST_REQUESTS: u32 = 3;
 
@@ -74,6 +75,10 @@ impl<T: Transport> Hand<'_, T> {
         let mut pace = Pace::new(FIRST_LOOK, LONGEST_WAIT);
         let mut requests = 0;
         loop {
+            if !self.asks && intent.is_none() {
+                let message = "nothing came of the request for it, and no other is sent any more";
+                return Asked::Refused(NONE_MADE, message.into());
+            }
             let listed = match self.client.backups(&self.cluster.cluster_id).await {
                 Ok(listed) => listed,
                 Err(error) => return self.in_doubt(intent.is_some(), &error),
@@ -98,8 +103,7 @@ impl<T: Transport> Hand<'_, T> {
                 }
             }
             if !self.asks {
-                let message = "nothing came of the request for it, and no other is sent any more";
-                return Asked::Refused(NONE_MADE, message.into());
+                continue;
             }
             // What a request has made is followed; what none was sent for is not begun.
             if let (Some(over), false) = (self.over_budget, self.dry_run) {
@@ -161,19 +165,20 @@ impl<T: Transport> Hand<'_, T> {
     }
 
     /// A look that failed. While a request may have made a backup, nothing is over: the run stays open, so that no repeated
-    /// event sends another. A tier, which nobody stands beside, is not given up for what passes.
+    /// event sends another. A tier, which nobody stands beside, is given up only where more time is no remedy.
     fn in_doubt(&self, unanswered: bool, error: &ZillizError) -> Asked {
         if unanswered {
             return Asked::Waits(format!(
                 "the request for the backup was not answered, and what came of it can't be seen: {error}"
             ));
         }
-        if matches!(self.facts, Facts::Tier(_)) && error.passes() {
-            return Asked::Waits(format!(
+        match self.facts {
+            Facts::Run(_) => failed(error),
+            Facts::Tier(_) if is_refused(error) => Asked::Refused(error.word(), error.to_string()),
+            Facts::Tier(_) => Asked::Waits(format!(
                 "whether another backup is being made can't be seen, so none was asked for yet: {error}"
-            ));
+            )),
         }
-        failed(error)
     }
 
     async fn is_alone(&self) -> bool {

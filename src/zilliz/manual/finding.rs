@@ -2,6 +2,7 @@
 //!
 //! What it must never do: take for this request's what stood there before it, or is known to be another one's.
 
+use super::asking::SETTLED_AFTER;
 use super::{APART, Hand};
 use crate::zilliz::client::ZillizError;
 use crate::zilliz::notes::{Begun, Intent};
@@ -27,17 +28,19 @@ impl<T: Transport> Hand<'_, T> {
         }
     }
 
-    /// What an unanswered request has made: the first original that was made by hand since, and was not there before.
+    /// What an unanswered request has made: the first original that was made by hand just then, and was not there before. What
+    /// is made later than such a request may arrive is another one's.
     pub(super) async fn find(
         &self,
         intent: &Intent,
         listed: &[Backup],
     ) -> Result<Option<Begun>, ZillizError> {
         let kind = self.wanted().backup_type;
+        let arrives = intent.at - APART..=intent.at + SETTLED_AFTER + APART;
         let could_be_it = |backup: &&Backup| {
             backup.creation_method.as_deref() == Some("MANUAL")
                 && backup.backup_type.as_deref() == Some(kind)
-                && backup.create_time.is_some_and(|at| at + APART >= intent.at)
+                && backup.create_time.is_some_and(|at| arrives.contains(&at))
                 && !intent.there.contains(&backup.backup_id)
                 && !self.others.ids.contains(&backup.backup_id)
         };

@@ -8,8 +8,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::FutureExt;
 use futures_util::future::join_all;
-use jiff::Timestamp;
+use jiff::civil::Date;
 use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
 use tracing::info;
 
@@ -33,6 +34,9 @@ use crate::zilliz::wire::{Backup, Cluster};
 
 /// Where a failure lies, its word, and what happened.
 pub(super) type Failure = (Option<Region>, &'static str, String);
+
+/// As long as a run may begin its tier; then the next night's event has come.
+const ITS_NIGHT: SignedDuration = SignedDuration::from_hours(24);
 
 /// One tier is settled before the next is asked for, so no other one can be its answer; and what a person had made may be,
 /// because what is found so is never deleted.
@@ -65,7 +69,7 @@ pub(super) struct Tended<'a> {
     pub(super) lines: Vec<JobLine>,
     pub(super) failures: Vec<Failure>,
     pub(super) warnings: Vec<String>,
-    /// One is being made, or may be, so the run stays open.
+    /// One is being made, or may be, or waits for its turn, so the run stays open.
     pub(super) is_open: bool,
     /// One that should have been made is not there, so nothing of the cluster is deleted.
     pub(super) lacks_one: bool,
@@ -82,8 +86,7 @@ pub(super) fn is_due(
     slot: Slot,
     now: Timestamp,
 ) -> bool {
-    let finest = rules.finest();
-    let period = |slot: Slot| finest.first_day(zone.to_datetime(slot.instant()).date());
+    let period = |slot: Slot| period(rules, zone, slot.instant());
     let is_later = |slot: Slot| slot.instant().duration_since(now) > CLOCK_MARGIN;
     let covers = |tier: &Tier| {
         let same = period(tier.slot) == period(slot);
@@ -94,6 +97,23 @@ pub(super) fn is_due(
         tier.slot >= slot || (!failed && same)
     };
     !tiers.iter().any(covers)
+}
+
+/// Whether it is too late to begin the tier of a slot: a tick that comes in the next period, or a day later, would date back
+/// what it made, and let something older go for it.
+pub(in crate::zilliz) fn is_too_late(
+    rules: &Tiers,
+    zone: &TimeZone,
+    slot: Slot,
+    now: Timestamp,
+) -> bool {
+    let is_over = period(rules, zone, slot.instant()) < period(rules, zone, now);
+    is_over || now.duration_since(slot.instant()) > ITS_NIGHT
+}
+
+/// The first day of the period of which there is one tier.
+fn period(rules: &Tiers, zone: &TimeZone, instant: Timestamp) -> Date {
+    rules.finest().first_day(zone.to_datetime(instant).date())
 }
 
 /// Ids of everything that is known of a tier.
@@ -188,6 +208,9 @@ impl<'a, 'c, T: Transport> Making<'a, 'c, T> {
                 tended.warnings.push(told);
                 tended.is_open = true;
                 tended.tiers.push(tier);
+            } else if self.is_a_later_nights(&tier) {
+                tended.lacks_one = true;
+                tended.tiers.push(tier);
             } else if tier.is_being_made() {
                 let record = self.record(Some(tier));
                 self.work_at(record, &mut tended).boxed_local().await;
@@ -203,7 +226,9 @@ impl<'a, 'c, T: Transport> Making<'a, 'c, T> {
         };
         let (zone, now) = (&self.plan.zone, self.client.now());
         let is_due = !tended.is_open && is_due(rules, zone, &tended.tiers, self.slot, now);
-        if is_due && self.makes {
+        if is_due && self.makes && self.is_too_late() {
+            self.give_up(rules, &mut tended).await;
+        } else if is_due && self.makes {
             let record = self.record(None);
             self.work_at(record, &mut tended).boxed_local().await;
         } else if is_due {
@@ -214,6 +239,40 @@ impl<'a, 'c, T: Transport> Making<'a, 'c, T> {
         }
         tended.tiers.sort_by_key(|tier| tier.slot);
         tended
+    }
+
+    /// Of which nothing was asked for yet, so that its own night's run may still do so.
+    fn is_a_later_nights(&self, tier: &Tier) -> bool {
+        let TierState::BeingMade { facts } = &tier.state else {
+            return false;
+        };
+        let ahead = tier.slot.instant().duration_since(self.client.now());
+        let past = Pasts::of(facts, None).of_cluster(&tier.cluster);
+        let is_asked_for = past.intent.is_some() || past.begun.is_some();
+        tier.slot > self.slot && ahead <= CLOCK_MARGIN && !is_asked_for
+    }
+
+    /// Whether a tick comes too late to ask for the tier of its run.
+    fn is_too_late(&self) -> bool {
+        let rules = self.plan.tiers.as_ref();
+        self.resumes
+            && rules.is_some_and(|rules| {
+                is_too_late(rules, &self.plan.zone, self.slot, self.client.now())
+            })
+    }
+
+    /// What never had its turn in its own night is told when its period is over; before, the next night's event asks for it.
+    async fn give_up(&self, rules: &Tiers, tended: &mut Tended<'_>) {
+        tended.lacks_one = true;
+        let (zone, now) = (&self.plan.zone, self.client.now());
+        if period(rules, zone, self.slot.instant()) < period(rules, zone, now) {
+            let of = self.slot.instant();
+            let message = format!(
+                "the tier of {of} was not made: until its period was over it could not be asked for"
+            );
+            let told = self.told_once(vec![(None, "no_tier", message)]).await;
+            tended.failures.extend(told);
+        }
     }
 
     /// What became of a night's own tier is told however often its event comes again; `resume` leaves that to the run's last
@@ -280,7 +339,8 @@ impl<'a, 'c, T: Transport> Making<'a, 'c, T> {
         let slot = record.slot();
         let past = record.past();
         let (of, resumes) = (ByHand::default(), self.resumes || record.tier().is_some());
-        let hand = self.hand(&of, Facts::Tier(&record), slot >= self.slot, resumes);
+        let asks = slot == self.slot && !self.is_too_late();
+        let hand = self.hand(&of, Facts::Tier(&record), asks, resumes);
         let made = hand.make(past).boxed_local().await;
         let end = self.end(&record, &made).boxed_local().await;
         let open = made
@@ -396,12 +456,8 @@ impl<'a, 'c, T: Transport> Making<'a, 'c, T> {
         if record.fault().is_some() || record.tier().is_none() || past.intent.is_some() {
             return Ok(End::Open);
         }
-        let waits = made
-            .failures
-            .iter()
-            .any(|(_, word, _)| *word == "being_made");
         let Some(begun) = past.begun else {
-            if waits {
+            if !made.is_refused {
                 return Ok(End::Open);
             }
             let why = made.failures.first().map(|(_, _, why)| why.clone());
@@ -432,7 +488,7 @@ impl<'a, 'c, T: Transport> Making<'a, 'c, T> {
         if !self.tell_at_last(made, None).await {
             return Ok(End::Open);
         }
-        let written = if record.slot() >= self.slot {
+        let written = if record.slot() == self.slot {
             record.turn_into(TierState::Failed { why }).await
         } else {
             record.forget().await

@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 
 use crate::faulty_store::{Fate, FaultyStore};
 
+use super::tiers::by_somebody_else;
 use super::{Account, CLUSTER, FAR, GB, HOME, NEAR, PLAN, failures};
 
 pub(super) fn by_hand() -> Request {
@@ -270,6 +271,32 @@ async fn killed_anywhere_and_begun_again_there_is_one_of_each() {
         );
         exactly_one_of_each(&account);
     }
+}
+
+/// Nobody looked for a day what had become of the request, and by then somebody else has had one made.
+#[tokio::test(start_paused = true)]
+async fn what_was_made_a_day_later_is_not_taken_for_an_answer() {
+    let account = Account::new().with_journal();
+    account.faults(
+        json!([{"match": {"operation": "zilliz.create_backup"}, "fault": {"status": 429}}]),
+    );
+    let report = account.run_within(by_hand(), Duration::from_secs(30)).await;
+    assert!(report.stays_open, "{report:#?}");
+    account.faults(json!([]));
+    account.sleep(24).await;
+    let theirs = by_somebody_else(&account).unwrap();
+    account.sleep(1).await;
+    let mut report = account.resume().await;
+    while report.stays_open {
+        tokio::time::sleep(Duration::from_mins(5)).await;
+        report = account.resume().await;
+    }
+    assert_eq!(jobs(&report), ALL, "{report:#?}");
+    let mut lines = report.jobs.shown.iter();
+    assert!(
+        lines.all(|line| line.backup.as_ref() != Some(&theirs) && line.message.is_none()),
+        "{report:#?}"
+    );
 }
 
 #[tokio::test(start_paused = true)]

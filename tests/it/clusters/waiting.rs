@@ -218,6 +218,37 @@ async fn a_tier_that_waits_is_given_up_where_nobody_may_look() {
     assert!(failures(&report).contains("forbidden"), "{report:#?}");
 }
 
+/// What is made after an outage is of its own night, and dates nothing back: nothing older goes for it.
+#[tokio::test(start_paused = true)]
+async fn after_an_outage_no_tier_is_made_for_a_night_that_is_over() {
+    for look in ["zilliz.list_backups", "zilliz.list_clusters"] {
+        let account = with_tiers("daily = 3");
+        night(&account).await;
+        account.faults(json!([{"match": {"operation": look}, "fault": {"status": 503}}]));
+        let mut nights = Vec::new();
+        for _ in 0..3 {
+            account.sleep(24).await;
+            nights.push(account.back_up().await);
+        }
+        let today = nights.pop().unwrap();
+        account.faults(json!([]));
+        for report in &nights {
+            let told = ticks(&account, report).await;
+            let last = told.last().unwrap();
+            let mut said = last.failures.shown.iter();
+            let is_told = said.any(|one| one.message.contains("until its period was over"));
+            assert!(is_told, "{look}: {last:#?}");
+            assert_eq!(told.len(), 1, "{look}");
+        }
+        assert_eq!(account.calls("zilliz.create_backup"), 1, "{look}");
+        ticks(&account, &today).await;
+        assert_eq!(account.calls("zilliz.create_backup"), 2, "{look}");
+        let journal = account.journal.as_ref().unwrap();
+        let tiers = journal.tiers("prod").await.unwrap();
+        assert_eq!(tiers.last().unwrap().slot.instant(), today.slot);
+    }
+}
+
 /// A night that is still open, because another cluster's tier takes days, leaves the next night's tier its turn.
 #[tokio::test(start_paused = true)]
 async fn an_older_night_gives_no_later_ones_tier_up() {
