@@ -31,14 +31,15 @@ use super::account::Account;
 use super::client::Client;
 use super::facts::Facts;
 use super::journaled::Journaled;
-use super::notes::{Note, Past};
+use super::notes::{Note, Past, Pasts};
 use super::run::Run;
 use super::transport::Transport;
 use super::wire::Cluster;
 use crate::budget::OverBudget;
 use crate::clock::Clock;
 use crate::event::{Action, ByHand};
-use crate::journal::JobLine;
+use crate::journal::{JobLine, JournalError, RunKey};
+use crate::name::Class;
 use crate::plan::ClusterPlan;
 use crate::service::Region;
 use crate::slot::CLOCK_MARGIN;
@@ -48,6 +49,8 @@ pub(super) const AT_ONCE: usize = 16;
 /// From one look to the next.
 const FIRST_LOOK: Duration = Duration::from_secs(2);
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
+/// Runs by hand that are asked which backups are theirs: as many as the journal remembers.
+const RUNS_KNOWN: usize = 100;
 /// How long a `resume` looks after what an earlier invocation began: once more, and not until its end.
 pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 /// How far the time of an intent and that of what came of it may lie apart the wrong way: `Date` and `createTime` need not
@@ -98,11 +101,11 @@ impl<T: Transport> Run<'_, '_, T> {
         };
         self.report.counts.clusters = u64::try_from(choices.len()).unwrap_or(u64::MAX);
         // What is kept for ever must not be one that a plan lets go.
-        let others = match self.ids_of_tiers().await {
+        let others = match self.ids_of_others(pasts).await {
             Ok(others) => others,
             Err(error) => {
                 let message = format!(
-                    "which backups are tiers could not be read, so nothing was done: {error}"
+                    "which backups are tiers, or another run's, could not be read, so nothing was done: {error}"
                 );
                 self.report.fail(None, None, error.word(), message);
                 return self.stay_open(journaled);
@@ -164,6 +167,27 @@ impl<T: Transport> Run<'_, '_, T> {
                 self.tell_selects_nothing(&entry);
             }
         }
+    }
+
+    /// Ids of what is known to be a tier and, where a request was not answered, of what other runs had made by hand since.
+    async fn ids_of_others(&self, pasts: &Pasts) -> Result<BTreeSet<String>, JournalError> {
+        let mut ids = self.ids_of_tiers().await?;
+        let Some(journal) = self.world.journal.filter(|_| pasts.is_unanswered()) else {
+            return Ok(ids);
+        };
+        let is_other = |key: &RunKey| {
+            key.plan == self.world.plan.name && key.class == Class::Manual && key.slot != self.slot
+        };
+        let mut records = journal.history(&self.world.plan.name, RUNS_KNOWN).await?;
+        records.retain(|record| is_other(&record.key));
+        let jobs = records.into_iter().flat_map(|record| record.jobs);
+        ids.extend(jobs.filter_map(|job| job.backup));
+        let open = journal.open_runs().await?.runs.into_iter();
+        for open in open.filter(|open| is_other(&open.key)) {
+            let pasts = Pasts::of(&journal.entries(&open.key).await?, None);
+            ids.extend(pasts.ids().cloned());
+        }
+        Ok(ids)
     }
 
     fn add_made(&mut self, cluster: &Cluster, made: Made) {

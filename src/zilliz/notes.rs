@@ -326,6 +326,12 @@ impl Pasts {
         self.clusters.values().flat_map(Past::ids)
     }
 
+    /// Whether nobody saw what came of a request.
+    #[must_use]
+    pub fn is_unanswered(&self) -> bool {
+        self.clusters.values().any(|past| past.intent.is_some())
+    }
+
     /// The clusters that a backup by hand is of, as far as that was written down.
     pub fn meant(&self) -> impl Iterator<Item = &Meant> {
         self.meant.values()

@@ -199,7 +199,8 @@ impl<T: Transport> Run<'_, '_, T> {
             Ok(Err(error)) => {
                 self.report
                     .fail(None, None, error.word(), error.to_string());
-                self.report.tiers.is_open |= error.passes() && self.may_make_tiers();
+                self.report.tiers.is_open |=
+                    error.passes() && self.has_tiers_to_make().boxed_local().await;
                 return self.stay_open(journaled);
             }
             Err(_) => return self.out_of_time(None),

@@ -56,7 +56,7 @@ impl<T: Transport> Run<'_, '_, T> {
             Ok(tiers) => tiers,
             Err(error) => {
                 let passes = matches!(error, JournalError::Unreachable { .. });
-                self.report.tiers.is_open |= passes && self.may_make_tiers();
+                self.report.tiers.is_open |= passes && self.makes();
                 let message = format!("no tier was made or deleted: {error}");
                 return self.report.fail(None, None, error.word(), message);
             }
@@ -76,7 +76,9 @@ impl<T: Transport> Run<'_, '_, T> {
         let owned: usize = owned.map(|owned| owned.backups.len()).sum();
         self.report.tiers.owned = u64::try_from(owned).unwrap_or(u64::MAX);
         // The brake judges all that is due at once; in portions, as one cluster after the other settles, it would see nothing.
-        if !self.request.dry_run && tended.iter().any(|tended| tended.is_open) {
+        let is_unsettled =
+            |tended: &Tended<'_>| tended.is_open || tended.tiers.iter().any(Tier::is_being_made);
+        if !self.request.dry_run && tended.iter().any(is_unsettled) {
             return self.tell_unsettled();
         }
         self.holds_are_known = self.look_at_holds(rules, &ids).boxed_local().await;
@@ -101,14 +103,22 @@ impl<T: Transport> Run<'_, '_, T> {
         }
     }
 
-    /// Whether a tier of this run may still be waiting for its turn, which a look that failed is no reason to give up.
-    pub(super) fn may_make_tiers(&self) -> bool {
-        let (plan, now) = (self.world.plan, self.world.client.now());
-        let is_in_time = |rules| !making::is_too_late(rules, &plan.zone, self.slot, now);
-        self.makes()
-            && !self.request.manual
-            && self.world.journal.is_some()
-            && plan.tiers.as_ref().is_some_and(is_in_time)
+    /// Whether a tier of this run is being made, or may still be waiting for its turn. A look that failed is no reason to give
+    /// it up.
+    pub(super) async fn has_tiers_to_make(&self) -> bool {
+        let plan = self.world.plan;
+        let (Some(journal), Some(_)) = (self.world.journal, &plan.tiers) else {
+            return false;
+        };
+        if !self.makes() || self.request.manual {
+            return false;
+        }
+        if !making::is_too_late(self.slot, self.world.client.now()) {
+            return true;
+        }
+        let is_its = |tier: &Tier| tier.slot == self.slot && tier.is_being_made();
+        let tiers = journal.tiers(&plan.name).await;
+        tiers.is_ok_and(|tiers| tiers.iter().any(is_its))
     }
 
     /// Why nothing that is due was judged.

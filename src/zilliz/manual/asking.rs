@@ -18,8 +18,7 @@ use crate::zilliz::wire::{Backup, SentBackup, SentCollections, SentCopy};
 
 /// How long the list is asked for what an unanswered request may have made, before it is taken for lost.
 /// A list may lag behind, and an attempt that nobody waits for any more may still arrive.
-pub(super) const SETTLED_AFTER: SignedDuration =
-    SignedDuration::from_secs(LISTED_WITHIN.as_secs() + 60);
+const SETTLED_AFTER: SignedDuration = SignedDuration::from_secs(LISTED_WITHIN.as_secs() + 60);
 /// Requests that make a backup, in one invocation and for one cluster, each after the last was seen to have made nothing.
 const MOST_REQUESTS: u32 = 3;
 

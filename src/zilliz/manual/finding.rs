@@ -2,13 +2,18 @@
 //!
 //! What it must never do: take for this request's what stood there before it, or is known to be another one's.
 
-use super::asking::SETTLED_AFTER;
+use jiff::SignedDuration;
+
 use super::{APART, Hand};
 use crate::zilliz::client::ZillizError;
 use crate::zilliz::notes::{Begun, Intent};
 use crate::zilliz::run::describe;
 use crate::zilliz::transport::Transport;
 use crate::zilliz::wire::Backup;
+
+/// What a request has made began no later, however slow the service was to take it up, and however wrong the clock was by which
+/// it was sent (inferred: the documentation says nothing of it).
+const ARRIVES_WITHIN: SignedDuration = SignedDuration::from_hours(3);
 
 impl<T: Transport> Hand<'_, T> {
     pub(super) fn intent(&self, listed: &[Backup]) -> Intent {
@@ -28,15 +33,15 @@ impl<T: Transport> Hand<'_, T> {
         }
     }
 
-    /// What an unanswered request has made: the first original that was made by hand just then, and was not there before. What
-    /// is made later than such a request may arrive is another one's.
+    /// What an unanswered request has made: the first original that was made by hand then, and was not there before. What is
+    /// made hours later is another one's.
     pub(super) async fn find(
         &self,
         intent: &Intent,
         listed: &[Backup],
     ) -> Result<Option<Begun>, ZillizError> {
         let kind = self.wanted().backup_type;
-        let arrives = intent.at - APART..=intent.at + SETTLED_AFTER + APART;
+        let arrives = intent.at - APART..=intent.at + ARRIVES_WITHIN;
         let could_be_it = |backup: &&Backup| {
             backup.creation_method.as_deref() == Some("MANUAL")
                 && backup.backup_type.as_deref() == Some(kind)

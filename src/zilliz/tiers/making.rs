@@ -8,7 +8,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::FutureExt;
 use futures_util::future::join_all;
-use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
@@ -86,7 +85,8 @@ pub(super) fn is_due(
     slot: Slot,
     now: Timestamp,
 ) -> bool {
-    let period = |slot: Slot| period(rules, zone, slot.instant());
+    let finest = rules.finest();
+    let period = |slot: Slot| finest.first_day(zone.to_datetime(slot.instant()).date());
     let is_later = |slot: Slot| slot.instant().duration_since(now) > CLOCK_MARGIN;
     let covers = |tier: &Tier| {
         let same = period(tier.slot) == period(slot);
@@ -99,21 +99,10 @@ pub(super) fn is_due(
     !tiers.iter().any(covers)
 }
 
-/// Whether it is too late to begin the tier of a slot: a tick that comes in the next period, or a day later, would date back
-/// what it made, and let something older go for it.
-pub(in crate::zilliz) fn is_too_late(
-    rules: &Tiers,
-    zone: &TimeZone,
-    slot: Slot,
-    now: Timestamp,
-) -> bool {
-    let is_over = period(rules, zone, slot.instant()) < period(rules, zone, now);
-    is_over || now.duration_since(slot.instant()) > ITS_NIGHT
-}
-
-/// The first day of the period of which there is one tier.
-fn period(rules: &Tiers, zone: &TimeZone, instant: Timestamp) -> Date {
-    rules.finest().first_day(zone.to_datetime(instant).date())
+/// Whether it is too late for a tick to begin the tier of a slot: what it made would be dated back, and something older would
+/// go for it.
+pub(super) fn is_too_late(slot: Slot, now: Timestamp) -> bool {
+    now.duration_since(slot.instant()) > ITS_NIGHT
 }
 
 /// Ids of everything that is known of a tier.
@@ -227,7 +216,7 @@ impl<'a, 'c, T: Transport> Making<'a, 'c, T> {
         let (zone, now) = (&self.plan.zone, self.client.now());
         let is_due = !tended.is_open && is_due(rules, zone, &tended.tiers, self.slot, now);
         if is_due && self.makes && self.is_too_late() {
-            self.give_up(rules, &mut tended).await;
+            self.give_up(&mut tended).await;
         } else if is_due && self.makes {
             let record = self.record(None);
             self.work_at(record, &mut tended).boxed_local().await;
@@ -246,33 +235,30 @@ impl<'a, 'c, T: Transport> Making<'a, 'c, T> {
         let TierState::BeingMade { facts } = &tier.state else {
             return false;
         };
-        let ahead = tier.slot.instant().duration_since(self.client.now());
         let past = Pasts::of(facts, None).of_cluster(&tier.cluster);
         let is_asked_for = past.intent.is_some() || past.begun.is_some();
-        tier.slot > self.slot && ahead <= CLOCK_MARGIN && !is_asked_for
+        tier.slot > self.slot && !self.is_ahead(tier.slot) && !is_asked_for
+    }
+
+    /// Whether only a wrong clock can have named a slot.
+    fn is_ahead(&self, slot: Slot) -> bool {
+        slot.instant().duration_since(self.client.now()) > CLOCK_MARGIN
     }
 
     /// Whether a tick comes too late to ask for the tier of its run.
     fn is_too_late(&self) -> bool {
-        let rules = self.plan.tiers.as_ref();
-        self.resumes
-            && rules.is_some_and(|rules| {
-                is_too_late(rules, &self.plan.zone, self.slot, self.client.now())
-            })
+        self.resumes && is_too_late(self.slot, self.client.now())
     }
 
-    /// What never had its turn in its own night is told when its period is over; before, the next night's event asks for it.
-    async fn give_up(&self, rules: &Tiers, tended: &mut Tended<'_>) {
+    /// Tells of a tier that never had its turn.
+    async fn give_up(&self, tended: &mut Tended<'_>) {
         tended.lacks_one = true;
-        let (zone, now) = (&self.plan.zone, self.client.now());
-        if period(rules, zone, self.slot.instant()) < period(rules, zone, now) {
-            let of = self.slot.instant();
-            let message = format!(
-                "the tier of {of} was not made: until its period was over it could not be asked for"
-            );
-            let told = self.told_once(vec![(None, "no_tier", message)]).await;
-            tended.failures.extend(told);
-        }
+        let of = self.slot.instant();
+        let message = format!(
+            "the tier of {of} was not made: for a day it could not be asked for; the next event asks for one"
+        );
+        let told = self.told_once(vec![(None, "no_tier", message)]).await;
+        tended.failures.extend(told);
     }
 
     /// What became of a night's own tier is told however often its event comes again; `resume` leaves that to the run's last
@@ -488,7 +474,9 @@ impl<'a, 'c, T: Transport> Making<'a, 'c, T> {
         if !self.tell_at_last(made, None).await {
             return Ok(End::Open);
         }
-        let written = if record.slot() == self.slot {
+        let slot = record.slot();
+        let keeps_its_night = slot == self.slot || (slot > self.slot && !self.is_ahead(slot));
+        let written = if keeps_its_night {
             record.turn_into(TierState::Failed { why }).await
         } else {
             record.forget().await

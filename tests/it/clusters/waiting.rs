@@ -236,7 +236,8 @@ async fn after_an_outage_no_tier_is_made_for_a_night_that_is_over() {
             let told = ticks(&account, report).await;
             let last = told.last().unwrap();
             let mut said = last.failures.shown.iter();
-            let is_told = said.any(|one| one.message.contains("until its period was over"));
+            let is_told =
+                said.any(|one| one.message.contains("for a day it could not be asked for"));
             assert!(is_told, "{look}: {last:#?}");
             assert_eq!(told.len(), 1, "{look}");
         }
@@ -247,6 +248,55 @@ async fn after_an_outage_no_tier_is_made_for_a_night_that_is_over() {
         let tiers = journal.tiers("prod").await.unwrap();
         assert_eq!(tiers.last().unwrap().slot.instant(), today.slot);
     }
+}
+
+/// A tick of an older night that sees the end of a later night's tier leaves that night its end.
+#[tokio::test(start_paused = true)]
+async fn an_older_night_lets_no_later_one_ask_twice() {
+    let account = with_tiers("daily = 3");
+    account.add_cluster("in01-second", "users-prod", &json!({}));
+    night(&account).await;
+    account.sleep(24).await;
+    let grown = json!({"bytes": 20_000 * GB});
+    account.add_cluster("in01-second", "users-prod", &grown);
+    let older = account.back_up().await;
+    account.add_cluster(CLUSTER, "orders-prod", &json!({"bytes": 2_000 * GB}));
+    account.sleep(24).await;
+    account.faults(json!([{"match": {"operation": "zilliz.create_backup"}, "fault": {"fail_operation": true}}]));
+    let newer = account.back_up().await;
+    assert!(older.stays_open && newer.stays_open, "{newer:#?}");
+    let requests = account.calls("zilliz.create_backup");
+    for _ in 0..20 {
+        for run in [&older, &newer] {
+            let tick = Request {
+                action: Action::Resume,
+                scheduled_time: Some(run.slot),
+                ..Request::default()
+            };
+            account.run(tick).await;
+        }
+        account.sleep(1).await;
+    }
+    assert_eq!(account.calls("zilliz.create_backup"), requests);
+}
+
+/// A tier that takes days is followed by its own run, whatever one look could not see.
+#[tokio::test(start_paused = true)]
+async fn a_tier_in_making_outlives_a_look_that_failed() {
+    let account = with_tiers("monthly = 2");
+    night(&account).await;
+    account.sleep(20 * 24).await;
+    account.add_cluster(CLUSTER, "orders-prod", &json!({"bytes": 20_000 * GB}));
+    let first = account.back_up().await;
+    assert!(first.stays_open, "{first:#?}");
+    account.sleep(30).await;
+    account.faults(
+        json!([{"match": {"operation": "zilliz.list_clusters"}, "fault": {"status": 503}}]),
+    );
+    assert!(account.resume().await.stays_open);
+    account.faults(json!([]));
+    let last = ticks(&account, &first).await.pop().unwrap();
+    assert_eq!(last.tiers.owned, 6, "{last:#?}");
 }
 
 /// A night that is still open, because another cluster's tier takes days, leaves the next night's tier its turn.
