@@ -20,9 +20,10 @@ use crate::restore::RestoreReport;
 use crate::zilliz::listed::ClusterList;
 use crate::zilliz::{ClusterReport, ClusterRestoreReport};
 
-/// Our own events from `level` on, everybody else's from a warning on.
+/// Our own events from `level` on, everybody else's from a warning on, or from an error on where no more is wanted.
 fn filter(level: Level) -> EnvFilter {
-    EnvFilter::new(format!("warn,lifeboat={level}"))
+    let others = level.min(Level::WARN);
+    EnvFilter::new(format!("{others},lifeboat={level}"))
 }
 
 /// JSON lines on stdout with the `timestamp` and `level` that Lambda's own filter reads. `level` is what Lambda was
@@ -147,6 +148,22 @@ mod tests {
     use super::*;
     use crate::budget::Budget;
     use crate::price::{Between, MicroDollars};
+
+    #[test]
+    fn who_wants_errors_alone_gets_no_librarys_warnings_and_nobody_gets_their_debug_output() {
+        for (level, warnings) in [
+            (Level::ERROR, false),
+            (Level::WARN, true),
+            (Level::TRACE, true),
+        ] {
+            let registry = tracing_subscriber::registry().with(filter(level));
+            tracing::subscriber::with_default(registry, || {
+                let warns = tracing::enabled!(target: "aws_config", Level::WARN);
+                let tells = tracing::enabled!(target: "aws_config", Level::INFO);
+                assert_eq!((warns, tells), (warnings, false), "{level}");
+            });
+        }
+    }
 
     #[test]
     fn a_budget_is_a_metric_of_its_plan() {
