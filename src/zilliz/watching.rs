@@ -64,8 +64,12 @@ pub(super) fn looks_now(
     let looks = standings.iter().filter_map(|standing| {
         let known = earlier.get(&standing.region);
         if standing.protection == Protection::Unknown {
-            // Nobody looked, so the next one looks back as far as this one would have.
-            return known.map(|known| (standing.region.clone(), *known));
+            // Nobody looked, so the next one looks back as far as this one would have. Since when the policy is the plan's is
+            // known all the same if this run has set it.
+            let set = matches!(policy, PolicyState::Applied | PolicyState::Repaired).then_some(now);
+            let since = known.and_then(|look| look.since).or(set);
+            let looked_at = known.map(|look| look.looked_at).or(set)?;
+            return Some((standing.region.clone(), Look { since, looked_at }));
         }
         let since = known.and_then(|look| look.since);
         let look = Look {

@@ -201,6 +201,25 @@ async fn a_lost_night_that_could_not_be_seen_is_told_when_it_can() {
 }
 
 /// What earlier runs wrote down is no backup: without it, the backups that stand tell, and somebody is told.
+/// Whoever switched the policy on could not see what stands; then somebody switched it off, before its first night.
+#[tokio::test(start_paused = true)]
+async fn a_night_that_was_lost_before_anybody_had_looked_is_told() {
+    let account = Account::new().with_journal();
+    let list = json!({"operation": "zilliz.list_backups"});
+    account.faults(json!([{"match": list, "fault": {"status": 503}}]));
+    let report = account.back_up().await;
+    assert_eq!(states(&report), "unknown unknown unknown");
+    account.faults(json!([]));
+    account.set_policy(CLUSTER, &json!({"enabled": false, "crossRegionCopies": []}));
+    account.sleep(24).await;
+    let report = account.back_up().await;
+    let mut said = report.failures.shown.iter();
+    assert!(
+        said.any(|one| one.message.contains("2026-11-23T02:00:00Z")),
+        "{report:#?}"
+    );
+}
+
 #[tokio::test(start_paused = true)]
 async fn what_was_written_down_and_can_not_be_read_is_told() {
     let account = Account::new().with_journal();

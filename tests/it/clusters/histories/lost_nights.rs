@@ -42,8 +42,16 @@ impl LostNights {
         }
     }
 
-    /// Takes in what a run that judged has told.
+    /// Takes in what a run has told: what it judged itself, and what its last word says that an earlier invocation found.
     pub(super) fn read(&mut self, report: &ClusterReport) {
+        for failure in &report.failures.shown {
+            if let (Some(cluster), Some(region)) = (&failure.source, &failure.target) {
+                let told = self.told.entry((cluster.clone(), region.clone()));
+                let told = told.or_default();
+                told.push_str(&failure.message);
+                told.push('\n');
+            }
+        }
         if report.regions.is_empty() {
             return;
         }
@@ -63,14 +71,6 @@ impl LostNights {
             if line.state == Protection::Missing {
                 self.nothing
                     .insert((line.cluster.clone(), line.region.clone(), day));
-            }
-        }
-        for failure in &report.failures.shown {
-            if let (Some(cluster), Some(region)) = (&failure.source, &failure.target) {
-                let told = self.told.entry((cluster.clone(), region.clone()));
-                let told = told.or_default();
-                told.push_str(&failure.message);
-                told.push('\n');
             }
         }
     }
