@@ -44,7 +44,7 @@ demo: ## Lives through two weeks of nightly backups on the built-in emulator
 # out before the last history, and the test says how many there were.
 FIRST_HISTORIES := 150
 LAST_HISTORY    ?= 2000
-MINUTES         ?= 7
+MINUTES         ?= 9
 test: test-rust ## Runs every test: Rust, official clients, and the whole chain on a local AWS
 	@log=$(TARGET)/histories.log; \
 	 nice -n 19 $(MAKE) --no-print-directory test-histories > $$log 2>&1 & histories=$$!; \
