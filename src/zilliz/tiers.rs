@@ -76,6 +76,7 @@ impl<T: Transport> Run<'_, '_, T> {
         let owned: usize = owned.map(|owned| owned.backups.len()).sum();
         self.report.tiers.owned = u64::try_from(owned).unwrap_or(u64::MAX);
         // The brake judges all that is due at once; in portions, as one cluster after the other settles, it would see nothing.
+        // What waits for a later night's run is none of this run's, and not settled either.
         let is_unsettled =
             |tended: &Tended<'_>| tended.is_open || tended.tiers.iter().any(Tier::is_being_made);
         if !self.request.dry_run && tended.iter().any(is_unsettled) {

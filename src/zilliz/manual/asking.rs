@@ -101,6 +101,7 @@ impl<T: Transport> Hand<'_, T> {
                     }
                 }
             }
+            // Nothing came of what was asked for.
             if !self.asks {
                 continue;
             }

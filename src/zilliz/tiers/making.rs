@@ -198,7 +198,6 @@ impl<'a, 'c, T: Transport> Making<'a, 'c, T> {
                 tended.is_open = true;
                 tended.tiers.push(tier);
             } else if self.is_a_later_nights(&tier) {
-                tended.lacks_one = true;
                 tended.tiers.push(tier);
             } else if tier.is_being_made() {
                 let record = self.record(Some(tier));

@@ -13,8 +13,8 @@ use object_store::{ObjectStore, ObjectStoreExt};
 use serde_json::{Value, json};
 
 use super::budgets::limit;
-use super::tiers::{by_somebody_else, night, with_tiers};
-use super::{Account, CLUSTER, FAR, GB, failures};
+use super::tiers::{by_somebody_else, night, tiered, with_tiers};
+use super::{Account, CLUSTER, FAR, GB, failures, plans};
 
 /// What the journal's history keeps of the run of a report.
 async fn filed(account: &Account, report: &ClusterReport) -> RunRecord {
@@ -33,17 +33,20 @@ async fn again(account: &Account, report: &ClusterReport) -> ClusterReport {
     account.run(event).await
 }
 
+fn tick(of: &ClusterReport) -> Request {
+    Request {
+        action: Action::Resume,
+        scheduled_time: Some(of.slot),
+        ..Request::default()
+    }
+}
+
 /// What the ticks say until the run of a report is over.
 async fn ticks(account: &Account, of: &ClusterReport) -> Vec<ClusterReport> {
     let mut told = Vec::new();
     for _ in 0..2_000 {
         tokio::time::sleep(Duration::from_mins(5)).await;
-        let tick = Request {
-            action: Action::Resume,
-            scheduled_time: Some(of.slot),
-            ..Request::default()
-        };
-        told.push(account.run(tick).await);
+        told.push(account.run(tick(of)).await);
         if told.last().is_some_and(|last| !last.stays_open) {
             return told;
         }
@@ -250,30 +253,75 @@ async fn after_an_outage_no_tier_is_made_for_a_night_that_is_over() {
     }
 }
 
-/// A tick of an older night that sees the end of a later night's tier leaves that night its end.
-#[tokio::test(start_paused = true)]
-async fn an_older_night_lets_no_later_one_ask_twice() {
+/// A night is over, and the next one stays open, because the tier of a second cluster of so many bytes takes its time.
+async fn older_night(bytes: u64) -> (Account, ClusterReport) {
     let account = with_tiers("daily = 3");
     account.add_cluster("in01-second", "users-prod", &json!({}));
     night(&account).await;
     account.sleep(24).await;
-    let grown = json!({"bytes": 20_000 * GB});
+    let grown = json!({"bytes": bytes});
     account.add_cluster("in01-second", "users-prod", &grown);
     let older = account.back_up().await;
-    account.add_cluster(CLUSTER, "orders-prod", &json!({"bytes": 2_000 * GB}));
+    assert!(older.stays_open, "{older:#?}");
+    (account, older)
+}
+
+/// Of a cluster whose present night has none nothing is deleted, though its older ones are due by the rules.
+#[tokio::test(start_paused = true)]
+async fn where_a_tier_was_given_up_nothing_is_deleted() {
+    let mut account = with_tiers("daily = 3");
+    for _ in 0..3 {
+        night(&account).await;
+        account.sleep(24).await;
+    }
+    account.plans = plans(&tiered("daily = 1"));
+    let theirs = json!({"bytes": 20_000 * GB});
+    account.add_cluster(CLUSTER, "orders-prod", &theirs);
+    by_somebody_else(&account).unwrap();
+    assert!(account.back_up().await.stays_open);
+    account.sleep(25).await;
+    let report = account.resume().await;
+    assert!(failures(&report).contains("no_tier"), "{report:#?}");
+    assert_eq!((report.tiers.owned, report.tiers.deleted), (9, 0));
+    assert_eq!(account.calls("zilliz.delete_backup"), 0);
+}
+
+/// An older night's run that has ended but for that deletes nothing, of any cluster.
+#[tokio::test(start_paused = true)]
+async fn beside_a_later_nights_tier_that_waits_nothing_is_deleted() {
+    let (mut account, older) = older_night(9_000 * GB).await;
+    account.plans = plans(&tiered("daily = 1"));
     account.sleep(24).await;
+    let theirs = json!({"bytes": 20_000 * GB});
+    account.add_cluster(CLUSTER, "orders-prod", &theirs);
+    let (theirs, newer) = tokio::join!(lost_to_somebody(&account), account.back_up());
+    assert!(theirs.is_some() && newer.stays_open, "{newer:#?}");
+    let mut last = older;
+    while last.stays_open {
+        account.sleep(1).await;
+        last = account.run(tick(&last)).await;
+    }
+    let mut said = last.warnings.shown.iter();
+    assert!(
+        said.any(|one| one.contains("still being made")),
+        "{last:#?}"
+    );
+    assert_eq!(account.calls("zilliz.delete_backup"), 0);
+}
+
+/// A tick of an older night that sees the end of a later night's tier leaves that night its end.
+#[tokio::test(start_paused = true)]
+async fn an_older_night_lets_no_later_one_ask_twice() {
+    let (account, older) = older_night(20_000 * GB).await;
+    account.sleep(24).await;
+    account.add_cluster(CLUSTER, "orders-prod", &json!({"bytes": 2_000 * GB}));
     account.faults(json!([{"match": {"operation": "zilliz.create_backup"}, "fault": {"fail_operation": true}}]));
     let newer = account.back_up().await;
-    assert!(older.stays_open && newer.stays_open, "{newer:#?}");
+    assert!(newer.stays_open, "{newer:#?}");
     let requests = account.calls("zilliz.create_backup");
     for _ in 0..20 {
         for run in [&older, &newer] {
-            let tick = Request {
-                action: Action::Resume,
-                scheduled_time: Some(run.slot),
-                ..Request::default()
-            };
-            account.run(tick).await;
+            account.run(tick(run)).await;
         }
         account.sleep(1).await;
     }
@@ -302,23 +350,11 @@ async fn a_tier_in_making_outlives_a_look_that_failed() {
 /// A night that is still open, because another cluster's tier takes days, leaves the next night's tier its turn.
 #[tokio::test(start_paused = true)]
 async fn an_older_night_gives_no_later_ones_tier_up() {
-    let account = with_tiers("daily = 3");
-    account.add_cluster("in01-second", "users-prod", &json!({}));
-    night(&account).await;
-    account.sleep(24).await;
-    let grown = json!({"bytes": 20_000 * GB});
-    account.add_cluster("in01-second", "users-prod", &grown);
-    let older = account.back_up().await;
-    assert!(older.stays_open, "{older:#?}");
+    let (account, older) = older_night(20_000 * GB).await;
     account.sleep(24).await;
     account.add_cluster(CLUSTER, "orders-prod", &json!({"bytes": 2_000 * GB}));
     let (theirs, newer) = tokio::join!(lost_to_somebody(&account), account.back_up());
     assert!(theirs.is_some() && newer.stays_open, "{newer:#?}");
-    let tick = |of: &ClusterReport| Request {
-        action: Action::Resume,
-        scheduled_time: Some(of.slot),
-        ..Request::default()
-    };
     account.faults(json!([]));
     for _ in 0..20 {
         for run in [&older, &newer] {
